@@ -5,10 +5,12 @@ package otp
 import (
 	"bytes"
 	"crypto/subtle"
-	"encoding/base32"
 	"encoding/base64"
 	"fmt"
 	"image/png"
+	"net/url"
+	"strconv"
+	"strings"
 	"time"
 
 	"github.com/pquerna/otp"
@@ -40,20 +42,19 @@ func NewTOTP(issuer, account string) (Key, error) {
 	if err != nil {
 		return Key{}, fmt.Errorf("make totp: %w", err)
 	}
-	return Key{Secret: k.Secret(), URI: k.URL()}, nil
+	return Key{Secret: k.Secret(), URI: TOTPURI(k.Secret(), issuer, account)}, nil
 }
 
-// TOTPURI rebuilds the otpauth URI of a stored seed.
-func TOTPURI(secret, issuer, account string) (string, error) {
-	raw, err := base32.StdEncoding.WithPadding(base32.NoPadding).DecodeString(secret)
-	if err != nil {
-		return "", fmt.Errorf("totp secret: %w", err)
+// TOTPURI returns the otpauth URI of a seed. It is written here and not by the otp module, which
+// leaves an & in the issuer as it is; a space is %20 because apps show a + as such.
+func TOTPURI(secret, issuer, account string) string {
+	q := url.Values{
+		"secret": {secret}, "issuer": {issuer}, "algorithm": {"SHA1"},
+		"digits": {strconv.Itoa(Digits)}, "period": {strconv.Itoa(int(Period / time.Second))},
 	}
-	k, err := totp.Generate(totp.GenerateOpts{Issuer: issuer, AccountName: account, Secret: raw})
-	if err != nil {
-		return "", fmt.Errorf("make totp: %w", err)
-	}
-	return k.URL(), nil
+	u := url.URL{Scheme: "otpauth", Host: "totp", Path: "/" + issuer + ":" + account,
+		RawQuery: strings.ReplaceAll(q.Encode(), "+", "%20")}
+	return u.String()
 }
 
 // Match finds the time step a code stands for: the one at the instant at, or one next to it, but

@@ -73,9 +73,8 @@ func TestNewTOTP(t *testing.T) {
 	if q := u.Query(); q.Get("secret") != k.Secret || q.Get("issuer") != "Latch & co" || len(k.Secret) != 32 {
 		t.Errorf("uri %q does not hold the seed and issuer", k.URI)
 	}
-	again, err := TOTPURI(k.Secret, "Latch & co", "ana@example.org")
-	if err != nil || again != k.URI {
-		t.Errorf("rebuilt uri is %q (%v), want %q", again, err, k.URI)
+	if strings.Contains(k.URI, "+") {
+		t.Errorf("uri %q has a + for a space", k.URI)
 	}
 	if other, _ := NewTOTP("a", "b"); other.Secret == k.Secret {
 		t.Error("two seeds are the same")
