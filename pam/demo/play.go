@@ -1,0 +1,175 @@
+package main
+
+import (
+	"errors"
+	"os"
+
+	"github.com/latch-linux/latch/pam/testbed"
+)
+
+const (
+	in      = "in"
+	refused = "refused"
+)
+
+// scene is one login, with what comes before it.
+type scene struct {
+	what    string // the line of the table
+	expect  string
+	conf    testbed.Conf
+	before  func() error
+	byKey   bool                                // as sshd with a public key: the account phase alone
+	answer  func(prompt string) (string, error) // the person at the keyboard
+	prompts int                                 // how often the person has to be asked
+}
+
+type act struct {
+	heading, text string
+	scenes        []scene
+}
+
+// play logs in again and again, and collects the rows of the table.
+func (s *stage) play() error {
+	for _, a := range s.acts() {
+		s.out.heading(a.heading)
+		if a.text != "" {
+			s.out.text(a.text)
+		}
+		for _, scene := range a.scenes {
+			if err := s.perform(scene); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+func (s *stage) acts() []act {
+	open := func() error { return s.press("open") }
+	shut := func() error { return s.press("close") }
+	plain := s.conf
+	return []act{
+		{"The latch", "", []scene{
+			{what: "latch open", expect: in, conf: plain, before: open},
+			{what: "latch open, login by SSH key", expect: in, conf: plain, byKey: true},
+			{what: "latch closed", expect: refused, conf: plain, before: shut},
+			{what: "latch closed, login by SSH key", expect: refused, conf: plain, byKey: true},
+			{what: "latch open again", expect: in, conf: plain, before: open},
+		}},
+		s.tokenAct(),
+		{"The server is out of reach", "latch.conf says what then: action = open or close.", []scene{
+			{what: "server stopped, action = open", expect: in, conf: plain.With("action", "open"), before: s.stopServer},
+			{what: "server stopped, action = close", expect: refused, conf: plain.With("action", "close")},
+			{what: "server back", expect: in, conf: plain.With("action", "close"), before: s.restartServer},
+		}},
+		{"The server answers with an error", "Here because the secret in latch.conf is wrong: on_error = close or open.", []scene{
+			{what: "wrong secret, on_error = close", expect: refused, conf: s.wrongSecret().With("on_error", "close")},
+			{what: "wrong secret, on_error = open", expect: in, conf: s.wrongSecret().With("on_error", "open")},
+		}},
+		{"Something is broken on this machine", "That never opens, whatever latch.conf says.", []scene{
+			{what: "latch.conf writable by others", expect: refused, conf: lenient(plain), before: s.exposeConf},
+			{what: "latch-auth missing", expect: refused, conf: lenient(plain), before: s.removeAuthenticator},
+			{what: "all mended", expect: in, conf: plain, before: s.mend},
+		}},
+	}
+}
+
+func lenient(c testbed.Conf) testbed.Conf { return c.With("action", "open").With("on_error", "open") }
+
+func (s *stage) wrongSecret() testbed.Conf {
+	return s.conf.With("secret_key", "wrongwrongwrongwrongwrongwrongwrongwrong")
+}
+
+// tokenAct has the server make one-time tokens. The demo plays the phone that they appear on, by reading the answers.
+func (s *stage) tokenAct() act {
+	conf := s.conf.With("latch_host", s.tap.URL).With("ca_file", s.tap.CA).With("otp", "yes")
+	right := func(string) (string, error) { return s.tap.Token(), nil }
+	wrong := func(string) (string, error) { return flip(s.tap.Token()), nil }
+	nobody := func(string) (string, error) { return "", errors.New("nobody at the keyboard") }
+	return act{"A one-time code on top", "The application demands one, and latch.conf says otp = yes.", []scene{
+		{what: "right code", expect: in, conf: conf, before: s.demandTokens, answer: right, prompts: 1},
+		{what: "wrong code", expect: refused, conf: conf, answer: wrong, prompts: 1},
+		{what: "nobody can be asked", expect: refused, conf: conf, answer: nobody, prompts: 1},
+	}}
+}
+
+// flip changes one character of a code into another of the same kind.
+func flip(token string) string {
+	if token == "" {
+		return "wrong1"
+	}
+	last := byte('a')
+	if token[len(token)-1] == last {
+		last = 'b'
+	}
+	return token[:len(token)-1] + string(last)
+}
+
+func (s *stage) perform(c scene) error {
+	if _, err := c.conf.Write(s.confFile()); err != nil {
+		return err
+	}
+	if c.before != nil {
+		if err := c.before(); err != nil {
+			return err
+		}
+	}
+	login := testbed.Transaction{Dir: s.path("pam.d"), Service: service, User: s.user, NoAuth: c.byKey, Answer: c.answer}
+	outcome, err := login.Run()
+	if err != nil {
+		return err
+	}
+	r := row{what: c.what, expected: c.expect, seen: refused, took: outcome.Took}
+	if outcome.In() {
+		r.seen = in
+	}
+	if len(outcome.Prompts) != c.prompts {
+		r.seen += ", asked wrongly"
+	}
+	for _, prompt := range outcome.Prompts {
+		s.out.reply("the person is asked: " + prompt)
+	}
+	s.out.outcome(r)
+	s.rows = append(s.rows, r)
+	return nil
+}
+
+func (s *stage) press(what string) error {
+	s.out.command("latch-server " + what + " " + s.user)
+	if what == "open" {
+		return s.server.Open(s.user)
+	}
+	return s.server.Close(s.user)
+}
+
+func (s *stage) demandTokens() error {
+	args := []string{"app", "set", "demo", "--two-factor", "MANDATORY"}
+	s.out.command("latch-server app set demo --two-factor MANDATORY")
+	_, err := s.server.Run(args...)
+	return err
+}
+
+func (s *stage) stopServer() error {
+	s.out.command("kill -TERM the server")
+	return s.server.Stop()
+}
+
+func (s *stage) restartServer() error {
+	s.out.command("latch-server serve ... &")
+	return s.server.Start()
+}
+
+func (s *stage) exposeConf() error {
+	s.out.command("chmod 666 latch.conf")
+	return os.Chmod(s.confFile(), 0o666)
+}
+
+func (s *stage) removeAuthenticator() error {
+	s.out.command("mv latch-auth elsewhere")
+	return os.Rename(s.files.Auth, s.files.Auth+".elsewhere")
+}
+
+func (s *stage) mend() error {
+	s.out.command("mv elsewhere latch-auth")
+	return os.Rename(s.files.Auth+".elsewhere", s.files.Auth)
+}

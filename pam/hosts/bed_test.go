@@ -1,0 +1,247 @@
+// Package hosts proves pam_latch.so where people meet it: Debian's own sshd, su, sudo and login, as `make install` and two
+// lines in /etc/pam.d leave them, on a machine of the tests' own (testbed.Isolate). Everything here needs root.
+package hosts
+
+import (
+	"bytes"
+	"fmt"
+	"os"
+	"os/exec"
+	"strings"
+	"testing"
+
+	"github.com/latch-linux/latch/pam/testbed"
+)
+
+// The lines that an administrator adds by hand. On Debian the common files end with what pam_unix let through, so a line
+// after that is reached only with the right password; on other systems it stands after the line of pam_unix.so.
+const (
+	authLine    = "auth required pam_latch.so"
+	accountLine = "account required pam_latch.so"
+)
+
+const (
+	confFile     = "/etc/latch/latch.conf"
+	accountsFile = "/etc/latch/latch.accounts"
+	cli          = "/usr/local/bin/latch"
+	authPath     = "/usr/local/libexec/latch/latch-auth"
+)
+
+// Users named after the state of their latch. All have testbed.Password, a key, and may use sudo.
+const (
+	opened   = "opened"
+	closed   = "closed"
+	unpaired = "unpaired"
+)
+
+// nowhere is an address on this machine's own loopback where nobody listens.
+const nowhere = "https://127.0.0.1:1"
+
+// theBed is what all tests of this package share: one installed product, one server, the users.
+type theBed struct {
+	server *testbed.Server
+	tap    *testbed.Tap
+	log    *testbed.Syslog
+	users  map[string]testbed.User
+	conf   testbed.Conf // the configuration in confFile unless a test changes it for its own time
+	key    string       // the private key of every user
+}
+
+var bed theBed
+
+func TestMain(m *testing.M) {
+	misbehave()
+	os.Exit(testbed.Isolate(func() int {
+		scratch, err := os.MkdirTemp("/run", "hosts-")
+		if err == nil {
+			err = bed.setUp(scratch)
+		}
+		if err != nil {
+			fmt.Fprintf(os.Stderr, "setting up: %v\n", err)
+			return 1
+		}
+		code := m.Run()
+		bed.tap.Close()
+		if err := bed.server.Stop(); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			return 1
+		}
+		return code
+	}))
+}
+
+func (b *theBed) setUp(scratch string) error {
+	for _, step := range []func(string) error{b.install, b.addUsers, b.serve, b.pairUsers, b.startSSHD} {
+		if err := step(scratch); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// install installs the product as an administrator does, and adds the lines.
+func (b *theBed) install(string) error {
+	root, err := testbed.Root()
+	if err != nil {
+		return err
+	}
+	if out, err := exec.Command("make", "-s", "-C", root, "install").CombinedOutput(); err != nil {
+		return fmt.Errorf("make install: %w: %s", err, out)
+	}
+	if err := addLine("/etc/pam.d/common-auth", authLine); err != nil {
+		return err
+	}
+	if err := addLine("/etc/pam.d/common-account", accountLine); err != nil {
+		return err
+	}
+	b.log, err = testbed.ListenSyslog()
+	return err
+}
+
+// addLine also takes pam_unix's two seconds after a wrong password away, which the tests would spend waiting.
+func addLine(file, line string) error {
+	text, err := os.ReadFile(file)
+	if err != nil {
+		return err
+	}
+	quick := strings.ReplaceAll(string(text), "pam_unix.so nullok", "pam_unix.so nullok nodelay")
+	return os.WriteFile(file, []byte(quick+line+"\n"), 0o644)
+}
+
+func (b *theBed) addUsers(scratch string) error {
+	b.key = scratch + "/key"
+	if out, err := exec.Command("ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", b.key).CombinedOutput(); err != nil {
+		return fmt.Errorf("ssh-keygen: %w: %s", err, out)
+	}
+	public, err := os.ReadFile(b.key + ".pub")
+	if err != nil {
+		return err
+	}
+	names := append([]string{opened, closed, unpaired}, crowd()...)
+	b.users = make(map[string]testbed.User, len(names))
+	for i, name := range names {
+		u, err := testbed.AddUser(name, 5001+i)
+		if err != nil {
+			return err
+		}
+		if err := u.AuthorizeKey(public); err != nil {
+			return err
+		}
+		if err := u.AllowSudo(); err != nil {
+			return err
+		}
+		b.users[name] = u
+	}
+	return nil
+}
+
+// crowd are more users with a closed latch, for attacks that run side by side and stop everything of their user.
+func crowd() []string {
+	names := make([]string, 8)
+	for i := range names {
+		names[i] = fmt.Sprintf("crowd%d", i)
+	}
+	return names
+}
+
+func (b *theBed) serve(scratch string) (err error) {
+	if b.server, err = testbed.StartServer("/usr/local/bin/latch-server", scratch+"/data"); err != nil {
+		return err
+	}
+	if b.tap, err = testbed.StartTap(b.server, "/etc/latch/tap.pem"); err != nil {
+		return err
+	}
+	app, err := b.server.AddApp("hosts")
+	if err != nil {
+		return err
+	}
+	b.conf = testbed.NewConf(b.server, app).With("latch_host", b.tap.URL).With("ca_file", b.tap.CA)
+	_, err = b.conf.Write(confFile)
+	return err
+}
+
+func (b *theBed) pairUsers(string) error {
+	for _, name := range append([]string{opened, closed}, crowd()...) {
+		if err := b.server.AddUser(name); err != nil {
+			return err
+		}
+		if err := testbed.Pair(b.server, cli, confFile, accountsFile, name); err != nil {
+			return err
+		}
+		if name == opened {
+			continue
+		}
+		if err := b.server.Close(name); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// configure puts a configuration in place for the time of one test.
+func configure(t *testing.T, conf testbed.Conf) {
+	t.Helper()
+	if _, err := conf.Write(confFile); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if _, err := bed.conf.Write(confFile); err != nil {
+			t.Fatal(err)
+		}
+	})
+}
+
+// proof is what a command prints on the inside.
+func proof(user string) string { return "in:" + user }
+
+const proveIt = `echo "in:$(id -un)"`
+
+// attempt is one run of a real host program by somebody.
+type attempt struct {
+	as       string   // the caller; "" is root
+	prologue string   // shell text before the command, such as "ulimit -n 5"
+	command  string   // shell text
+	env      []string // added to a minimal environment
+	stdin    string
+}
+
+// result is what the caller saw.
+type result struct {
+	stdout, stderr string
+	err            error
+}
+
+func (r result) in(user string) bool { return strings.Contains(r.stdout, proof(user)) }
+
+func (a attempt) cmd() *exec.Cmd {
+	text := "exec " + a.command
+	if a.prologue != "" {
+		text = a.prologue + "; " + text
+	}
+	cmd := exec.Command("/bin/sh", "-c", text)
+	cmd.Env = append([]string{"PATH=/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin", "LC_ALL=C"}, a.env...)
+	cmd.Dir = "/"
+	cmd.Stdin = strings.NewReader(a.stdin)
+	if a.as != "" {
+		cmd.SysProcAttr = bed.users[a.as].Process()
+	}
+	return cmd
+}
+
+func (a attempt) run() result {
+	cmd := a.cmd()
+	var stdout, stderr bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &stdout, &stderr
+	err := cmd.Run()
+	return result{stdout.String(), stderr.String(), err}
+}
+
+// su is an attempt of caller to become user, knowing user's password.
+func su(caller, user string) attempt {
+	return attempt{as: caller, command: fmt.Sprintf("su %s -c '%s'", user, proveIt), stdin: testbed.Password + "\n"}
+}
+
+// sudo is an attempt of user to become root with the user's own password.
+func sudo(user string) attempt {
+	return attempt{as: user, command: fmt.Sprintf("sudo -k -S -p '' /bin/sh -c '%s'", proveIt), stdin: testbed.Password + "\n"}
+}
