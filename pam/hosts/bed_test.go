@@ -61,6 +61,10 @@ func TestMain(m *testing.M) {
 			return 1
 		}
 		code := m.Run()
+		if lines := bed.neverOpened(); len(lines) > 0 {
+			fmt.Fprintf(os.Stderr, "somebody whose latch was closed all the time was let in: %q\n", lines)
+			code = 1
+		}
 		bed.tap.Close()
 		if err := bed.server.Stop(); err != nil {
 			fmt.Fprintln(os.Stderr, err)
@@ -176,6 +180,15 @@ func (b *theBed) pairUsers(string) error {
 		}
 	}
 	return nil
+}
+
+// neverOpened returns the log lines that cannot be: whatever a caller did, whoever is closed was never opened.
+func (b *theBed) neverOpened() []string {
+	var lines []string
+	for _, name := range append([]string{closed}, crowd()...) {
+		lines = append(lines, b.log.Lines(`opened user="`+name+`"`)...)
+	}
+	return lines
 }
 
 // configure puts a configuration in place for the time of one test.
