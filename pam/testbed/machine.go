@@ -6,6 +6,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"syscall"
 )
@@ -39,18 +40,23 @@ func Isolate(work func() int) int {
 		fmt.Fprintln(os.Stderr, ErrNotRoot)
 		return 1
 	}
+	runtime.LockOSThread() // Pdeathsig means the death of the thread that started the child
 	cmd := again(stageSetup)
 	cmd.SysProcAttr = &syscall.SysProcAttr{
 		Cloneflags: syscall.CLONE_NEWNS | syscall.CLONE_NEWPID | syscall.CLONE_NEWNET | syscall.CLONE_NEWIPC | syscall.CLONE_NEWUTS,
 		Pdeathsig:  syscall.SIGKILL,
 	}
-	if err := cmd.Run(); err != nil {
-		if cmd.ProcessState == nil {
-			fmt.Fprintf(os.Stderr, "cannot make namespaces: %v\n", err)
-		}
+	err := cmd.Run()
+	var ended *exec.ExitError
+	switch {
+	case err == nil:
+		return 0
+	case errors.As(err, &ended) && ended.Exited():
+		return ended.ExitCode()
+	default:
+		fmt.Fprintf(os.Stderr, "the isolated machine: %v\n", err)
 		return 1
 	}
-	return 0
 }
 
 func again(stage string) *exec.Cmd {
