@@ -50,7 +50,6 @@ type stage struct {
 	out    *output
 	files  testbed.Artefacts
 	server *testbed.Server
-	tap    *testbed.Tap
 	conf   testbed.Conf
 	user   string
 	rows   []row
@@ -60,9 +59,6 @@ func (s *stage) path(name string) string { return filepath.Join(s.dir, name) }
 
 // clear stops what the stage started.
 func (s *stage) clear() error {
-	if s.tap != nil {
-		s.tap.Close()
-	}
 	if s.server != nil {
 		return s.server.Stop()
 	}
@@ -111,9 +107,6 @@ func (s *stage) startServer() (err error) {
 	}
 	s.out.reply(fmt.Sprintf(`{"app_id":%q,"secret_key":"%s..."}`, app.ID, app.Secret[:4]))
 	s.conf = testbed.NewConf(s.server, app)
-	if s.tap, err = testbed.StartTap(s.server, s.path("tap.pem")); err != nil {
-		return err
-	}
 	_, err = s.conf.Write(s.confFile())
 	return err
 }

@@ -12,6 +12,9 @@ const (
 	refused = "refused"
 )
 
+// errNobody is what a prompt ends with while nobody sits at the keyboard.
+var errNobody = errors.New("nobody at the keyboard")
+
 // scene is one login, with what comes before it.
 type scene struct {
 	what    string // the line of the table
@@ -19,7 +22,7 @@ type scene struct {
 	conf    testbed.Conf
 	before  func() error
 	byKey   bool                                // as sshd with a public key: the account phase alone
-	answer  func(prompt string) (string, error) // the person at the keyboard
+	answer  func(prompt string) (string, error) // the person at the keyboard; nil while there is none
 	prompts int                                 // how often the person has to be asked
 }
 
@@ -80,24 +83,23 @@ func (s *stage) wrongSecret() testbed.Conf {
 	return s.conf.With("secret_key", "wrongwrongwrongwrongwrongwrongwrongwrong")
 }
 
-// tokenAct has the server make one-time tokens. The demo plays the phone that they appear on, by reading the answers.
+// tokenAct has the server make one-time tokens; latch-server token shows them as the phone would.
 func (s *stage) tokenAct() act {
-	conf := s.conf.With("latch_host", s.tap.URL).With("ca_file", s.tap.CA).With("otp", "yes")
-	right := func(string) (string, error) { return s.tap.Token(), nil }
-	wrong := func(string) (string, error) { return flip(s.tap.Token()), nil }
-	nobody := func(string) (string, error) { return "", errors.New("nobody at the keyboard") }
+	conf := s.conf.With("otp", "yes")
+	right := func(string) (string, error) { return s.readPhone() }
+	wrong := func(string) (string, error) {
+		token, err := s.readPhone()
+		return flip(token), err
+	}
 	return act{"A one-time code on top", "The application demands one, and latch.conf says otp = yes.", []scene{
 		{what: "right code", expect: in, conf: conf, before: s.demandTokens, answer: right, prompts: 1},
 		{what: "wrong code", expect: refused, conf: conf, answer: wrong, prompts: 1},
-		{what: "nobody can be asked", expect: refused, conf: conf, answer: nobody, prompts: 1},
+		{what: "nobody can be asked", expect: refused, conf: conf, prompts: 1},
 	}}
 }
 
-// flip changes one character of a code into another of the same kind.
+// flip changes the last character of a code, which is not empty, into another of the same kind.
 func flip(token string) string {
-	if token == "" {
-		return "wrong1"
-	}
 	last := byte('a')
 	if token[len(token)-1] == last {
 		last = 'b'
@@ -114,7 +116,14 @@ func (s *stage) perform(c scene) error {
 			return err
 		}
 	}
-	login := testbed.Transaction{Dir: s.path("pam.d"), Service: service, User: s.user, NoAuth: c.byKey, Answer: c.answer}
+	login := testbed.Transaction{Dir: s.path("pam.d"), Service: service, User: s.user, NoAuth: c.byKey}
+	login.Answer = func(prompt string) (string, error) {
+		s.out.reply("the person is asked: " + prompt)
+		if c.answer == nil {
+			return "", errNobody
+		}
+		return c.answer(prompt)
+	}
 	outcome, err := login.Run()
 	if err != nil {
 		return err
@@ -125,9 +134,6 @@ func (s *stage) perform(c scene) error {
 	}
 	if len(outcome.Prompts) != c.prompts {
 		r.seen += ", asked wrongly"
-	}
-	for _, prompt := range outcome.Prompts {
-		s.out.reply("the person is asked: " + prompt)
 	}
 	s.out.outcome(r)
 	s.rows = append(s.rows, r)
@@ -143,10 +149,15 @@ func (s *stage) press(what string) error {
 }
 
 func (s *stage) demandTokens() error {
-	args := []string{"app", "set", "demo", "--two-factor", "MANDATORY"}
-	s.out.command("latch-server app set demo --two-factor MANDATORY")
-	_, err := s.server.Run(args...)
-	return err
+	s.out.command("latch-server app set demo --two-factor mandatory")
+	return s.server.DemandTokens("demo", true)
+}
+
+func (s *stage) readPhone() (string, error) {
+	token, err := s.server.Token(s.user)
+	s.out.command("latch-server token " + s.user)
+	s.out.reply("the phone shows " + token)
+	return token, err
 }
 
 func (s *stage) stopServer() error {

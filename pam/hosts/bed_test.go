@@ -1,5 +1,4 @@
-// Package hosts proves pam_latch.so where people meet it: Debian's own sshd, su, sudo and login, as `make install` and two
-// lines in /etc/pam.d leave them, on a machine of the tests' own (testbed.Isolate). Everything here needs root.
+// Package hosts proves pam_latch.so where people meet it: Debian's own sshd, su, sudo and login, as `make install` and lines in /etc/pam.d leave them, on a machine of the tests' own (testbed.Isolate). Everything here needs root.
 package hosts
 
 import (
@@ -7,17 +6,18 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"strings"
 	"testing"
 
 	"github.com/latch-linux/latch/pam/testbed"
 )
 
-// The lines that an administrator adds by hand. On Debian the common files end with what pam_unix let through, so a line
-// after that is reached only with the right password; on other systems it stands after the line of pam_unix.so.
+// The lines that an administrator adds by hand, where the README says.
 const (
 	authLine    = "auth required pam_latch.so"
 	accountLine = "account required pam_latch.so"
+	includeAuth = "@include common-auth\n"
 )
 
 const (
@@ -92,24 +92,42 @@ func (b *theBed) install(string) error {
 	if out, err := exec.Command("make", "-s", "-C", root, "install").CombinedOutput(); err != nil {
 		return fmt.Errorf("make install: %w: %s", err, out)
 	}
-	if err := addLine("/etc/pam.d/common-auth", authLine); err != nil {
-		return err
+	for _, service := range []string{"sshd", "login", "su", "sudo"} {
+		if err := addLines("/etc/pam.d/" + service); err != nil {
+			return err
+		}
 	}
-	if err := addLine("/etc/pam.d/common-account", accountLine); err != nil {
+	if err := quicken("/etc/pam.d/common-auth"); err != nil {
 		return err
 	}
 	b.log, err = testbed.ListenSyslog()
 	return err
 }
 
-// addLine also takes pam_unix's two seconds after a wrong password away, which the tests would spend waiting.
-func addLine(file, line string) error {
+// addLines adds the auth line after the password check, and for sshd and login the account line before all of its kind.
+func addLines(file string) error {
 	text, err := os.ReadFile(file)
 	if err != nil {
 		return err
 	}
-	quick := strings.ReplaceAll(string(text), "pam_unix.so nullok", "pam_unix.so nullok nodelay")
-	return os.WriteFile(file, []byte(quick+line+"\n"), 0o644)
+	before, after, found := strings.Cut(string(text), includeAuth)
+	if !found {
+		return fmt.Errorf("%s has no line %q", file, includeAuth)
+	}
+	added := includeAuth + authLine + "\n"
+	if name := filepath.Base(file); name == "sshd" || name == "login" {
+		added += accountLine + "\n"
+	}
+	return os.WriteFile(file, []byte(before+added+after), 0o644)
+}
+
+// quicken takes away the two seconds after a wrong password, which the tests would spend waiting.
+func quicken(file string) error {
+	text, err := os.ReadFile(file)
+	if err != nil {
+		return err
+	}
+	return os.WriteFile(file, []byte(strings.ReplaceAll(string(text), "pam_unix.so nullok", "pam_unix.so nullok nodelay")), 0o644)
 }
 
 func (b *theBed) addUsers(scratch string) error {

@@ -75,7 +75,7 @@ func TestUninstallRefusesWhilePAMUsesTheModule(t *testing.T) {
 	if err == nil {
 		t.Fatal("uninstall went ahead")
 	}
-	for _, text := range []string{"/etc/pam.d/common-auth", "/etc/pam.d/common-account", "nothing was removed"} {
+	for _, text := range []string{"/etc/pam.d/sshd", "/etc/pam.d/sudo", "nothing was removed"} {
 		if !strings.Contains(out, text) {
 			t.Errorf("its message does not say %q: %s", text, out)
 		}

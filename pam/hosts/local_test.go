@@ -28,7 +28,7 @@ func TestSuAndSudo(t *testing.T) {
 		{"su, open", su(unpaired, opened), opened, bed.conf, true},
 		{"su, closed", su(unpaired, closed), closed, bed.conf, false},
 		{"su, not paired", su(opened, unpaired), unpaired, bed.conf, true},
-		{"su as root asks in the account phase", su("", closed), closed, bed.conf, false},
+		{"su as root asks nobody", su("", closed), closed, bed.conf, true},
 		{"su, server down, action open", su(unpaired, opened), opened, down.With("action", "open"), true},
 		{"su, server down, action close", su(unpaired, opened), opened, down.With("action", "close"), false},
 		{"sudo, open", sudo(opened), "root", bed.conf, true},

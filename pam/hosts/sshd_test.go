@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -208,6 +209,72 @@ func TestTwentyLoginsAtOnce(t *testing.T) {
 				})
 			}
 			wg.Wait()
+		})
+	}
+}
+
+// phone is a named pipe that gives whoever reads it the one-time token, changed by edit. The reader is the person at the
+// prompt, so the token has been made by then.
+func phone(t *testing.T, edit func(token string) string) string {
+	t.Helper()
+	pipe := filepath.Join(t.TempDir(), "phone")
+	if err := syscall.Mkfifo(pipe, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	ended, written := make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(written)
+		f, err := os.OpenFile(pipe, os.O_WRONLY, 0) // waits for a reader
+		if err != nil {
+			return
+		}
+		defer f.Close()
+		select {
+		case <-ended:
+		default:
+			token, err := bed.server.Token(opened)
+			if err != nil {
+				t.Error(err)
+			}
+			fmt.Fprintln(f, edit(token))
+		}
+	}()
+	// Where nobody was asked, nobody read, and the writer still waits.
+	t.Cleanup(func() {
+		close(ended)
+		if f, err := os.OpenFile(pipe, os.O_RDONLY|syscall.O_NONBLOCK, 0); err == nil {
+			defer f.Close()
+		}
+		<-written
+	})
+	return pipe
+}
+
+func TestSSHDOneTimeToken(t *testing.T) {
+	configure(t, bed.conf.With("otp", "yes"))
+	if err := bed.server.DemandTokens("hosts", true); err != nil {
+		t.Fatal(err)
+	}
+	defer bed.server.DemandTokens("hosts", false)
+	right := func(token string) string { return token }
+	rows := []struct {
+		name, method string
+		edit         func(string) string
+		in           bool
+	}{
+		{"right", "keyboard-interactive", right, true},
+		{"wrong", "keyboard-interactive", func(token string) string { return strings.Repeat("9", len(token)) }, false},
+		{"empty", "keyboard-interactive", func(string) string { return "" }, false},
+		// sshd's password method answers every prompt with the password: nobody can be asked.
+		{"no prompt", "password", right, false},
+		{"a key asks without a token", "publickey", right, true},
+	}
+	for _, row := range rows {
+		t.Run(row.name, func(t *testing.T) {
+			r := sshResult(client(row.method, testbed.Password, phone(t, row.edit), "ssh", opened+"@127.0.0.1", proveIt))
+			if r.in(opened) != row.in {
+				t.Errorf("in = %v, want %v\n%s", !row.in, row.in, r.stderr)
+			}
 		})
 	}
 }

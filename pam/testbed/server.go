@@ -150,6 +150,30 @@ func (s *Server) Code(user string) (string, error) {
 	return answer.Code, err
 }
 
+// Token returns the newest one-time token that the person's phone shows.
+func (s *Server) Token(user string) (string, error) {
+	var answer struct {
+		Tokens []struct{ Token string }
+	}
+	if err := s.runJSON(&answer, "token", user); err != nil {
+		return "", err
+	}
+	if len(answer.Tokens) == 0 {
+		return "", fmt.Errorf("the phone of %q shows no one-time token", user)
+	}
+	return answer.Tokens[len(answer.Tokens)-1].Token, nil
+}
+
+// DemandTokens makes the server send one-time tokens for an application, or stops that.
+func (s *Server) DemandTokens(app string, demand bool) error {
+	mode := "disabled"
+	if demand {
+		mode = "mandatory"
+	}
+	_, err := s.Run("app", "set", app, "--two-factor", mode)
+	return err
+}
+
 // Open opens the person's latches, as the person would on the phone.
 func (s *Server) Open(user string) error {
 	_, err := s.Run("open", user)

@@ -27,7 +27,7 @@ type Outcome struct {
 	Auth, Account       error // nil, or one of pam's errors
 	AuthRan, AccountRan bool
 	Prompts, Messages   []string
-	Took                time.Duration
+	Took                time.Duration // without the time that Answer took
 }
 
 // In tells whether the person got in: every phase that was due succeeded.
@@ -50,6 +50,7 @@ var errNoAnswer = errors.New("the script has no answer to this prompt")
 // Run runs the phases auth (unless NoAuth) and account. The error is about the harness; refusals are in the outcome.
 func (t Transaction) Run() (Outcome, error) {
 	var o Outcome
+	var person time.Duration // how long the answers took
 	answers := t.Answers
 	converse := func(style pam.Style, text string) (string, error) {
 		if style == pam.TextInfo || style == pam.ErrorMsg {
@@ -58,6 +59,8 @@ func (t Transaction) Run() (Outcome, error) {
 		}
 		o.Prompts = append(o.Prompts, text)
 		if t.Answer != nil {
+			asked := time.Now()
+			defer func() { person += time.Since(asked) }()
 			return t.Answer(text)
 		}
 		if len(answers) == 0 {
@@ -82,7 +85,7 @@ func (t Transaction) Run() (Outcome, error) {
 	if o.Auth == nil {
 		o.AccountRan, o.Account = true, handle.AcctMgmt(t.Flags)
 	}
-	o.Took = time.Since(started)
+	o.Took = time.Since(started) - person
 	return o, nil
 }
 
