@@ -1,0 +1,177 @@
+/*
+ * pam_latch.so: asks latch-auth whether the person behind this login may enter, and says so to PAM.
+ * It translates and decides nothing; why it is C is told in the README.
+ */
+#include <security/pam_appl.h>
+#include <security/pam_ext.h>
+#include <security/pam_modules.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+#include <syslog.h>
+#include <time.h>
+
+#include "relay.h"
+
+#ifndef LATCH_AUTHENTICATOR
+#define LATCH_AUTHENTICATOR "/usr/local/libexec/latch/latch-auth"
+#endif
+
+#define EXPORT __attribute__((visibility("default")))
+#define DATA_NAME "pam_latch_verdict"
+
+enum { REUSE_MS = 30000 };
+
+/* What the auth phase found, for the account phase of the same login. Used once. */
+struct decided {
+	enum verdict verdict;
+	int64_t at;
+	char *user, *service;
+};
+
+/*
+ * How long the question of this thread's running pam_authenticate took, in microseconds. libpam hands a delay function
+ * nothing of ours, and calls it in the thread, and before the return, of the pam_authenticate that we were part of.
+ */
+static _Thread_local unsigned long question_us;
+
+static void sleep_us(unsigned long us)
+{
+	struct timespec t = { .tv_sec = (time_t)(us / 1000000), .tv_nsec = (long)(us % 1000000) * 1000 };
+	while (nanosleep(&t, &t) != 0)
+		continue;
+}
+
+/*
+ * libpam's delay after a failure, less what the question took: else a closed latch, which is asked about only after the
+ * right password, would answer later than a wrong password.
+ */
+static void delay_less_question(int status, unsigned us, void *appdata)
+{
+	(void)appdata;
+	unsigned long took = question_us;
+	question_us = 0;
+	if (status != PAM_SUCCESS && us > took)
+		sleep_us(us - took);
+}
+
+static void hide_question_in_delay(pam_handle_t *pamh, int64_t took_ms)
+{
+	const void *set = NULL;
+	/* PAM_FAIL_DELAY is a function, which ISO C does not let us keep as data; pam_set_item's own type asks for it. */
+	union { void (*fn)(int, unsigned, void *); const void *item; } delay = { .fn = delay_less_question };
+	if (pam_get_item(pamh, PAM_FAIL_DELAY, &set) != PAM_SUCCESS || (set != NULL && set != delay.item))
+		return;
+	question_us = (unsigned long)took_ms * 1000;
+	(void)pam_set_item(pamh, PAM_FAIL_DELAY, delay.item);
+}
+
+static void free_decided(pam_handle_t *pamh, void *data, int status)
+{
+	struct decided *d = data;
+	(void)pamh;
+	(void)status;
+	if (d == NULL)
+		return;
+	free(d->user);
+	free(d->service);
+	free(d);
+}
+
+/* Without memory nothing is kept, and the account phase asks for itself. */
+static void keep(pam_handle_t *pamh, const struct question *q, enum verdict v)
+{
+	struct decided *d = calloc(1, sizeof *d);
+	if (d != NULL) {
+		*d = (struct decided){ v, now_ms(), strdup(q->user), strdup(q->service) };
+		if (d->user != NULL && d->service != NULL && pam_set_data(pamh, DATA_NAME, d, free_decided) == PAM_SUCCESS)
+			return;
+		free_decided(pamh, d, 0);
+	}
+	(void)pam_set_data(pamh, DATA_NAME, NULL, NULL);
+}
+
+static enum verdict kept(pam_handle_t *pamh, const struct question *q)
+{
+	const void *data = NULL;
+	enum verdict v = VERDICT_NONE;
+	if (pam_get_data(pamh, DATA_NAME, &data) != PAM_SUCCESS || data == NULL)
+		return v;
+	const struct decided *d = data;
+	int64_t age = now_ms() - d->at;
+	if (age >= 0 && age <= REUSE_MS && strcmp(d->user, q->user) == 0 && strcmp(d->service, q->service) == 0)
+		v = d->verdict;
+	(void)pam_set_data(pamh, DATA_NAME, NULL, NULL);
+	return v;
+}
+
+static int code_of(enum verdict v, enum phase phase)
+{
+	switch (v) {
+	case VERDICT_SUCCESS:
+		return PAM_SUCCESS;
+	case VERDICT_IGNORE:
+		return PAM_IGNORE;
+	default:
+		return phase == PHASE_AUTH ? PAM_AUTH_ERR : PAM_PERM_DENIED;
+	}
+}
+
+static const char *authenticator_of(int argc, const char **argv)
+{
+	static const char name[] = "authenticator=";
+	const char *path = LATCH_AUTHENTICATOR;
+	for (int i = 0; i < argc; i++)
+		if (strncmp(argv[i], name, sizeof name - 1) == 0)
+			path = argv[i] + sizeof name - 1;
+	return path;
+}
+
+static int frame_question(pam_handle_t *pamh, struct question *q)
+{
+	const void *service = NULL;
+	if (pam_get_user(pamh, &q->user, NULL) != PAM_SUCCESS || q->user == NULL)
+		return -1;
+	if (pam_get_item(pamh, PAM_SERVICE, &service) != PAM_SUCCESS || service == NULL)
+		return -1;
+	q->service = service;
+	return 0;
+}
+
+static int ask(pam_handle_t *pamh, enum phase phase, int flags, int argc, const char **argv)
+{
+	struct question q = { .phase = phase, .flags = flags, .argc = argc, .argv = argv, .authenticator = authenticator_of(argc, argv) };
+	if (frame_question(pamh, &q) != 0) {
+		pam_syslog(pamh, LOG_ERR, "refused: no user or no service");
+		return code_of(VERDICT_REFUSE, phase);
+	}
+	if (phase == PHASE_ACCOUNT) {
+		enum verdict v = kept(pamh, &q);
+		return code_of(v != VERDICT_NONE ? v : relay_ask(pamh, &q), phase);
+	}
+	int64_t before = now_ms();
+	enum verdict v = relay_ask(pamh, &q);
+	keep(pamh, &q, v);
+	hide_question_in_delay(pamh, now_ms() - before);
+	return code_of(v, phase);
+}
+
+EXPORT int pam_sm_authenticate(pam_handle_t *pamh, int flags, int argc, const char **argv)
+{
+	return ask(pamh, PHASE_AUTH, flags, argc, argv);
+}
+
+EXPORT int pam_sm_acct_mgmt(pam_handle_t *pamh, int flags, int argc, const char **argv)
+{
+	return ask(pamh, PHASE_ACCOUNT, flags, argc, argv);
+}
+
+/* There is no credential to set; an error here would fail logins that were let in. */
+EXPORT int pam_sm_setcred(pam_handle_t *pamh, int flags, int argc, const char **argv)
+{
+	(void)pamh;
+	(void)flags;
+	(void)argc;
+	(void)argv;
+	return PAM_SUCCESS;
+}
