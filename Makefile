@@ -49,6 +49,7 @@ $(PROGRAMS): $(BUILD)/%: $(GO_FILES)
 
 demo:
 	@scripts/bootstrap demo
+	@$(MAKE) -q build || echo "Building; the first time takes a minute or two ..."
 	@$(MAKE) --no-print-directory -s build
 	@$(GO) run ./pam/demo
 

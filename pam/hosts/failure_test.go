@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -13,8 +14,7 @@ import (
 
 // mostOpen is the configuration under which only rule "a local failure never opens" keeps anybody out.
 func mostOpen() testbed.Conf {
-	return bed.conf.With("action", "open").With("on_error", "open").With("unpaired", "open").
-		With("unpaired_by_server", "open").With("timeout", "1")
+	return bed.conf.With("action", "open").With("on_error", "open").With("unpaired", "open").With("unpaired_by_server", "open")
 }
 
 // file does something to a file that replace has moved a copy of aside.
@@ -156,6 +156,41 @@ func TestWithoutPairingFileNobodyIsPaired(t *testing.T) {
 	}
 }
 
+// underLimits runs both attempts under every value, some side by side, and returns the values that let the open one in.
+func underLimits(t *testing.T, flag string, values []int, shut, open attempt) []int {
+	var mu sync.Mutex
+	var in []int
+	beside(values, func(value int) {
+		limit := fmt.Sprintf("ulimit %s %d", flag, value)
+		shut, open := shut, open
+		shut.prologue, open.prologue = limit, limit
+		if r := shut.run(); r.in(closed) || r.in("root") {
+			t.Errorf("%s: the closed latch let in", limit)
+		}
+		if r := open.run(); r.in(opened) || r.in("root") {
+			mu.Lock()
+			defer mu.Unlock()
+			in = append(in, value)
+		}
+	})
+	slices.Sort(in)
+	return in
+}
+
+// beside calls f for every value, six at a time: su sleeps for a second after each refusal.
+func beside(values []int, f func(value int)) {
+	slots := make(chan struct{}, 6)
+	var wg sync.WaitGroup
+	for _, value := range values {
+		slots <- struct{}{}
+		wg.Go(func() {
+			defer func() { <-slots }()
+			f(value)
+		})
+	}
+	wg.Wait()
+}
+
 // The caller of a set-uid program chooses its limits. A row is run with the latch closed, where no value may open, and with
 // the latch open, where some must: otherwise the row would show nothing.
 func TestLimits(t *testing.T) {
@@ -183,17 +218,7 @@ func TestLimits(t *testing.T) {
 	for _, host := range hosts {
 		for _, row := range rows {
 			t.Run(host.name+" ulimit "+row.flag, func(t *testing.T) {
-				var in []int
-				for _, value := range row.values {
-					limit := fmt.Sprintf("ulimit %s %d", row.flag, value)
-					host.shut.prologue, host.open.prologue = limit, limit
-					if r := host.shut.run(); r.in(closed) || r.in("root") {
-						t.Errorf("%s: the closed latch let in", limit)
-					}
-					if r := host.open.run(); r.in(opened) || r.in("root") {
-						in = append(in, value)
-					}
-				}
+				in := underLimits(t, row.flag, row.values, host.shut, host.open)
 				if len(in) == 0 {
 					t.Errorf("control: with the latch open no value of %v lets in", row.values)
 				}

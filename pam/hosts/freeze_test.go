@@ -14,8 +14,10 @@ import (
 	"github.com/latch-linux/latch/pam/testbed"
 )
 
-// The question's deadline in these tests is 1 s; pauses lie below what counts as lost, above it, and past the deadline.
-var pauses = []time.Duration{200 * time.Millisecond, 700 * time.Millisecond, 1500 * time.Millisecond, 2500 * time.Millisecond}
+// The question's deadline in these tests is 2 s; pauses lie below what counts as lost, above it, and past the deadline.
+var pauses = []time.Duration{300 * time.Millisecond, 800 * time.Millisecond, 2500 * time.Millisecond}
+
+func impatient() testbed.Conf { return mostOpen().With("timeout", "2") }
 
 // moments are when the pause begins after su has got the password, spread over the time that a question takes.
 func moments() []time.Duration {
@@ -91,7 +93,7 @@ func control(t *testing.T, attack func(t *testing.T, caller, victim string, at, 
 
 // kill(-1) as the caller reaches everything that the caller may signal: su itself, and nothing that the module started.
 func TestSignals(t *testing.T) {
-	configure(t, mostOpen())
+	configure(t, impatient())
 	attack := func(t *testing.T, caller, victim string, at, pause time.Duration) bool {
 		h := holdSu(t, caller, victim)
 		stop := attempt{as: caller, command: fmt.Sprintf(
@@ -160,7 +162,7 @@ func (f freezer) remove() {
 
 // A caller with a delegated cgroup can freeze the authenticator too, which signals cannot.
 func TestFreezer(t *testing.T) {
-	configure(t, mostOpen())
+	configure(t, impatient())
 	tried := 0
 	for _, kind := range freezerKinds {
 		probe, err := kind.under(kind.parent)
@@ -209,7 +211,7 @@ func frozen(t *testing.T, kind freezer, parent, caller, victim string, at, pause
 // SCHED_IDLE beside a busy loop is a pause that the kernel makes: the caller gives itself the lowest class, on a processor
 // that it keeps busy. The authenticator takes the class and the processor of its choice back.
 func TestIdleClassBesideBusyLoop(t *testing.T) {
-	configure(t, mostOpen().With("timeout", "8"))
+	configure(t, mostOpen())
 	slow := func(a attempt) attempt {
 		a.command = "taskset -c 0 chrt -i 0 timeout 30 " + a.command
 		return a
@@ -217,7 +219,7 @@ func TestIdleClassBesideBusyLoop(t *testing.T) {
 	if r := slow(su(closed, opened)).run(); !r.in(opened) {
 		t.Errorf("control: without the busy loop and with the latch open, not in: %s", r.stderr)
 	}
-	configure(t, mostOpen())
+	configure(t, impatient())
 	busy := exec.Command("taskset", "-c", "0", "sh", "-c", "while :; do :; done")
 	busy.SysProcAttr = bed.users[unpaired].Process()
 	if err := busy.Start(); err != nil {
