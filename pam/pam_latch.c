@@ -32,8 +32,9 @@ struct decided {
 /*
  * How long the question of this thread's running pam_authenticate took, in microseconds. libpam hands a delay function
  * nothing of ours, and calls it in the thread, and before the return, of the pam_authenticate that we were part of.
+ * initial-exec needs no call into the dynamic loader, and eight bytes fit into what it sets aside for that.
  */
-static _Thread_local unsigned long question_us;
+static _Thread_local __attribute__((tls_model("initial-exec"))) unsigned long question_us;
 
 static void sleep_us(unsigned long us)
 {

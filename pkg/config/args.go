@@ -1,0 +1,59 @@
+package config
+
+import (
+	"fmt"
+	"path/filepath"
+	"strings"
+)
+
+// Args are the module arguments of a PAM line.
+type Args struct {
+	Config, Accounts string // files; ParseArgs fills them from the profile
+	Operation        string // a name from latch.conf, or ""
+	OTP              string // "yes", "no", or "" to leave it to latch.conf
+	Profile          string // "system" or "openvpn"
+}
+
+// ParseArgs reads upstream's arguments (config=, accounts=, operation=, otp=) and ours (profile=, and
+// authenticator=, which is the module's own). An unknown argument is an error.
+func ParseArgs(args []string) (Args, error) {
+	var a Args
+	fields := map[string]*string{"config": &a.Config, "accounts": &a.Accounts, "operation": &a.Operation, "otp": &a.OTP, "profile": &a.Profile}
+	for _, arg := range args {
+		name, value, _ := strings.Cut(arg, "=")
+		field, ok := fields[name]
+		if name == "authenticator" {
+			continue
+		}
+		if !ok || value == "" {
+			return Args{}, fmt.Errorf("unknown or empty module argument %q on the PAM line", arg)
+		}
+		*field = value
+	}
+	if a.OTP != "" {
+		if problem := setOTP(&a.OTP, a.OTP); problem != "" {
+			return Args{}, fmt.Errorf("module argument otp=: %s", problem)
+		}
+	}
+	return a, a.applyProfile()
+}
+
+func (a *Args) applyProfile() error {
+	p, err := ProfileByName(a.Profile)
+	if err != nil {
+		return fmt.Errorf("module argument profile=: %w", err)
+	}
+	a.Profile = p.Name
+	if a.Config == "" {
+		a.Config = p.Config
+	}
+	if a.Accounts == "" {
+		a.Accounts = p.Accounts
+	}
+	for _, path := range []string{a.Config, a.Accounts} {
+		if !filepath.IsAbs(path) {
+			return fmt.Errorf("module argument: %q is no absolute path", path)
+		}
+	}
+	return nil
+}

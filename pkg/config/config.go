@@ -1,0 +1,140 @@
+// Package config reads latch.conf, the module arguments of a PAM line, and knows where each profile keeps
+// its files. A mistake in any of them is an error that names file, line and remedy: a typo must neither open
+// a door nor go unnoticed.
+package config
+
+import (
+	"encoding/json"
+	"fmt"
+	"net/url"
+	"time"
+)
+
+// Policy is what to do where the server gave no verdict.
+type Policy int8
+
+// Policies. The zero value is none of them, so that a forgotten one opens nothing.
+const (
+	Open  Policy = iota + 1 // let in
+	Close                   // refuse
+	Last                    // as this machine saw the latch last; never seen is closed
+)
+
+var policyNames = map[string]Policy{"open": Open, "close": Close, "last": Last}
+
+func (p Policy) String() string {
+	for name, q := range policyNames {
+		if p == q {
+			return name
+		}
+	}
+	return fmt.Sprintf("Policy(%d)", int8(p))
+}
+
+// Secret is a value that must appear in no log and no error: every way of printing it gives stars.
+type Secret struct{ value string }
+
+// NewSecret wraps a secret.
+func NewSecret(s string) Secret { return Secret{s} }
+
+// Reveal returns the secret itself, for signing and for writing it to its own file.
+func (s Secret) Reveal() string { return s.value }
+
+func (s Secret) String() string { return "***" }
+
+// GoString keeps %#v from looking inside.
+func (s Secret) GoString() string { return "***" }
+
+// Format keeps every other verb from looking inside.
+func (s Secret) Format(f fmt.State, _ rune) { fmt.Fprint(f, "***") }
+
+// MarshalJSON keeps encoding/json from looking inside.
+func (s Secret) MarshalJSON() ([]byte, error) { return json.Marshal("***") }
+
+// Config is latch.conf. The sample file in conf/ says what each key means.
+type Config struct {
+	Path             string // as it was loaded from, for messages
+	AppID            string // 20 characters
+	SecretKey        Secret // 40 characters
+	Host             *url.URL
+	Action           Policy        // no answer: Open, Close, Last
+	OnError          Policy        // an error or a wrong answer: Open, Close
+	Unpaired         Policy        // no pairing here: Open (not our user), Close
+	UnpairedByServer Policy        // error 201: Open, Close
+	Timeout          time.Duration // whole question, 1 s … 99 s
+	Retries          int           // 0 … 10, of what did not reach the server
+	CAFile           string        // absolute path, or "" for the system's
+	Proxy            *url.URL      // nil for none
+	APIVersion       string
+	OTP              string        // "no" or "yes"
+	OTPEcho          bool          // show the code while it is typed
+	Wait             time.Duration // Timeout + Wait ≤ 99 s
+	HostContext      bool
+	ExemptUsers      []string
+	ExemptGroups     []string
+	ExemptServices   []string
+	AccountSkip      []string          // services not asked about in the account phase
+	StateDir         string            // what survives a reboot
+	RunDir           string            // what does not
+	Operations       map[string]string // name to operation id, or to a text that is no id (see Operation)
+}
+
+// DefaultHost is Telefónica's cloud.
+const DefaultHost = "https://latch.tu.com"
+
+// Defaults returns what an empty latch.conf means. AppID and SecretKey have no default.
+func Defaults() *Config {
+	host, err := url.Parse(DefaultHost)
+	if err != nil {
+		panic(err) // a constant
+	}
+	return &Config{
+		Host: host, Action: Open, OnError: Close, Unpaired: Open, UnpairedByServer: Close,
+		Timeout: 8 * time.Second, Retries: 2, APIVersion: "1.3", OTP: "no",
+		AccountSkip: []string{"anacron", "at", "atd", "cron", "crond", "gdm-launch-environment", "greetd-greeter",
+			"lightdm-greeter", "polkit-1", "sddm-greeter", "systemd-user"},
+		StateDir: "/var/lib/latch", RunDir: "/run/latch",
+		Operations: map[string]string{},
+	}
+}
+
+// Operation returns the id of a named operation. A name that latch.conf does not have, or whose value is not
+// an operation id, is an error: the PAM line asks for something that cannot be asked.
+func (c *Config) Operation(name string) (string, error) {
+	id, ok := c.Operations[name]
+	if !ok {
+		return "", fmt.Errorf("%s: there is no operation %q; add it to [operations]", c.Path, name)
+	}
+	if !isID(id, idLength) {
+		return "", fmt.Errorf("%s: operation %q has no operation id of %d letters and digits", c.Path, name, idLength)
+	}
+	return id, nil
+}
+
+// Hold returns how long one authentication may take without the person's own time, in whole seconds.
+func (c *Config) Hold() int { return int((c.Timeout+c.Wait)/time.Second) + 1 }
+
+// Profile is a set of files: one application, its configuration and its pairings.
+type Profile struct {
+	Name     string // "system" or "openvpn"
+	Config   string
+	Accounts string
+}
+
+// Profiles returns every profile. The system's file names are upstream's.
+func Profiles() []Profile {
+	return []Profile{
+		{"system", "/etc/latch/latch.conf", "/etc/latch/latch.accounts"},
+		{"openvpn", "/etc/latch/openvpn.conf", "/etc/latch/openvpn.accounts"},
+	}
+}
+
+// ProfileByName finds a profile; "" is the system's.
+func ProfileByName(name string) (Profile, error) {
+	for _, p := range Profiles() {
+		if p.Name == name || name == "" {
+			return p, nil
+		}
+	}
+	return Profile{}, fmt.Errorf("unknown profile %q; the profiles are system and openvpn", name)
+}

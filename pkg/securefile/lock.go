@@ -1,0 +1,89 @@
+package securefile
+
+import (
+	"context"
+	"fmt"
+	"io/fs"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// lockDir lies beside the files it serves. Its mode 0700 keeps everybody else from holding a lock and
+// with it every writer.
+const lockDir = ".lock"
+
+// WithLock runs fn while no other process and no other call in this one runs WithLock for the same
+// path. It waits as long as ctx allows. The lock goes with the process that holds it, however it ends;
+// unfinished copies that a killed writer of path left are removed before fn runs. Every writer of path
+// must hold its lock; readers need none.
+func WithLock(ctx context.Context, path string, fn func() error) error {
+	dir, name, err := openParent(path)
+	if err != nil {
+		return err
+	}
+	defer dir.Close()
+	lock, err := openLock(dir, name)
+	if err != nil {
+		return err
+	}
+	defer lock.Close()
+	if err := acquire(ctx, lock); err != nil {
+		return fmt.Errorf("waiting for the lock of %q: %w", path, err)
+	}
+	sweep(dir, name)
+	return fn()
+}
+
+// openLock opens the file that is locked in place of dir/name, which itself is replaced at every write.
+func openLock(dir *os.File, name string) (*os.File, error) {
+	at := filepath.Join(dir.Name(), lockDir)
+	err := unix.Mkdirat(int(dir.Fd()), lockDir, 0o700)
+	if err != nil && err != unix.EEXIST {
+		return nil, &fs.PathError{Op: "mkdir", Path: at, Err: err}
+	}
+	locks, err := step(int(dir.Fd()), lockDir, at)
+	if err != nil {
+		return nil, err
+	}
+	defer locks.Close()
+	var st unix.Stat_t
+	if err := unix.Fstat(int(locks.Fd()), &st); err != nil {
+		return nil, &fs.PathError{Op: "stat", Path: at, Err: err}
+	}
+	if st.Mode&0o077 != 0 {
+		return nil, &Error{Path: at, Problem: "is open to others", Fix: "chmod 700 " + quote(at)}
+	}
+	at = filepath.Join(at, name)
+	fd, err := openat(int(locks.Fd()), name, unix.O_RDWR|unix.O_CREAT|unix.O_NOFOLLOW|unix.O_NONBLOCK|unix.O_CLOEXEC, 0o600)
+	if err != nil {
+		return nil, &fs.PathError{Op: "open", Path: at, Err: err}
+	}
+	return os.NewFile(uintptr(fd), at), nil
+}
+
+// acquire tries again and again instead of waiting in the kernel, which no context could end.
+func acquire(ctx context.Context, lock *os.File) error {
+	pause := time.Millisecond
+	for {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		err := unix.Flock(int(lock.Fd()), unix.LOCK_EX|unix.LOCK_NB)
+		if err == nil {
+			return nil
+		}
+		if err != unix.EWOULDBLOCK && err != unix.EINTR {
+			return &fs.PathError{Op: "lock", Path: lock.Name(), Err: err}
+		}
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-time.After(pause/2 + rand.N(pause)):
+		}
+		pause = min(2*pause, 20*time.Millisecond)
+	}
+}
