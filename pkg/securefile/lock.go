@@ -12,21 +12,21 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// lockDir lies beside the files it serves. Its mode 0700 keeps everybody else from holding a lock and
-// with it every writer.
+// lockDir lies beside the files it serves. Its mode 0700 keeps everybody else from holding a lock, and
+// with it up every writer.
 const lockDir = ".lock"
 
-// WithLock runs fn while no other process and no other call in this one runs WithLock for the same
+// WithLock runs fn while no other process, and no other call in this one, runs WithLock for the same
 // path. It waits as long as ctx allows. The lock goes with the process that holds it, however it ends;
 // unfinished copies that a killed writer of path left are removed before fn runs. Every writer of path
 // must hold its lock; readers need none.
 func WithLock(ctx context.Context, path string, fn func() error) error {
-	dir, name, err := openParent(path)
+	parent, base, err := openParent(path)
 	if err != nil {
 		return err
 	}
-	defer dir.Close()
-	lock, err := openLock(dir, name)
+	defer unix.Close(parent)
+	lock, err := openLock(parent, filepath.Dir(path), base)
 	if err != nil {
 		return err
 	}
@@ -34,38 +34,40 @@ func WithLock(ctx context.Context, path string, fn func() error) error {
 	if err := acquire(ctx, lock); err != nil {
 		return fmt.Errorf("waiting for the lock of %q: %w", path, err)
 	}
-	sweep(dir, name)
+	sweep(parent, path, base)
 	return fn()
 }
 
-// openLock opens the file that is locked in place of dir/name, which itself is replaced at every write.
-func openLock(dir *os.File, name string) (*os.File, error) {
-	at := filepath.Join(dir.Name(), lockDir)
-	err := unix.Mkdirat(int(dir.Fd()), lockDir, 0o700)
-	if err != nil && err != unix.EEXIST {
+// openLock opens the file that is locked in place of dir/base, which itself is replaced at every write.
+func openLock(parent int, dir, base string) (*os.File, error) {
+	at := filepath.Join(dir, lockDir)
+	if err := unix.Mkdirat(parent, lockDir, 0o700); err != nil && err != unix.EEXIST {
 		return nil, &fs.PathError{Op: "mkdir", Path: at, Err: err}
 	}
-	locks, err := step(int(dir.Fd()), lockDir, at)
+	locks, err := openat(parent, lockDir, unix.O_PATH|unix.O_DIRECTORY, at)
 	if err != nil {
 		return nil, err
 	}
-	defer locks.Close()
+	defer unix.Close(locks)
+	if err := judge(locks, at, unix.S_IFDIR); err != nil {
+		return nil, err
+	}
 	var st unix.Stat_t
-	if err := unix.Fstat(int(locks.Fd()), &st); err != nil {
+	if err := unix.Fstat(locks, &st); err != nil {
 		return nil, &fs.PathError{Op: "stat", Path: at, Err: err}
 	}
 	if st.Mode&0o077 != 0 {
-		return nil, &Error{Path: at, Problem: "is open to others", Fix: "chmod 700 " + quote(at)}
+		return nil, &TrustError{at, fmt.Sprintf("is open to others (mode %04o)", st.Mode&0o7777), "chmod 700 " + at}
 	}
-	at = filepath.Join(at, name)
-	fd, err := openat(int(locks.Fd()), name, unix.O_RDWR|unix.O_CREAT|unix.O_NOFOLLOW|unix.O_NONBLOCK|unix.O_CLOEXEC, 0o600)
+	at = filepath.Join(at, base)
+	fd, err := unix.Openat(locks, base, unix.O_RDWR|unix.O_CREAT|unix.O_NOFOLLOW|unix.O_NONBLOCK|unix.O_CLOEXEC, 0o600)
 	if err != nil {
 		return nil, &fs.PathError{Op: "open", Path: at, Err: err}
 	}
 	return os.NewFile(uintptr(fd), at), nil
 }
 
-// acquire tries again and again instead of waiting in the kernel, which no context could end.
+// acquire tries again and again instead of waiting in the kernel, where no context could end it.
 func acquire(ctx context.Context, lock *os.File) error {
 	pause := time.Millisecond
 	for {
