@@ -1,0 +1,226 @@
+package main
+
+import (
+	"context"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/latch-linux/latch/pkg/store"
+)
+
+func newApp(p *program) *cobra.Command {
+	return group("app", "make and change applications",
+		newAppAdd(p), newAppList(p), newAppSet(p), newAppRemove(p), newAppSecret(p))
+}
+
+// appOptions are what an application can be given; flags that were not named change nothing.
+type appOptions struct {
+	name, image, email, phone, twoFactor, lock string
+	openByAPI, pairByName                      string
+}
+
+func (o *appOptions) flags(c *cobra.Command) {
+	c.Flags().StringVar(&o.image, "image", "", "address of a picture")
+	c.Flags().StringVar(&o.email, "contact-email", "", "shown to people")
+	c.Flags().StringVar(&o.phone, "contact-phone", "", "shown to people")
+	c.Flags().StringVar(&o.twoFactor, "two-factor", "", "one-time token: disabled, opt_in or mandatory")
+	c.Flags().StringVar(&o.lock, "lock-on-request", "", "close after use: disabled, opt_in or mandatory")
+	c.Flags().StringVar(&o.openByAPI, "open-by-api", "", "yes: whoever holds its secret may open latches; default no")
+	c.Flags().StringVar(&o.pairByName, "pair-by-name", "", "yes: it may pair people without their code; default no")
+}
+
+func (o *appOptions) change(c *cobra.Command) (ch store.ApplicationChange, err error) {
+	for flag, to := range map[string]struct {
+		value *string
+		field **string
+	}{
+		"name": {&o.name, &ch.Name}, "image": {&o.image, &ch.ImageURL},
+		"contact-email": {&o.email, &ch.ContactEmail}, "contact-phone": {&o.phone, &ch.ContactPhone},
+	} {
+		if c.Flags().Changed(flag) {
+			*to.field = to.value
+		}
+	}
+	if ch.TwoFactor, err = modeFlag(c, "two-factor"); err != nil {
+		return ch, err
+	}
+	if ch.LockOnUse, err = modeFlag(c, "lock-on-request"); err != nil {
+		return ch, err
+	}
+	if ch.OpenByAPI, err = yesNoFlag(c, "open-by-api"); err != nil {
+		return ch, err
+	}
+	ch.PairByName, err = yesNoFlag(c, "pair-by-name")
+	return ch, err
+}
+
+func newAppAdd(p *program) *cobra.Command {
+	var o appOptions
+	c := &cobra.Command{
+		Use:   "add NAME",
+		Short: "make an application and its first secret",
+		Long: `add makes an application: what hosts sign their questions as. Its id and secret belong in
+latch.conf as app_id and secret_key. The secret is shown once; app secret add makes more.
+` + exitHelp,
+		Example: "  latch-server app add servers --json",
+		Args:    cobra.ExactArgs(1),
+		RunE: func(c *cobra.Command, args []string) error {
+			ch, err := o.change(c)
+			if err != nil {
+				return err
+			}
+			return p.addApp(c.Context(), args[0], ch)
+		},
+	}
+	o.flags(c)
+	return c
+}
+
+func (p *program) addApp(ctx context.Context, name string, ch store.ApplicationChange) error {
+	return p.withStore(func(s *store.Store) error {
+		a := store.Application{Name: name, ImageURL: orZero(ch.ImageURL), ContactEmail: orZero(ch.ContactEmail),
+			ContactPhone: orZero(ch.ContactPhone), TwoFactor: orZero(ch.TwoFactor), LockOnUse: orZero(ch.LockOnUse),
+			OpenByAPI: orZero(ch.OpenByAPI), PairByName: orZero(ch.PairByName)}
+		a, secret, err := s.AddApplication(ctx, a)
+		if err != nil {
+			return err
+		}
+		return p.report(map[string]any{"app_id": a.ID, "secret_key": secret, "name": a.Name},
+			"app_id = %s\nsecret_key = %s", a.ID, secret)
+	})
+}
+
+func newAppList(p *program) *cobra.Command {
+	return &cobra.Command{
+		Use: "list", Short: "list applications", Long: "list shows every application, never a secret.\n" + exitHelp, Args: cobra.NoArgs,
+		RunE: func(*cobra.Command, []string) error {
+			return p.withStore(func(s *store.Store) error {
+				list, err := s.Applications(0)
+				if err != nil {
+					return err
+				}
+				rows := make([]row, 0, len(list))
+				for _, a := range list {
+					rows = append(rows, row{
+						{"app_id", a.ID}, {"name", a.Name}, {"two_factor", a.TwoFactor.String()},
+						{"lock_on_request", a.LockOnUse.String()}, {"open_by_api", a.OpenByAPI}, {"pair_by_name", a.PairByName},
+						{"contact_email", a.ContactEmail}, {"contact_phone", a.ContactPhone}, {"image", a.ImageURL},
+					})
+				}
+				return p.table("applications", rows)
+			})
+		},
+	}
+}
+
+func newAppSet(p *program) *cobra.Command {
+	var o appOptions
+	c := &cobra.Command{
+		Use: "set APP", Short: "change an application", Long: "set changes what its flags name; APP is an id or a name.\n" + exitHelp,
+		Example: "  latch-server app set servers --two-factor=mandatory --open-by-api=no",
+		Args:    cobra.ExactArgs(1),
+		RunE: func(c *cobra.Command, args []string) error {
+			ch, err := o.change(c)
+			if err != nil {
+				return err
+			}
+			return p.withApp(args[0], func(s *store.Store, a store.Application) error {
+				if err := s.ChangeApplication(c.Context(), a.Row, ch); err != nil {
+					return err
+				}
+				return p.report(map[string]any{"app_id": a.ID}, "changed %s", a.Name)
+			})
+		},
+	}
+	o.flags(c)
+	c.Flags().StringVar(&o.name, "name", "", "new name")
+	return c
+}
+
+func newAppRemove(p *program) *cobra.Command {
+	return &cobra.Command{
+		Use: "remove APP", Short: "remove an application; its hosts get an error from then on",
+		Long: "remove makes the application's secrets useless at once. Its history stays.\n" + exitHelp, Args: cobra.ExactArgs(1),
+		RunE: func(c *cobra.Command, args []string) error {
+			return p.withApp(args[0], func(s *store.Store, a store.Application) error {
+				if err := s.RemoveApplication(c.Context(), a.Row); err != nil {
+					return err
+				}
+				return p.report(map[string]any{"app_id": a.ID}, "removed %s", a.Name)
+			})
+		},
+	}
+}
+
+func (p *program) withApp(idOrName string, fn func(*store.Store, store.Application) error) error {
+	return p.withStore(func(s *store.Store) error {
+		a, err := s.Application(idOrName)
+		if err != nil {
+			return err
+		}
+		return fn(s, a)
+	})
+}
+
+func newAppSecret(p *program) *cobra.Command {
+	add := &cobra.Command{
+		Use: "add APP NAME", Short: "make one more secret, shown once", Args: cobra.ExactArgs(2),
+		Long: "add makes a secret for one host, so that it can be revoked without the others.\n" + exitHelp,
+		RunE: func(c *cobra.Command, args []string) error {
+			return p.withApp(args[0], func(s *store.Store, a store.Application) error {
+				secret, err := s.AddSecret(c.Context(), a.Row, args[1])
+				if err != nil {
+					return err
+				}
+				return p.report(map[string]any{"app_id": a.ID, "name": args[1], "secret_key": secret},
+					"app_id = %s\nsecret_key = %s", a.ID, secret)
+			})
+		},
+	}
+	list := &cobra.Command{
+		Use: "list APP", Short: "list secrets by name with their last use", Args: cobra.ExactArgs(1),
+		Long: "list shows names, never a secret. The last use may be up to an hour behind.\n" + exitHelp,
+		RunE: func(_ *cobra.Command, args []string) error {
+			return p.withApp(args[0], func(s *store.Store, a store.Application) error {
+				list, err := s.Secrets(a.Row)
+				if err != nil {
+					return err
+				}
+				rows := make([]row, 0, len(list))
+				for _, k := range list {
+					rows = append(rows, row{{"name", k.Name}, {"created", rfc3339(k.Created)}, {"last_use", rfc3339(k.LastUse)}, {"revoked", k.Revoked}})
+				}
+				return p.table("secrets", rows)
+			})
+		},
+	}
+	revoke := &cobra.Command{
+		Use: "revoke APP NAME", Short: "make a secret useless at once", Args: cobra.ExactArgs(2),
+		Long: "revoke makes a secret useless from the next request on.\n" + exitHelp,
+		RunE: func(c *cobra.Command, args []string) error {
+			return p.withApp(args[0], func(s *store.Store, a store.Application) error {
+				if err := s.RevokeSecret(c.Context(), a.Row, args[1]); err != nil {
+					return err
+				}
+				return p.report(map[string]any{"app_id": a.ID, "name": args[1]}, "revoked secret %s of %s", args[1], a.Name)
+			})
+		},
+	}
+	return group("secret", "make, list and revoke an application's secrets", add, list, revoke)
+}
+
+func orZero[T any](v *T) (zero T) {
+	if v == nil {
+		return zero
+	}
+	return *v
+}
+
+// rfc3339 writes a time of the store, "" for never.
+func rfc3339(millis int64) string {
+	if millis == 0 {
+		return ""
+	}
+	return time.UnixMilli(millis).UTC().Format(time.RFC3339)
+}

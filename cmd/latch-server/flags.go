@@ -1,0 +1,38 @@
+package main
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/latch-linux/latch/pkg/store"
+)
+
+// modeFlag reads a mode in any case; nil when the flag was not given.
+func modeFlag(c *cobra.Command, name string) (*store.Mode, error) {
+	f := c.Flags().Lookup(name)
+	if !f.Changed {
+		return nil, nil
+	}
+	m, err := store.ParseMode(strings.ToUpper(strings.ReplaceAll(f.Value.String(), "-", "_")))
+	if err != nil {
+		return nil, fmt.Errorf("--%s: %w", name, err)
+	}
+	return &m, nil
+}
+
+// yesNoFlag reads yes or no; nil when the flag was not given.
+func yesNoFlag(c *cobra.Command, name string) (*bool, error) {
+	f := c.Flags().Lookup(name)
+	if !f.Changed {
+		return nil, nil
+	}
+	switch v := f.Value.String(); v {
+	case "yes", "no":
+		yes := v == "yes"
+		return &yes, nil
+	default:
+		return nil, fmt.Errorf("--%s takes yes or no, not %q", name, v)
+	}
+}

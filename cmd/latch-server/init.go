@@ -1,0 +1,67 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/url"
+
+	"github.com/spf13/cobra"
+
+	"github.com/latch-linux/latch/pkg/store"
+)
+
+func newInit(p *program) *cobra.Command {
+	var address, owner string
+	c := &cobra.Command{
+		Use:   "init",
+		Short: "make the database and its key",
+		Long: `init makes the data directory (0700), an empty database and the key that seals its
+secrets. Called by root, it gives the directory to the user latch-server, if there is one.
+` + exitHelp,
+		Example: "  latch-server init --url https://latch.example.org",
+		Args:    cobra.NoArgs,
+		RunE: func(c *cobra.Command, _ []string) error {
+			return p.init(c.Context(), address, owner)
+		},
+	}
+	c.Flags().StringVar(&address, "url", "", "address that hosts and people use, https://NAME[:PORT]")
+	c.Flags().StringVar(&owner, "owner", "", "user that the server runs as (root only)")
+	return c
+}
+
+func (p *program) init(ctx context.Context, address, owner string) error {
+	if address != "" {
+		if err := checkURL(address); err != nil {
+			return err
+		}
+	}
+	if err := prepareDir(p.data, owner); err != nil {
+		return err
+	}
+	if err := store.Create(p.data); err != nil {
+		return err
+	}
+	err := p.withStore(func(s *store.Store) error {
+		if address == "" {
+			return nil
+		}
+		return s.SetSetting(ctx, store.SettingURL, address)
+	})
+	if err != nil {
+		return err
+	}
+	return p.report(map[string]any{"data": p.data}, "made %s\nkeep a copy of %s/%s: without it a backup cannot be read", p.data, p.data, store.KeyFile)
+}
+
+// checkURL takes https://host[:port] and nothing more: links are made by adding paths.
+func checkURL(address string) error {
+	u, err := url.Parse(address)
+	if err != nil {
+		return fmt.Errorf("url %q: %w", address, errors.Unwrap(err))
+	}
+	if u.Scheme != "https" || u.Hostname() == "" || u.User != nil || u.Path != "" || u.RawQuery != "" || u.Fragment != "" {
+		return fmt.Errorf("url %q is not of the form https://NAME[:PORT]", address)
+	}
+	return nil
+}

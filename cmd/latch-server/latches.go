@@ -1,0 +1,114 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/latch-linux/latch/pkg/store"
+)
+
+func newOpen(p *program) *cobra.Command  { return newSetLatch(p, "open", "lets in", true) }
+func newClose(p *program) *cobra.Command { return newSetLatch(p, "close", "refuses", false) }
+
+type latchOptions struct {
+	app, operation, twoFactor, lock string
+}
+
+func (o *latchOptions) flags(c *cobra.Command) {
+	c.Flags().StringVar(&o.app, "app", "", "application, by id or name; default: all that the person is paired with")
+	c.Flags().StringVar(&o.operation, "operation", "", "operation of it, by id or name")
+}
+
+func newSetLatch(p *program, verb, effect string, open bool) *cobra.Command {
+	var o latchOptions
+	c := &cobra.Command{
+		Use: verb + " USER", Short: verb + " latches of a person, as the phone does",
+		Long:    fmt.Sprintf("%s sets a person's latches so that the host %s. A closed latch closes the operations\nbelow it.\n", verb, effect) + exitHelp,
+		Example: "  latch-server " + verb + " ana --app servers", Args: cobra.ExactArgs(1),
+		RunE: func(c *cobra.Command, args []string) error {
+			return p.setLatch(c.Context(), args[0], o, open)
+		},
+	}
+	o.flags(c)
+	return c
+}
+
+func (p *program) setLatch(ctx context.Context, user string, o latchOptions, open bool) error {
+	if o.operation != "" && o.app == "" {
+		return errors.New("--operation needs --app")
+	}
+	return p.withStore(func(s *store.Store) error {
+		apps, err := s.SetByUser(ctx, user, o.app, o.operation, open)
+		if err != nil {
+			return err
+		}
+		what := strings.Join(apps, ", ")
+		if o.operation != "" {
+			what += " / " + o.operation
+		}
+		return p.report(map[string]any{"user": user, "applications": apps, "status": word(open)}, "%s: %s", what, word(open))
+	})
+}
+
+func word(open bool) string {
+	if open {
+		return "open"
+	}
+	return "closed"
+}
+
+func newStatus(p *program) *cobra.Command {
+	return &cobra.Command{
+		Use: "status USER", Short: "show a person's latches",
+		Long: "status shows every latch of a person as a host would read it. It leaves no trace in the history.\n" + exitHelp,
+		Args: cobra.ExactArgs(1),
+		RunE: func(_ *cobra.Command, args []string) error {
+			return p.withStore(func(s *store.Store) error {
+				accounts, err := s.Accounts(args[0])
+				if err != nil {
+					return err
+				}
+				var rows []row
+				for _, a := range accounts {
+					rows = appendNode(rows, a.AccountID, "", a.Status)
+				}
+				return p.table("latches", rows)
+			})
+		},
+	}
+}
+
+func appendNode(rows []row, account, above string, n store.NodeState) []row {
+	name := above + n.Name
+	rows = append(rows, row{{"latch", name}, {"status", word(n.Open)}, {"two_factor", n.TwoFactor.String()},
+		{"lock_on_request", n.LockOnUse.String()}, {"id", n.ID}, {"account", account}})
+	for _, child := range n.Children {
+		rows = appendNode(rows, account, name+" / ", child)
+	}
+	return rows
+}
+
+func newToken(p *program) *cobra.Command {
+	return &cobra.Command{
+		Use: "token USER", Short: "show a person's live one-time tokens",
+		Long:    "token shows what the phone would show: the one-time tokens of the last five minutes, oldest first.\n" + exitHelp,
+		Example: "  latch-server token ana --json", Args: cobra.ExactArgs(1),
+		RunE: func(_ *cobra.Command, args []string) error {
+			return p.withStore(func(s *store.Store) error {
+				list, err := s.Tokens(args[0])
+				if err != nil {
+					return err
+				}
+				rows := make([]row, 0, len(list))
+				for _, k := range list {
+					rows = append(rows, row{{"token", k.Token}, {"application", k.App}, {"id", k.Node}, {"message", k.Message}, {"expires", rfc3339(k.Expires)}})
+				}
+				return p.table("tokens", rows)
+			})
+		},
+	}
+}

@@ -1,0 +1,10 @@
+// Latch-server is a Latch server of one's own: it answers the Latch API and keeps people's latches.
+package main
+
+import (
+	"os"
+)
+
+func main() {
+	os.Exit(run(os.Args[1:], os.Stdout, os.Stderr))
+}

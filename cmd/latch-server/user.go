@@ -1,0 +1,74 @@
+package main
+
+import (
+	"context"
+
+	"github.com/spf13/cobra"
+
+	"github.com/latch-linux/latch/pkg/store"
+)
+
+func newUser(p *program) *cobra.Command {
+	return group("user", "add, disable and remove people",
+		newUserAdd(p), newUserList(p),
+		newUserChange(p, "disable", "close all latches of a person", func(ctx context.Context, s *store.Store, name string) error {
+			return s.SetUserDisabled(ctx, name, true)
+		}),
+		newUserChange(p, "enable", "give a disabled person the latches back as they were", func(ctx context.Context, s *store.Store, name string) error {
+			return s.SetUserDisabled(ctx, name, false)
+		}),
+		newUserChange(p, "remove", "close all latches of a person for ever", func(ctx context.Context, s *store.Store, name string) error {
+			return s.RemoveUser(ctx, name)
+		}),
+	)
+}
+
+func newUserAdd(p *program) *cobra.Command {
+	return &cobra.Command{
+		Use: "add NAME", Short: "add a person", Long: "add makes a person who can then pair with code.\n" + exitHelp,
+		Example: "  latch-server user add ana", Args: cobra.ExactArgs(1),
+		RunE: func(c *cobra.Command, args []string) error {
+			return p.withStore(func(s *store.Store) error {
+				u, err := s.AddUser(c.Context(), args[0])
+				if err != nil {
+					return err
+				}
+				return p.report(map[string]any{"user": u.Name}, "added %s", u.Name)
+			})
+		},
+	}
+}
+
+func newUserList(p *program) *cobra.Command {
+	return &cobra.Command{
+		Use: "list", Short: "list people", Long: "list shows everybody with the number of their pairings.\n" + exitHelp, Args: cobra.NoArgs,
+		RunE: func(*cobra.Command, []string) error {
+			return p.withStore(func(s *store.Store) error {
+				list, err := s.Users()
+				if err != nil {
+					return err
+				}
+				rows := make([]row, 0, len(list))
+				for _, u := range list {
+					rows = append(rows, row{{"user", u.Name}, {"pairings", u.Pairings}, {"disabled", u.Disabled}, {"created", rfc3339(u.Created)}})
+				}
+				return p.table("users", rows)
+			})
+		},
+	}
+}
+
+func newUserChange(p *program, verb, short string, change func(context.Context, *store.Store, string) error) *cobra.Command {
+	return &cobra.Command{
+		Use: verb + " NAME", Short: short, Args: cobra.ExactArgs(1),
+		Long: "Hosts go on asking about a disabled or removed person's accounts; the answer is \"closed\",\nnever \"not paired\", which could open there.\n" + exitHelp,
+		RunE: func(c *cobra.Command, args []string) error {
+			return p.withStore(func(s *store.Store) error {
+				if err := change(c.Context(), s, args[0]); err != nil {
+					return err
+				}
+				return p.report(map[string]any{"user": args[0]}, "%sd %s", verb, args[0])
+			})
+		},
+	}
+}

@@ -1,0 +1,39 @@
+package server
+
+import (
+	"github.com/latch-linux/latch/pkg/api"
+	"github.com/latch-linux/latch/pkg/store"
+)
+
+// historyAnswer is an object with the application's id as one of its keys.
+func historyAnswer(app store.Application, h store.AccountHistory) api.History {
+	a := h.Account
+	entries := make([]api.HistoryEntry, 0, len(h.Entries))
+	for _, e := range h.Entries {
+		entries = append(entries, api.HistoryEntry{
+			Time: e.T, Action: e.Action, What: e.What, Value: e.Value, Was: e.Was, Name: e.Name,
+			UserAgent: e.UserAgent, IP: e.IP,
+		})
+	}
+	return api.History{
+		AppID: app.ID,
+		Application: api.HistoryApplication{
+			Status: statusWord(a.Status.Open), PairedOn: a.Paired, Name: app.Name, ImageURL: app.ImageURL,
+			ContactPhone: app.ContactPhone, ContactEmail: app.ContactEmail,
+			TwoFactor: app.TwoFactor.String(), LockOnRequest: app.LockOnUse.String(),
+			StatusLastModified: a.Changed, Operations: historyOperations(a.Status.Children),
+		},
+		LastSeen: h.LastSeen, ClientVersion: []api.ClientVersion{}, Count: h.Count, Entries: entries,
+	}
+}
+
+func historyOperations(nodes []store.NodeState) map[string]api.HistoryOperation {
+	all := make(map[string]api.HistoryOperation, len(nodes))
+	for _, n := range nodes {
+		all[n.ID] = api.HistoryOperation{
+			Name: n.Name, Status: statusWord(n.Open), TwoFactor: n.TwoFactor.String(), LockOnRequest: n.LockOnUse.String(),
+			Operations: historyOperations(n.Children),
+		}
+	}
+	return all
+}

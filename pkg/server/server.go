@@ -1,0 +1,97 @@
+// Package server answers the Latch API from a store.
+//
+// Handlers return data or an error; one writer renders both (respond.go). Every request under /api/
+// passes the same guard, which bounds it, verifies its signature over the raw request and only then
+// calls the handler (auth.go).
+package server
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"time"
+
+	"github.com/latch-linux/latch/pkg/store"
+)
+
+// Limits of one connection and one request. A slow or greedy client loses its connection and costs
+// nobody else anything.
+const (
+	headerTimeout = 5 * time.Second
+	readTimeout   = 10 * time.Second
+	writeTimeout  = 30 * time.Second // the store may wait 10 s for another process
+	idleTimeout   = 2 * time.Minute
+	maxHeader     = 16 << 10
+	maxBody       = 64 << 10
+	stopTimeout   = 15 * time.Second // for requests under way at a graceful stop
+)
+
+// Options of a server.
+type Options struct {
+	Store *store.Store
+	Now   func() time.Time // the clock that dates are checked by; nil means the system's
+	Log   *slog.Logger     // nil means none
+}
+
+// Server is the HTTP side of latch-server.
+type Server struct {
+	store *store.Store
+	now   func() time.Time
+	log   *slog.Logger
+	mux   *http.ServeMux
+}
+
+// New returns a server that answers from o.Store.
+func New(o Options) *Server {
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	if o.Log == nil {
+		o.Log = slog.New(slog.DiscardHandler)
+	}
+	s := &Server{store: o.Store, now: o.Now, log: o.Log, mux: http.NewServeMux()}
+	s.routes()
+	return s
+}
+
+// ServeHTTP answers one request. Nothing of an unclean path is corrected: a redirect would be
+// answered unsigned.
+func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if !cleanPath(r.URL.Path) {
+		s.notFound(w, r)
+		return
+	}
+	s.mux.ServeHTTP(w, r)
+}
+
+// Serve answers on l, over TLS as conf says, until ctx is done; then it finishes the requests under
+// way and returns nil.
+func (s *Server) Serve(ctx context.Context, l net.Listener, conf *tls.Config) error {
+	srv := &http.Server{
+		Handler:           s,
+		TLSConfig:         conf,
+		ReadHeaderTimeout: headerTimeout,
+		ReadTimeout:       readTimeout,
+		WriteTimeout:      writeTimeout,
+		IdleTimeout:       idleTimeout,
+		MaxHeaderBytes:    maxHeader,
+		ErrorLog:          slog.NewLogLogger(s.log.Handler(), slog.LevelDebug),
+	}
+	ended := make(chan error, 1)
+	go func() { ended <- srv.ServeTLS(l, "", "") }()
+	select {
+	case err := <-ended:
+		return fmt.Errorf("serve: %w", err)
+	case <-ctx.Done():
+	}
+	grace, cancel := context.WithTimeout(context.WithoutCancel(ctx), stopTimeout)
+	defer cancel()
+	if err := srv.Shutdown(grace); err != nil {
+		return errors.Join(fmt.Errorf("stop: %w", err), srv.Close())
+	}
+	return nil
+}

@@ -1,0 +1,134 @@
+package store
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"slices"
+)
+
+// What a history entry's action can be.
+const (
+	ActionGet       = "get"              // a host asked
+	ActionUser      = "USER_UPDATE"      // the person changed something
+	ActionDeveloper = "DEVELOPER_UPDATE" // the application changed something
+)
+
+// Attempt says who asks, for the history.
+type Attempt struct {
+	UserAgent string
+	IP        string
+	Silent    bool              // nobody is to be notified
+	Context   map[string]string // what the host told about itself; nil when nothing
+}
+
+// Entry is one line of history. T is in milliseconds since 1970 UTC.
+type Entry struct {
+	T                        int64
+	User, App                string
+	Action, What, Value, Was string
+	Name                     string // of the application, operation or instance
+	UserAgent, IP            string
+	Silent                   bool
+	Context                  map[string]string
+}
+
+// event is an entry about to be written.
+type event struct {
+	pairing                        pairing
+	action, what, value, was, name string
+	attempt                        Attempt
+}
+
+func (s *Store) record(t *tx, e event) error {
+	var context any
+	if len(e.attempt.Context) > 0 {
+		text, err := json.Marshal(e.attempt.Context)
+		if err != nil {
+			return err
+		}
+		context = string(text)
+	}
+	return t.exec(`INSERT INTO history (user, pairing, app, t, action, what, value, was, name, user_agent, ip, silent, context)
+		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+		e.pairing.user, e.pairing.row, e.pairing.app, s.millis(), e.action, e.what, e.value, e.was, e.name,
+		e.attempt.UserAgent, e.attempt.IP, e.attempt.Silent, context)
+}
+
+func onOff(on bool) string {
+	if on {
+		return "on"
+	}
+	return "off"
+}
+
+// MaxHistory is the most entries that one question returns: the newest.
+const MaxHistory = 1000
+
+func scanEntry(scan func(...any) error) (e Entry, err error) {
+	var context string
+	err = scan(&e.T, &e.User, &e.App, &e.Action, &e.What, &e.Value, &e.Was, &e.Name,
+		&e.UserAgent, &e.IP, &e.Silent, &context)
+	if err == nil && context != "" {
+		err = json.Unmarshal([]byte(context), &e.Context)
+	}
+	return e, err
+}
+
+// AccountHistory is what the API tells about one account.
+type AccountHistory struct {
+	Account  Account
+	LastSeen int64 // when a host last asked, 0 = never
+	Count    int   // entries in the span, also those that Entries leaves out
+	Entries  []Entry
+}
+
+// History returns an account with its entries from from to to (milliseconds, both inclusive),
+// oldest first, the newest MaxHistory of them.
+func (s *Store) History(ctx context.Context, app Application, accountID string, from, to int64) (AccountHistory, error) {
+	var h AccountHistory
+	p, err := findPairing(s.reads, app.Row, accountID)
+	if err != nil {
+		return h, err
+	}
+	if h.Account, err = loadAccount(s.reads, app, p); err != nil {
+		return h, err
+	}
+	err = s.reads.get([]any{&h.Count, &h.LastSeen}, `SELECT count(*), coalesce(max(CASE WHEN action = 'get' THEN t END), 0)
+		FROM history WHERE user = ? AND t BETWEEN ? AND ? AND pairing = ?`, p.user, from, to, p.row)
+	if err != nil {
+		return h, err
+	}
+	h.Entries, err = s.newest(`WHERE h.user = ? AND h.t BETWEEN ? AND ? AND h.pairing = ? ORDER BY h.t DESC, h.id DESC LIMIT ?`,
+		p.user, from, to, p.row, MaxHistory)
+	return h, err
+}
+
+// Log returns the newest limit entries, oldest first, of one person or (user "") of everybody.
+func (s *Store) Log(user string, limit int) ([]Entry, error) {
+	if user == "" {
+		return s.newest(`ORDER BY h.id DESC LIMIT ?`, limit)
+	}
+	u, err := findUser(s.reads, user)
+	if err != nil {
+		return nil, err
+	}
+	return s.newest(`WHERE h.user = ? ORDER BY h.t DESC, h.id DESC LIMIT ?`, u.Row, limit)
+}
+
+// newest runs a question that finds the newest entries first and turns them round.
+func (s *Store) newest(which string, args ...any) ([]Entry, error) {
+	var list []Entry
+	err := s.reads.each(func(scan func(...any) error) error {
+		e, err := scanEntry(scan)
+		list = append(list, e)
+		return err
+	}, `SELECT h.t, coalesce(u.name, ''), coalesce(a.name, ''), h.action, h.what, h.value, h.was, h.name,
+			h.user_agent, h.ip, h.silent, coalesce(h.context, '')
+		FROM history h LEFT JOIN users u ON u.id = h.user LEFT JOIN applications a ON a.id = h.app `+which, args...)
+	if err != nil {
+		return nil, fmt.Errorf("read history: %w", err)
+	}
+	slices.Reverse(list)
+	return list, nil
+}

@@ -1,0 +1,116 @@
+package store
+
+import (
+	"context"
+	"fmt"
+)
+
+// Operation is a latch below an application's, or below another operation's.
+type Operation struct {
+	Row       int64
+	Parent    int64 // row of the parent operation, 0 for the application itself
+	ID        string
+	Name      string
+	TwoFactor Mode
+	LockOnUse Mode
+}
+
+// OperationChange holds what to change; nil keeps.
+type OperationChange struct {
+	Name                 *string
+	TwoFactor, LockOnUse *Mode
+}
+
+// AddOperation makes an operation under parentID, which is the application's id or an operation's.
+func (s *Store) AddOperation(ctx context.Context, app Application, parentID string, o Operation) (Operation, error) {
+	o.ID = random(idLen)
+	err := s.write(ctx, func(t *tx) error {
+		if err := checkName("operation", o.Name); err != nil {
+			return err
+		}
+		o.Parent = 0
+		if parentID != app.ID {
+			parent, err := findOperation(t, app.Row, parentID)
+			if err != nil {
+				return err
+			}
+			o.Parent = parent.Row
+		}
+		var err error
+		o.Row, err = t.insert(`INSERT INTO operations (op_id, app, parent, name, two_factor, lock_on_request)
+			VALUES (?, ?, nullif(?, 0), ?, ?, ?)`, o.ID, app.Row, o.Parent, o.Name, o.TwoFactor, o.LockOnUse)
+		return err
+	})
+	return o, err
+}
+
+// Operations lists all operations of an application, parents before children.
+func (s *Store) Operations(app int64) ([]Operation, error) { return listOperations(s.reads, app) }
+
+func listOperations(q source, app int64) ([]Operation, error) {
+	var list []Operation
+	err := q.each(func(scan func(...any) error) error {
+		var o Operation
+		err := scan(&o.Row, &o.Parent, &o.ID, &o.Name, &o.TwoFactor, &o.LockOnUse)
+		list = append(list, o)
+		return err
+	}, `SELECT id, coalesce(parent, 0), op_id, name, two_factor, lock_on_request FROM operations WHERE app = ? ORDER BY id`, app)
+	return list, err
+}
+
+// Operation finds an operation of an application by id or, failing that, by name.
+func (s *Store) Operation(app int64, idOrName string) (Operation, error) {
+	return findOperation(s.reads, app, idOrName)
+}
+
+func findOperation(q source, app int64, idOrName string) (Operation, error) {
+	list, err := listOperations(q, app)
+	if err != nil {
+		return Operation{}, err
+	}
+	var named []Operation
+	for _, o := range list {
+		if o.ID == idOrName {
+			return o, nil
+		}
+		if o.Name == idOrName {
+			named = append(named, o)
+		}
+	}
+	switch len(named) {
+	case 0:
+		return Operation{}, fmt.Errorf("%w: %q", ErrNoOperation, idOrName)
+	case 1:
+		return named[0], nil
+	}
+	return Operation{}, fmt.Errorf("operation %q: %w", idOrName, ErrAmbiguous)
+}
+
+// ChangeOperation changes what c names.
+func (s *Store) ChangeOperation(ctx context.Context, app int64, id string, c OperationChange) error {
+	return s.write(ctx, func(t *tx) error {
+		if c.Name != nil {
+			if err := checkName("operation", *c.Name); err != nil {
+				return err
+			}
+		}
+		n, err := t.change(`UPDATE operations SET name = coalesce(?, name), two_factor = coalesce(?, two_factor),
+			lock_on_request = coalesce(?, lock_on_request) WHERE app = ? AND op_id = ?`, c.Name, c.TwoFactor, c.LockOnUse, app, id)
+		if err == nil && n == 0 {
+			err = fmt.Errorf("%w: %q", ErrNoOperation, id)
+		}
+		return err
+	})
+}
+
+// RemoveOperation removes an operation with everything below it. Its id is never given again, so
+// the state that accounts had for it means nothing any more.
+func (s *Store) RemoveOperation(ctx context.Context, app int64, id string) error {
+	return s.write(ctx, func(t *tx) error {
+		n, err := t.change(`DELETE FROM operations WHERE app = ? AND op_id = ?`, app, id)
+		if err == nil && n == 0 {
+			err = fmt.Errorf("%w: %q", ErrNoOperation, id)
+		}
+		return err
+	})
+}

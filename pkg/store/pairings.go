@@ -1,0 +1,273 @@
+package store
+
+import (
+	"context"
+	"fmt"
+	"time"
+)
+
+// Pairing codes.
+const (
+	CodeLife     = 120 * time.Second
+	maxCodeTries = 8 // drawing a code or an id that is in use already is next to impossible
+)
+
+// Limits of guessing. With 54^6 codes and a life of 120 s, one secret finds one of 1,000 live codes
+// with a chance of about one in a million per window.
+const (
+	guessWindow = time.Minute
+	guessLimit  = 10
+)
+
+// maxName bounds names of all kinds, in bytes.
+const maxName = 256
+
+// pairing is one account: one person in one application.
+type pairing struct {
+	row       int64
+	app       int64
+	user      int64
+	accountID string
+	on        bool
+	chose2FA  bool // the person's choice where two_factor is OPT_IN
+	choseLock bool // the same for lock_on_request
+	name      string
+	paired    int64
+	changed   int64
+	unpaired  bool
+	blocked   bool // the person is disabled or removed
+}
+
+// findPairing returns the account of an application. A blocked person's account is found even when
+// it was unpaired: it must go on reading closed.
+func findPairing(q source, app int64, accountID string) (pairing, error) {
+	p := pairing{row: pairingKey(accountID)}
+	err := q.get([]any{&p.app, &p.user, &p.accountID, &p.on, &p.chose2FA, &p.choseLock, &p.name,
+		&p.paired, &p.changed, &p.unpaired, &p.blocked},
+		`SELECT p.app, p.user, p.account_id, p.status, p.two_factor, p.lock_on_request, p.common_name,
+			p.paired, p.changed, p.unpaired IS NOT NULL, u.disabled IS NOT NULL OR u.removed IS NOT NULL
+		FROM pairings p JOIN users u ON u.id = p.user WHERE p.id = ?`, p.row)
+	if err != nil && !isNoRows(err) {
+		return pairing{}, err
+	}
+	if err != nil || p.accountID != accountID || p.app != app || p.unpaired && !p.blocked {
+		return pairing{}, ErrNotPaired
+	}
+	return p, nil
+}
+
+// NewCode makes a pairing code for a person: one use, CodeLife. The code is kept only as a keyed
+// digest.
+func (s *Store) NewCode(ctx context.Context, user string) (code string, expires time.Time, err error) {
+	err = s.write(ctx, func(t *tx) error {
+		u, err := findUser(t, user)
+		if err != nil {
+			return err
+		}
+		if u.Disabled {
+			return fmt.Errorf("%q: %w", user, ErrUserDisabled)
+		}
+		now := s.now()
+		if err := t.exec(`DELETE FROM codes WHERE expires <= ?`, now.UnixMilli()); err != nil {
+			return err
+		}
+		expires = now.Add(CodeLife)
+		for range maxCodeTries {
+			code = random(codeLen)
+			n, err := t.change(`INSERT INTO codes (digest, user, expires) VALUES (?, ?, ?) ON CONFLICT DO NOTHING`,
+				s.codeDigest(code), u.Row, expires.UnixMilli())
+			if err != nil || n == 1 {
+				return err
+			}
+		}
+		return fmt.Errorf("no free pairing code after %d tries", maxCodeTries)
+	})
+	if err != nil {
+		return "", time.Time{}, err
+	}
+	return code, expires.UTC(), nil
+}
+
+func (s *Store) codeDigest(code string) []byte { return s.box.Digest([]byte("pairing code:" + code)) }
+
+// PairRequest is one attempt to pair. Subject is whose wrong guesses are counted.
+type PairRequest struct {
+	App        Application
+	Code       string
+	CommonName string
+	Subject    string
+	Attempt    Attempt
+}
+
+// Pair uses up a code and returns the account id. A person who is paired with the application
+// already gives that id and ErrAlreadyPaired; the code is used up as well. Too many wrong codes from
+// one subject give a *TooManyError before the code is looked at.
+func (s *Store) Pair(ctx context.Context, r PairRequest) (accountID string, err error) {
+	var answer error
+	err = s.write(ctx, func(t *tx) error {
+		accountID, answer = "", nil
+		subject := "pair:" + r.Subject
+		if err := s.mayGuess(t, subject); err != nil {
+			return err
+		}
+		user, err := s.takeCode(t, r.Code)
+		if err == ErrCodeUnknown {
+			answer = err
+			return s.countGuess(t, subject)
+		}
+		if err != nil {
+			return err
+		}
+		accountID, answer, err = s.pairUser(t, r, user)
+		return err
+	})
+	if err != nil {
+		return "", err
+	}
+	return accountID, answer
+}
+
+// PairByName pairs a person without a code. Whether the application may is for the caller to ask.
+func (s *Store) PairByName(ctx context.Context, r PairRequest, user string) (accountID string, err error) {
+	var answer error
+	err = s.write(ctx, func(t *tx) error {
+		u, err := findUser(t, user)
+		if err != nil {
+			return err
+		}
+		if u.Disabled {
+			return fmt.Errorf("%q: %w", user, ErrUserDisabled)
+		}
+		accountID, answer, err = s.pairUser(t, r, u.Row)
+		return err
+	})
+	if err != nil {
+		return "", err
+	}
+	return accountID, answer
+}
+
+// takeCode returns the person whose code it is and makes the code useless.
+func (s *Store) takeCode(t *tx, code string) (user int64, err error) {
+	var expires int64
+	digest := s.codeDigest(code)
+	err = t.get([]any{&user, &expires}, `SELECT c.user, c.expires FROM codes c JOIN users u ON u.id = c.user
+		WHERE c.digest = ? AND u.disabled IS NULL AND u.removed IS NULL`, digest)
+	if isNoRows(err) || err == nil && expires <= s.millis() {
+		return 0, ErrCodeUnknown
+	}
+	if err != nil {
+		return 0, err
+	}
+	return user, t.exec(`DELETE FROM codes WHERE digest = ?`, digest)
+}
+
+func (s *Store) pairUser(t *tx, r PairRequest, user int64) (accountID string, answer, err error) {
+	err = t.get([]any{&accountID}, `SELECT account_id FROM pairings WHERE user = ? AND app = ?`, user, r.App.Row)
+	if err == nil {
+		return accountID, ErrAlreadyPaired, nil
+	}
+	if !isNoRows(err) {
+		return "", nil, err
+	}
+	now := s.millis()
+	for range maxCodeTries {
+		accountID = random(accountIDLen)
+		row := pairingKey(accountID)
+		n, err := t.change(`INSERT INTO pairings (id, account_id, app, user, common_name, paired, changed)
+			VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT (id) DO NOTHING`,
+			row, accountID, r.App.Row, user, r.CommonName, now, now)
+		if err != nil {
+			return "", nil, err
+		}
+		if n == 1 {
+			return accountID, nil, s.record(t, event{
+				pairing: pairing{row: row, user: user, app: r.App.Row},
+				action:  ActionDeveloper, what: "pairing", value: "paired", was: "-", name: r.App.Name, attempt: r.Attempt,
+			})
+		}
+	}
+	return "", nil, fmt.Errorf("no free account id after %d tries", maxCodeTries)
+}
+
+// Unpair forgets an account. A blocked person's account is only marked: it goes on reading closed.
+func (s *Store) Unpair(ctx context.Context, app Application, accountID string, a Attempt) error {
+	return s.write(ctx, func(t *tx) error {
+		p, err := findPairing(t, app.Row, accountID)
+		if err != nil {
+			return err
+		}
+		if p.unpaired {
+			return ErrNotPaired
+		}
+		return s.unpair(t, p, app.Name, ActionDeveloper, a)
+	})
+}
+
+// UnpairUser does the same for the person, as the phone would.
+func (s *Store) UnpairUser(ctx context.Context, user, app string) error {
+	return s.write(ctx, func(t *tx) error {
+		owned, err := pairingsOf(t, user, app)
+		if err != nil {
+			return err
+		}
+		for _, o := range owned {
+			if err := s.unpair(t, o.pairing, o.app.Name, ActionUser, Attempt{}); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+func (s *Store) unpair(t *tx, p pairing, app, action string, a Attempt) error {
+	err := s.record(t, event{pairing: p, action: action, what: "pairing", value: "unpaired", was: "paired", name: app, attempt: a})
+	if err != nil {
+		return err
+	}
+	if p.blocked {
+		return t.exec(`UPDATE pairings SET unpaired = ? WHERE id = ?`, s.millis(), p.row)
+	}
+	return deletePairing(t, p.row)
+}
+
+func deletePairing(t *tx, row int64) error {
+	for _, statement := range []string{
+		`DELETE FROM latches WHERE pairing = ?`,
+		`DELETE FROM instances WHERE pairing = ?`,
+		`DELETE FROM tokens WHERE pairing = ?`,
+		`DELETE FROM pairings WHERE id = ?`,
+	} {
+		if err := t.exec(statement, row); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// mayGuess fails with a *TooManyError while a subject has used up its wrong guesses.
+func (s *Store) mayGuess(t *tx, subject string) error {
+	var since, count int64
+	err := t.get([]any{&since, &count}, `SELECT since, count FROM guesses WHERE subject = ?`, subject)
+	if isNoRows(err) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	left := since + guessWindow.Milliseconds() - s.millis()
+	// A clock that was set back must not stop a subject for longer than one window.
+	if count >= guessLimit && left > 0 && left <= guessWindow.Milliseconds() {
+		return &TooManyError{After: time.Duration(left) * time.Millisecond}
+	}
+	return nil
+}
+
+func (s *Store) countGuess(t *tx, subject string) error {
+	now := s.millis()
+	return t.exec(`INSERT INTO guesses (subject, since, count) VALUES (?1, ?2, 1)
+		ON CONFLICT (subject) DO UPDATE SET
+			count = CASE WHEN abs(?2 - since) >= ?3 THEN 1 ELSE count + 1 END,
+			since = CASE WHEN abs(?2 - since) >= ?3 THEN ?2 ELSE since END`,
+		subject, now, guessWindow.Milliseconds())
+}

@@ -1,0 +1,23 @@
+package store
+
+import "context"
+
+// SettingURL is the address that people and hosts use; the only source of links.
+const SettingURL = "url"
+
+// Setting returns a setting, "" when it was never set.
+func (s *Store) Setting(name string) (string, error) {
+	var value string
+	err := s.reads.get([]any{&value}, `SELECT value FROM settings WHERE name = ?`, name)
+	if isNoRows(err) {
+		return "", nil
+	}
+	return value, err
+}
+
+// SetSetting keeps a setting.
+func (s *Store) SetSetting(ctx context.Context, name, value string) error {
+	return s.write(ctx, func(t *tx) error {
+		return t.exec(`INSERT INTO settings (name, value) VALUES (?, ?) ON CONFLICT DO UPDATE SET value = excluded.value`, name, value)
+	})
+}

@@ -1,0 +1,245 @@
+package store
+
+import (
+	"context"
+	"fmt"
+	"strconv"
+)
+
+// Target is a node of an account: the application's latch (both empty), an operation's or an
+// instance's.
+type Target struct {
+	OperationID string // also the application's id, which means the application
+	InstanceID  string
+}
+
+// StatusRequest is one question whether somebody may enter.
+type StatusRequest struct {
+	App       Application
+	AccountID string
+	Target    Target
+	NoOTP     bool
+	Token     string // use this one-time token instead of a new one
+	Message   string // shown with the token
+	Attempt   Attempt
+}
+
+// Status is the answer for one node. A child of a closed node is closed.
+type Status struct {
+	ID       string
+	Open     bool
+	Token    string // one-time token, "" when none was made
+	Made     int64  // when the token was made
+	Children []Status
+}
+
+// latch is a node as stored, with the account's choices.
+type latch struct {
+	row, parent         int64
+	id, name            string
+	on                  bool
+	twoFactor, lock     Mode
+	chose2FA, choseLock bool
+	changed             int64
+	inside              bool // whether everything above it is open
+}
+
+func (l latch) open() bool { return l.inside && l.on }
+
+// Account is the state of one account, for history and listings.
+type Account struct {
+	AccountID  string
+	Paired     int64
+	Changed    int64
+	Status     NodeState
+	CommonName string
+}
+
+// NodeState is one node with what the application and the person set for it.
+type NodeState struct {
+	ID        string
+	Name      string
+	Open      bool // as a host would read it
+	TwoFactor Mode
+	LockOnUse Mode
+	Children  []NodeState
+}
+
+// Status answers a question: what the latches say, a one-time token where one is due, the latch
+// closed again where it closes after use, and a line of history. When it returns, all of it is on
+// disk.
+func (s *Store) Status(ctx context.Context, r StatusRequest) (Status, error) {
+	var answer Status
+	err := s.write(ctx, func(t *tx) error {
+		p, err := findPairing(t, r.App.Row, r.AccountID)
+		if err != nil {
+			return err
+		}
+		answer, err = s.status(t, r, p)
+		return err
+	})
+	if err != nil {
+		return Status{}, err
+	}
+	return answer, nil
+}
+
+func (s *Store) status(t *tx, r StatusRequest, p pairing) (Status, error) {
+	tree, err := loadTree(t, r.App, p)
+	if err != nil {
+		return Status{}, err
+	}
+	node, err := tree.find(t, r.Target)
+	if err != nil {
+		return Status{}, err
+	}
+	answer := Status{ID: node.id, Open: node.open()}
+	if node.kind != kindInstance {
+		answer.Children = tree.statuses(node.row)
+	}
+	if answer.Open && !r.NoOTP && node.twoFactor.applies(node.chose2FA) {
+		answer.Made = s.millis()
+		if answer.Token, err = s.makeToken(t, p, node.id, r, answer.Made); err != nil {
+			return Status{}, err
+		}
+	}
+	err = s.record(t, event{
+		pairing: p, action: ActionGet, what: "status", value: onOff(answer.Open), was: "-", name: node.name, attempt: r.Attempt,
+	})
+	if err == nil && answer.Open && !r.Attempt.Silent && node.lock.applies(node.choseLock) {
+		err = s.setNode(t, p, node, false, ActionDeveloper, r.Attempt)
+	}
+	return answer, err
+}
+
+// Kinds of node.
+const (
+	kindApplication = iota
+	kindOperation
+	kindInstance
+)
+
+type target struct {
+	latch
+	kind int
+}
+
+// tree is an account's latches: the application's and its operations'.
+type tree struct {
+	app     Application
+	pairing pairing
+	root    latch
+	nodes   []latch // parents before children
+}
+
+func loadTree(q source, app Application, p pairing) (*tree, error) {
+	tr := &tree{app: app, pairing: p, root: latch{
+		id: app.ID, name: app.Name, on: p.on, inside: !p.blocked, changed: p.changed,
+		twoFactor: app.TwoFactor, lock: app.LockOnUse, chose2FA: p.chose2FA, choseLock: p.choseLock,
+	}}
+	err := q.each(func(scan func(...any) error) error {
+		var l latch
+		err := scan(&l.row, &l.parent, &l.id, &l.name, &l.twoFactor, &l.lock, &l.on, &l.chose2FA, &l.choseLock, &l.changed)
+		l.inside = tr.byRow(l.parent).open()
+		tr.nodes = append(tr.nodes, l)
+		return err
+	}, `SELECT o.id, coalesce(o.parent, 0), o.op_id, o.name, o.two_factor, o.lock_on_request,
+			coalesce(l.status, 1), coalesce(l.two_factor, 0), coalesce(l.lock_on_request, 0), coalesce(l.changed, 0)
+		FROM operations o LEFT JOIN latches l ON l.pairing = ? AND l.operation = o.id
+		WHERE o.app = ? ORDER BY o.id`, p.row, app.Row)
+	return tr, err
+}
+
+// byRow finds an operation's latch; row 0 is the application's. A parent that is gone is closed.
+func (tr *tree) byRow(row int64) latch {
+	if row == 0 {
+		return tr.root
+	}
+	for _, l := range tr.nodes {
+		if l.row == row {
+			return l
+		}
+	}
+	return latch{}
+}
+
+func (tr *tree) find(q source, t Target) (target, error) {
+	over := target{tr.root, kindApplication}
+	if t.OperationID != "" && t.OperationID != tr.app.ID {
+		found := false
+		for _, l := range tr.nodes {
+			if l.id == t.OperationID {
+				over, found = target{l, kindOperation}, true
+				break
+			}
+		}
+		if !found {
+			return target{}, fmt.Errorf("%w: %q", ErrNoOperation, t.OperationID)
+		}
+	}
+	if t.InstanceID == "" {
+		return over, nil
+	}
+	return tr.findInstance(q, over, t.InstanceID)
+}
+
+func (tr *tree) findInstance(q source, over target, id string) (target, error) {
+	l := latch{id: id, inside: over.open(), chose2FA: over.chose2FA, choseLock: over.choseLock}
+	err := q.get([]any{&l.row, &l.name, &l.twoFactor, &l.lock, &l.on, &l.changed},
+		`SELECT id, name, two_factor, lock_on_request, status, changed FROM instances
+		WHERE instance_id = ? AND pairing = ? AND operation = ?`, id, tr.pairing.row, over.row)
+	if isNoRows(err) {
+		err = fmt.Errorf("%w: %q", ErrNoInstance, id)
+	}
+	return target{l, kindInstance}, err
+}
+
+func (tr *tree) statuses(parent int64) []Status {
+	var list []Status
+	for _, l := range tr.nodes {
+		if l.parent == parent {
+			list = append(list, Status{ID: l.id, Open: l.open(), Children: tr.statuses(l.row)})
+		}
+	}
+	return list
+}
+
+func (tr *tree) states(parent int64) []NodeState {
+	var list []NodeState
+	for _, l := range tr.nodes {
+		if l.parent == parent {
+			list = append(list, NodeState{ID: l.id, Name: l.name, Open: l.open(),
+				TwoFactor: l.twoFactor, LockOnUse: l.lock, Children: tr.states(l.row)})
+		}
+	}
+	return list
+}
+
+func loadAccount(q source, app Application, p pairing) (Account, error) {
+	tr, err := loadTree(q, app, p)
+	if err != nil {
+		return Account{}, err
+	}
+	return Account{AccountID: p.accountID, Paired: p.paired, Changed: p.changed, CommonName: p.name,
+		Status: NodeState{ID: app.ID, Name: app.Name, Open: tr.root.open(),
+			TwoFactor: app.TwoFactor, LockOnUse: app.LockOnUse, Children: tr.states(0)}}, nil
+}
+
+func tokenAD(row int64) []byte { return []byte("tokens:" + strconv.FormatInt(row, 10)) }
+
+// makeToken keeps the one-time token, sealed, for the person to see.
+func (s *Store) makeToken(t *tx, p pairing, node string, r StatusRequest, now int64) (string, error) {
+	token := r.Token
+	if token == "" {
+		token = random(tokenLen)
+	}
+	if err := t.exec(`DELETE FROM tokens WHERE pairing = ? AND made <= ?`, p.row, now-TokenLife.Milliseconds()); err != nil {
+		return "", err
+	}
+	row, err := t.insert(`INSERT INTO tokens (pairing, node, sealed, message, made) VALUES (?, ?, x'', ?, ?)`,
+		p.row, node, r.Message, now)
+	if err != nil {
+		return "", err
+	}
+	return token, t.exec(`UPDATE tokens SET sealed = ? WHERE id = ?`, s.box.Seal([]byte(token), tokenAD(row)), row)
+}

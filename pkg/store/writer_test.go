@@ -1,0 +1,345 @@
+package store
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+)
+
+func TestOneFailingChangeSpoilsNoOther(t *testing.T) {
+	b := newBed(t)
+	broken := errors.New("broken")
+	hold, held := make(chan struct{}), make(chan struct{})
+	go b.write(b.ctx, func(*tx) error { close(held); <-hold; return nil })
+	<-held // the others gather into one batch
+	errs := make([]error, 21)
+	var wg sync.WaitGroup
+	for i := range errs {
+		wg.Go(func() {
+			errs[i] = b.write(b.ctx, func(t *tx) error {
+				if err := t.exec(`INSERT INTO settings (name, value) VALUES (?, '')`, fmt.Sprint("n", i)); err != nil {
+					return err
+				}
+				switch i {
+				case 5:
+					return broken
+				case 11:
+					panic("boom")
+				case 17:
+					return t.exec(`INSERT INTO settings (name, value) VALUES ('n17', '')`)
+				}
+				return nil
+			})
+		})
+	}
+	for len(b.jobs) < len(errs) {
+		time.Sleep(time.Millisecond)
+	}
+	close(hold)
+	wg.Wait()
+	for i, err := range errs {
+		failed := i == 5 || i == 11 || i == 17
+		if (err != nil) != failed {
+			t.Errorf("change %d: %v", i, err)
+		}
+		var n int
+		b.must(b.Store.reads.get([]any{&n}, `SELECT count(*) FROM settings WHERE name = ?`, fmt.Sprint("n", i)))
+		if (n == 1) == failed {
+			t.Errorf("change %d left %d rows", i, n)
+		}
+	}
+	if !errors.Is(errs[5], broken) || !strings.Contains(errs[11].Error(), "boom") {
+		t.Errorf("errors are %v and %v", errs[5], errs[11])
+	}
+}
+
+func TestACallerThatGaveUpChangesNothing(t *testing.T) {
+	b := newBed(t)
+	ctx, cancel := context.WithCancel(b.ctx)
+	hold := make(chan struct{})
+	go b.write(b.ctx, func(*tx) error { cancel(); <-hold; return nil })
+	<-ctx.Done()
+	gaveUp := make(chan error)
+	go func() {
+		gaveUp <- b.write(ctx, func(t *tx) error { return t.exec(`INSERT INTO settings VALUES ('late', '')`) })
+	}()
+	time.AfterFunc(10*time.Millisecond, func() { close(hold) })
+	if err := <-gaveUp; !errors.Is(err, context.Canceled) {
+		t.Errorf("got %v", err)
+	}
+	if v, _ := b.Setting("late"); v != "" {
+		t.Error("the change was made")
+	}
+}
+
+func TestCloseEndsEverybody(t *testing.T) {
+	b := newBed(t)
+	var wg sync.WaitGroup
+	for i := range 20 {
+		wg.Go(func() {
+			for j := 0; ; j++ {
+				err := b.SetSetting(b.ctx, fmt.Sprint(i), fmt.Sprint(j))
+				if errors.Is(err, ErrClosed) {
+					return
+				}
+				if err != nil {
+					t.Errorf("unexpected: %v", err)
+					return
+				}
+			}
+		})
+	}
+	time.Sleep(20 * time.Millisecond)
+	b.must(b.Close())
+	wg.Wait()
+}
+
+// TestMain lets the test binary play another process.
+func TestMain(m *testing.M) {
+	switch os.Getenv("LATCH_STORE_TEST") {
+	case "writer":
+		childWriter()
+	case "":
+		os.Exit(m.Run())
+	}
+}
+
+// childWriter asks for one account until it is killed and prints a line after each answer.
+func childWriter() {
+	s, err := Open(os.Getenv("LATCH_STORE_DIR"), Options{})
+	if err != nil {
+		fmt.Println("open:", err)
+		os.Exit(1)
+	}
+	app, err := s.Application("servers")
+	if err != nil {
+		fmt.Println("application:", err)
+		os.Exit(1)
+	}
+	var mu sync.Mutex
+	for i := range 8 {
+		go func() {
+			for j := 0; ; j++ {
+				tag := fmt.Sprintf("%d-%d", i, j)
+				_, err := s.Status(context.Background(), StatusRequest{App: app, AccountID: os.Getenv("LATCH_STORE_ACCOUNT"), Attempt: Attempt{UserAgent: tag}})
+				mu.Lock()
+				if err != nil {
+					fmt.Println("status:", err)
+					os.Exit(1)
+				}
+				fmt.Println(tag)
+				mu.Unlock()
+			}
+		}()
+	}
+	select {}
+}
+
+func (b *bed) child(account string) (*exec.Cmd, *bufio.Scanner) {
+	b.t.Helper()
+	cmd := exec.Command(os.Args[0])
+	cmd.Env = append(os.Environ(), "LATCH_STORE_TEST=writer", "LATCH_STORE_DIR="+b.dir, "LATCH_STORE_ACCOUNT="+account)
+	out, err := cmd.StdoutPipe()
+	b.must(err)
+	b.must(cmd.Start())
+	b.t.Cleanup(func() { cmd.Process.Kill(); cmd.Wait() })
+	return cmd, bufio.NewScanner(out)
+}
+
+func TestKilledInTheMiddleNothingAnsweredIsLost(t *testing.T) {
+	b := newBed(t)
+	account := b.pair("ana")
+	for round := range 3 {
+		cmd, lines := b.child(account)
+		answered := map[string]bool{}
+		for len(answered) < 150+50*round && lines.Scan() {
+			answered[lines.Text()] = true
+		}
+		b.must(cmd.Process.Kill())
+		for lines.Scan() {
+			answered[lines.Text()] = true
+		}
+		cmd.Wait()
+		if len(answered) < 150 {
+			t.Fatalf("the child answered only %v", answered)
+		}
+		b.reopen()
+		entries, err := b.Log("ana", 1<<20)
+		b.must(err)
+		for _, e := range entries {
+			delete(answered, e.UserAgent)
+		}
+		if len(answered) > 0 {
+			t.Errorf("round %d: answered and not in the history: %v", round, answered)
+		}
+		var whole string
+		b.must(b.Store.reads.get([]any{&whole}, `PRAGMA integrity_check`))
+		if whole != "ok" {
+			t.Errorf("round %d: integrity check says %q", round, whole)
+		}
+		b.must(b.write(b.ctx, func(t *tx) error { return t.exec(`DELETE FROM history`) }))
+	}
+}
+
+func TestAnotherProcessWritesBesideABusyServer(t *testing.T) {
+	b := newBed(t)
+	account := b.pair("ana")
+	_, lines := b.child(account)
+	for range 50 {
+		lines.Scan()
+	}
+	go func() {
+		for lines.Scan() {
+		}
+	}()
+	var worst time.Duration
+	for i := range 30 {
+		start := time.Now()
+		b.set("ana", "", i%2 == 1)
+		worst = max(worst, time.Since(start))
+		b.reads(account, i%2 == 1)
+	}
+	t.Logf("slowest of 30 changes beside a busy writer: %v", worst)
+	if worst > 5*time.Second {
+		t.Errorf("a change took %v beside a busy writer", worst)
+	}
+}
+
+func TestAChangeOfAnotherProcessIsSeenAtOnce(t *testing.T) {
+	b := newBed(t)
+	account := b.pair("ana")
+	other, err := Open(b.dir, Options{Now: b.clock.now})
+	b.must(err)
+	defer other.Close()
+	for i := range 10 {
+		open := i%2 == 1
+		_, err := other.SetByUser(b.ctx, "ana", "", "", open)
+		b.must(err)
+		b.reads(account, open)
+	}
+	_, err = other.AddSecret(b.ctx, b.app.Row, "new")
+	b.must(err)
+	if _, list, err := b.Credentials(b.app.ID); err != nil || len(list) != 2 {
+		t.Errorf("credentials are %v, %v", list, err)
+	}
+	b.must(other.RevokeSecret(b.ctx, b.app.Row, "new"))
+	if _, list, err := b.Credentials(b.app.ID); err != nil || len(list) != 1 {
+		t.Errorf("credentials are %v, %v", list, err)
+	}
+}
+
+func TestMigrations(t *testing.T) {
+	dir := t.TempDir()
+	path := filepath.Join(dir, DatabaseFile)
+	db, err := openDatabase(path, 100, 1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
+	ctx := context.Background()
+	conn, err := db.Conn(ctx)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	steps := []string{`CREATE TABLE a (x); INSERT INTO a VALUES (1)`, `CREATE TABLE b (x); CREATE TABLE a (x)`}
+	if err := migrateTo(conn, steps[:1]); err != nil {
+		t.Fatal(err)
+	}
+	if err := migrateTo(conn, steps); err == nil {
+		t.Error("a broken step went through")
+	}
+	var tables, version int
+	if err := conn.QueryRowContext(ctx, `SELECT count(*) FROM sqlite_master`).Scan(&tables); err != nil || tables != 1 {
+		t.Errorf("a broken step left %d tables, %v", tables, err)
+	}
+	if version, err = schemaVersion(conn); err != nil || version != 1 {
+		t.Errorf("version is %d, %v", version, err)
+	}
+	steps[1] = `CREATE TABLE b AS SELECT x FROM a`
+	if err := migrateTo(conn, steps); err != nil {
+		t.Fatal(err)
+	}
+	if err := conn.QueryRowContext(ctx, `SELECT x FROM b`).Scan(&version); err != nil || version != 1 {
+		t.Errorf("data of the first step: %d, %v", version, err)
+	}
+	err = migrateTo(conn, steps[:1])
+	if err == nil || !strings.Contains(err.Error(), "newer latch-server") {
+		t.Errorf("a newer schema: %v", err)
+	}
+}
+
+func TestManyProcessesOpenAtOnce(t *testing.T) {
+	b := newBed(t)
+	var wg sync.WaitGroup
+	for i := range 8 {
+		wg.Go(func() {
+			s, err := Open(b.dir, Options{})
+			if err != nil {
+				t.Errorf("open %d: %v", i, err)
+				return
+			}
+			defer s.Close()
+			if _, err := s.AddUser(b.ctx, fmt.Sprint("user", i)); err != nil {
+				t.Errorf("add %d: %v", i, err)
+			}
+		})
+	}
+	wg.Wait()
+	if list, err := b.Users(); err != nil || len(list) != 8 {
+		t.Errorf("%d people, %v", len(list), err)
+	}
+}
+
+func TestBackupAndRestore(t *testing.T) {
+	b := newBed(t)
+	account := b.pair("ana")
+	b.set("ana", "", false)
+	file := filepath.Join(t.TempDir(), "backup.tar")
+	f, err := os.OpenFile(file, os.O_CREATE|os.O_EXCL|os.O_RDWR, 0o600)
+	b.must(err)
+	b.must(b.Backup(b.ctx, f))
+	b.must(f.Close())
+	b.set("ana", "", true) // after the backup
+
+	restore := func(dir string) error {
+		f, err := os.Open(file)
+		b.must(err)
+		defer f.Close()
+		return Restore(dir, f)
+	}
+	dir := t.TempDir()
+	b.must(restore(dir))
+	s, err := Open(dir, Options{Now: b.clock.now})
+	b.must(err)
+	defer s.Close()
+	if got, err := s.Status(b.ctx, StatusRequest{App: b.app, AccountID: account}); err != nil || got.Open {
+		t.Errorf("the restored latch reads %+v, %v", got, err)
+	}
+	if _, list, err := s.Credentials(b.app.ID); err != nil || len(list) != 1 {
+		t.Errorf("the restored secret: %v, %v", list, err)
+	}
+	if err := restore(b.dir); err == nil {
+		t.Error("a backup was restored over a database")
+	}
+	b.reads(account, true)
+	b.must(os.Truncate(file, 5000))
+	empty := t.TempDir()
+	if err := restore(empty); err == nil {
+		t.Error("a backup cut short was restored")
+	}
+	if left, _ := os.ReadDir(empty); len(left) != 0 {
+		t.Errorf("a failed restore left %v", left)
+	}
+	if left, _ := filepath.Glob(filepath.Join(b.dir, ".backup-*")); len(left) != 0 {
+		t.Errorf("a backup left %v", left)
+	}
+}
