@@ -2,6 +2,7 @@ package account
 
 import (
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"unicode"
@@ -24,17 +25,19 @@ type line struct {
 // Every other line that is neither empty nor a comment is a *SyntaxError.
 func Parse(name string, data []byte) (*File, error) {
 	f := &File{}
+	ids := map[string]string{}
 	n := 0
 	for raw := range strings.Lines(strings.TrimPrefix(string(data), bom)) {
 		n++
 		l, problem := parseLine(raw)
-		if l.paired && problem == "" {
-			problem = f.conflict(l.Pairing)
+		if id, seen := ids[l.User]; l.paired && seen && id != l.AccountID {
+			problem = fmt.Sprintf("%q is paired above with another account id", l.User)
 		}
 		if problem != "" {
 			return nil, &SyntaxError{File: name, Line: n, Problem: problem}
 		}
 		if l.paired {
+			ids[l.User] = l.AccountID
 			l.UID = f.uidAbove(len(f.lines), l.User)
 		}
 		f.lines = append(f.lines, l)
@@ -93,16 +96,6 @@ func (f *File) uidAbove(n int, user string) int64 {
 	return -1
 }
 
-// conflict says what keeps p from standing in the file beside what is there.
-func (f *File) conflict(p Pairing) string {
-	for _, l := range f.lines {
-		if l.paired && l.User == p.User && l.AccountID != p.AccountID {
-			return fmt.Sprintf("%q is paired above with another account id", p.User)
-		}
-	}
-	return ""
-}
-
 // bytes is the text of the file.
 func (f *File) bytes() []byte {
 	var b strings.Builder
@@ -120,6 +113,7 @@ func (f *File) add(p Pairing) {
 		}
 		return
 	}
+	f.dropStale()
 	if n := len(f.lines); n > 0 && !strings.HasSuffix(f.lines[n-1].raw, "\n") {
 		f.lines[n-1].raw += "\n"
 	}
@@ -153,12 +147,18 @@ func (f *File) recordUID(p Pairing) {
 
 // remove takes every line of user out, the uid comments that count for them included.
 func (f *File) remove(user string) {
+	f.dropStale()
+	f.lines = slices.DeleteFunc(f.lines, func(l line) bool { return l.User == user && (l.paired || l.isUID) })
+}
+
+// dropStale takes out the uid comments that count for nobody, such as upstream's tools leave behind when
+// they unpair. A line that comes or goes could otherwise make one count for a user who never had that uid.
+func (f *File) dropStale() {
 	var kept []line
 	for i, l := range f.lines {
-		if l.User == user && (l.paired || l.isUID && f.bound(i)) {
-			continue
+		if !l.isUID || f.bound(i) {
+			kept = append(kept, l)
 		}
-		kept = append(kept, l)
 	}
 	f.lines = kept
 }

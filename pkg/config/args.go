@@ -18,15 +18,17 @@ type Args struct {
 // authenticator=, which is the module's own). An unknown argument is an error.
 func ParseArgs(args []string) (Args, error) {
 	var a Args
-	fields := map[string]*string{"config": &a.Config, "accounts": &a.Accounts, "operation": &a.Operation, "otp": &a.OTP, "profile": &a.Profile}
+	var authenticator string
+	fields := map[string]*string{"config": &a.Config, "accounts": &a.Accounts, "operation": &a.Operation, "otp": &a.OTP,
+		"profile": &a.Profile, "authenticator": &authenticator}
 	for _, arg := range args {
 		name, value, _ := strings.Cut(arg, "=")
 		field, ok := fields[name]
-		if name == "authenticator" {
-			continue
-		}
-		if !ok || value == "" {
+		switch {
+		case !ok || value == "":
 			return Args{}, fmt.Errorf("unknown or empty module argument %q on the PAM line", arg)
+		case *field != "":
+			return Args{}, fmt.Errorf("module argument %q stands twice on the PAM line", name)
 		}
 		*field = value
 	}

@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/url"
+	"slices"
 	"time"
 )
 
@@ -76,7 +77,9 @@ type Config struct {
 	AccountSkip      []string          // services not asked about in the account phase
 	StateDir         string            // what survives a reboot
 	RunDir           string            // what does not
-	Operations       map[string]string // name to operation id, or to a text that is no id (see Operation)
+	Operations       map[string]string // name to operation id
+
+	placeholders []string // operations that are named without an id
 }
 
 // DefaultHost is Telefónica's cloud.
@@ -98,17 +101,16 @@ func Defaults() *Config {
 	}
 }
 
-// Operation returns the id of a named operation. A name that latch.conf does not have, or whose value is not
-// an operation id, is an error: the PAM line asks for something that cannot be asked.
+// Operation returns the id of a named operation. A name that latch.conf does not have, or whose id is
+// still to be filled in, is an error: the PAM line asks for something that cannot be asked.
 func (c *Config) Operation(name string) (string, error) {
-	id, ok := c.Operations[name]
-	if !ok {
-		return "", fmt.Errorf("%s: there is no operation %q; add it to [operations]", c.Path, name)
+	if id, ok := c.Operations[name]; ok {
+		return id, nil
 	}
-	if !isID(id, idLength) {
-		return "", fmt.Errorf("%s: operation %q has no operation id of %d letters and digits", c.Path, name, idLength)
+	if slices.Contains(c.placeholders, name) {
+		return "", fmt.Errorf("%s: operation %q has no operation id yet; put it there", c.Path, name)
 	}
-	return id, nil
+	return "", fmt.Errorf("%s: there is no operation %q; add it to [operations]", c.Path, name)
 }
 
 // Hold returns how long one authentication may take without the person's own time, in whole seconds.

@@ -11,12 +11,17 @@ import (
 // keys and the kind of line ending stay. A key that is missing goes behind its commented-out sample, or else
 // above the first section.
 func SetKeys(data []byte, set map[string]string) ([]byte, error) {
+	for key := range set {
+		if _, known := setters[key]; !known {
+			return nil, fmt.Errorf("unknown key %q%s", key, suggestion(key))
+		}
+	}
 	return edit(data, "", set)
 }
 
 // SetOperation returns the text with name = id in [operations], which is made if there is none.
 func SetOperation(data []byte, name, id string) ([]byte, error) {
-	if strings.ContainsAny(name, "=[]#;\n") || strings.TrimSpace(name) != name || name == "" {
+	if strings.ContainsAny(name, "=[]#;\"`\t\r\n") || strings.TrimSpace(name) != name || name == "" {
 		return nil, fmt.Errorf("operation name %q cannot stand in a configuration file", name)
 	}
 	return edit(data, operations, map[string]string{name: id})
@@ -28,7 +33,7 @@ func edit(data []byte, section string, set map[string]string) ([]byte, error) {
 			return nil, fmt.Errorf("the value for %q cannot stand on one line", key)
 		}
 	}
-	text := string(data)
+	text, marked := strings.CutPrefix(string(data), bom)
 	ending := "\n"
 	if strings.Contains(text, "\r\n") {
 		ending = "\r\n"
@@ -37,14 +42,18 @@ func edit(data []byte, section string, set map[string]string) ([]byte, error) {
 	for _, key := range slices.Sorted(maps.Keys(set)) {
 		lines = place(lines, section, key, key+" = "+set[key]+ending, ending)
 	}
-	return []byte(strings.Join(lines, "")), nil
+	text = strings.Join(lines, "")
+	if marked {
+		text = bom + text
+	}
+	return []byte(text), nil
 }
 
 // place replaces the key's line, or finds the best place for a new one.
 func place(lines []string, section, key, text, ending string) []string {
 	current, sample, end := "", -1, -1
 	for i, raw := range lines {
-		line := strings.TrimSpace(strings.TrimPrefix(raw, "\ufeff"))
+		line := strings.TrimSpace(raw)
 		if strings.HasPrefix(line, "[") {
 			current = strings.Trim(line, "[]")
 		}
@@ -53,9 +62,6 @@ func place(lines []string, section, key, text, ending string) []string {
 		}
 		end = i + 1
 		if keyOf(line) == key {
-			if strings.HasPrefix(raw, "\ufeff") {
-				text = "\ufeff" + text
-			}
 			lines[i] = text
 			return lines
 		}
@@ -66,6 +72,8 @@ func place(lines []string, section, key, text, ending string) []string {
 	switch {
 	case sample >= 0:
 		end = sample
+	case end < 0 && section == "":
+		end = 0
 	case end < 0:
 		return append(terminated(lines, ending), "["+section+"]"+ending, text)
 	default:

@@ -2,6 +2,7 @@ package config
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"maps"
 	"net/url"
@@ -10,6 +11,7 @@ import (
 	"strconv"
 	"strings"
 	"time"
+	"unicode"
 
 	"gopkg.in/ini.v1"
 
@@ -21,14 +23,23 @@ const (
 	idLength     = 20       // of application and operation ids
 	secretLength = 40
 	operations   = "operations" // the only section
+	bom          = "\ufeff"     // what some editors begin a file with
+	maxHold      = 99 * time.Second
 )
+
+// ErrNotSetUp is wrapped by the error about a file that has no app_id or no secret_key yet.
+var ErrNotSetUp = errors.New("not set up")
 
 // LineError is a mistake in a configuration file.
 type LineError struct {
 	File    string
 	Line    int    // from 1, 0 where no line is at fault
 	Problem string // what is wrong and what to do; never a value that may be secret
+	Err     error  // ErrNotSetUp or nil
 }
+
+// Unwrap makes errors.Is(err, ErrNotSetUp) work.
+func (e *LineError) Unwrap() error { return e.Err }
 
 func (e *LineError) Error() string {
 	if e.Line == 0 {
@@ -41,94 +52,131 @@ func (e *LineError) Error() string {
 func Load(path string) (*Config, error) {
 	data, err := securefile.Read(path, sizeLimit)
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("reading the configuration: %w", err)
 	}
 	return Parse(path, data)
 }
 
-// Parse reads a latch.conf. name stands in the errors.
+// Parse reads a latch.conf. name stands in the errors, which are of type *LineError.
 func Parse(name string, data []byte) (*Config, error) {
-	data = bytes.TrimPrefix(data, []byte("\ufeff"))
-	lines, err := scan(name, data)
+	settings, err := scan(name, string(bytes.TrimPrefix(data, []byte(bom))))
 	if err != nil {
 		return nil, err
 	}
-	file, err := ini.LoadSources(ini.LoadOptions{
-		// A secret may hold any printable character, so a value is everything behind the "=".
-		IgnoreInlineComment: true, IgnoreContinuation: true, PreserveSurroundedQuote: true,
-		SkipUnrecognizableLines: false, KeyValueDelimiters: "=", UnescapeValueDoubleQuotes: false,
-	}, data)
+	file, err := load(settings)
 	if err != nil {
-		return nil, &LineError{name, 0, err.Error()}
+		return nil, &LineError{File: name, Problem: err.Error()}
 	}
 	c := Defaults()
 	c.Path = name
-	for _, l := range lines {
-		// Value would expand %(name)s; the raw text is what stands in the file.
-		value := file.Section(l.section).Key(l.key).Value()
-		if problem := c.set(l, value); problem != "" {
-			return nil, &LineError{name, l.number, problem}
+	for _, s := range settings {
+		// Value is the text itself; String would expand %(name)s.
+		if problem := c.set(s, file.Section(s.section).Key(s.key).Value()); problem != "" {
+			return nil, &LineError{File: name, Line: s.line, Problem: problem}
 		}
 	}
-	return c, c.complete()
+	if err := c.complete(settings); err != nil {
+		return nil, err
+	}
+	return c, nil
 }
 
-// setting is where a key stands.
+// load hands the settings to ini.v1 in a form that it takes literally: a value between triple quotes
+// keeps its #, ;, backslashes, blanks and quotes, and ends with the last three quotes of its line.
+func load(settings []setting) (*ini.File, error) {
+	var text strings.Builder
+	section := ""
+	for _, s := range settings {
+		if s.section != section {
+			section = s.section
+			fmt.Fprintf(&text, "[%s]\n", section)
+		}
+		fmt.Fprintf(&text, "%s = \"\"\"%s\"\"\"\n", s.key, s.value)
+	}
+	return ini.LoadSources(ini.LoadOptions{
+		IgnoreInlineComment: true, IgnoreContinuation: true, PreserveSurroundedQuote: true, KeyValueDelimiters: "=",
+	}, []byte(text.String()))
+}
+
+// setting is a "key = value" line and where it stands.
 type setting struct {
-	section, key, text string
-	number             int
+	section, key, value string
+	line                int // from 1
 }
 
-// scan finds the line of each key, and every line that is none of comment, section and key. ini.v1 reads the
-// values; it keeps no line numbers and lets the last of two equal keys win.
-func scan(name string, data []byte) ([]setting, error) {
+// scan finds the settings and every line that is none of setting, comment and section. ini.v1 keeps no
+// line numbers, lets the last of two equal keys win (upstream's reader takes the first) and gives quotes
+// a meaning that upstream's files do not know.
+func scan(name, text string) ([]setting, error) {
 	var found []setting
 	seen := map[string]int{}
 	section := ""
-	for i, raw := range strings.Split(string(data), "\n") {
-		text := strings.TrimSpace(raw)
-		key, value, isSetting := strings.Cut(text, "=")
-		key = strings.TrimSpace(key)
+	for i, raw := range strings.Split(text, "\n") {
+		s, problem := scanLine(strings.TrimSpace(raw))
 		switch {
-		case text == "" || text[0] == '#' || text[0] == ';':
-		case text[0] == '[':
-			if section = strings.Trim(text, "[]"); text != "["+operations+"]" {
-				return nil, &LineError{name, i + 1, fmt.Sprintf("unknown section %q; the only one is [%s]", text, operations)}
+		case problem != "":
+			return nil, &LineError{File: name, Line: i + 1, Problem: problem}
+		case s.section != "":
+			section = s.section
+		case s.key != "":
+			if first := seen[s.key]; first != 0 {
+				problem = fmt.Sprintf("%q stands in line %d already; remove one of the two", s.key, first)
+				return nil, &LineError{File: name, Line: i + 1, Problem: problem}
 			}
-		case !isSetting || key == "":
-			return nil, &LineError{name, i + 1, `this is no "key = value" line; put # before a comment`}
-		case seen[section+"\n"+key] != 0:
-			return nil, &LineError{name, i + 1, fmt.Sprintf("%q stands in line %d already; remove one of the two", key, seen[section+"\n"+key])}
-		default:
-			seen[section+"\n"+key] = i + 1
-			found = append(found, setting{section, key, strings.TrimSpace(value), i + 1})
+			seen[s.key] = i + 1
+			found = append(found, setting{section, s.key, s.value, i + 1})
 		}
 	}
 	return found, nil
 }
 
+// scanLine reads a section line (only section is set), a setting (key and value) or a comment (neither).
+func scanLine(text string) (s setting, problem string) {
+	switch {
+	case text == "" || text[0] == '#' || text[0] == ';':
+		return setting{}, ""
+	case text[0] == '[':
+		if text != "["+operations+"]" {
+			return setting{}, fmt.Sprintf("unknown section %q; the only one is [%s]", text, operations)
+		}
+		return setting{section: operations}, ""
+	case strings.ContainsFunc(text, func(r rune) bool { return r != '\t' && unicode.IsControl(r) }):
+		return setting{}, "has a control character; type the line anew"
+	}
+	key, value, isSetting := strings.Cut(text, "=")
+	key = strings.TrimSpace(key)
+	if !isSetting || key == "" {
+		return setting{}, `this is no "key = value" line; put # before a comment`
+	}
+	if strings.ContainsAny(key, "\"`\t") || key == "-" {
+		return setting{}, fmt.Sprintf("%q cannot be a key; write it without quotes and tabs", key)
+	}
+	return setting{key: key, value: strings.TrimSpace(value)}, ""
+}
+
 // set stores one value and returns what is wrong with it, or "".
 func (c *Config) set(s setting, value string) string {
-	if value != s.text {
-		return fmt.Sprintf("the value of %q cannot be read; write it on one line without quotes", s.key)
-	}
-	if s.section == operations {
+	placeholder := strings.HasPrefix(value, "REPLACE_")
+	setter, known := setters[s.key]
+	switch {
+	case isID(value, idLength) && (!known || s.section == operations):
 		c.Operations[s.key] = value
 		return ""
-	}
-	if setter, ok := setters[s.key]; ok {
+	case s.section == operations && known:
+		return fmt.Sprintf("%q is a setting; it belongs above [operations]", s.key)
+	case known && placeholder:
+		return fmt.Sprintf("%q still has the sample's placeholder; put the real value there or let `latch setup` do it", s.key)
+	case known:
 		return setter(c, value)
-	}
-	// Upstream keeps operations among the other keys, and its sample has placeholders for those that nobody uses.
-	if isID(value, idLength) || strings.HasPrefix(value, "REPLACE_") || value == "" && looksLikeOperation(s.key) {
-		c.Operations[s.key] = value
+	// Upstream's sample names operations that nobody need use. They break nothing until a PAM line names one.
+	case placeholder, value == "" && closest(s.key) == "":
+		c.placeholders = append(c.placeholders, s.key)
 		return ""
+	case s.section == operations:
+		return fmt.Sprintf("operation %q has no operation id of %d letters and digits", s.key, idLength)
 	}
 	return fmt.Sprintf("unknown key %q%s", s.key, suggestion(s.key))
 }
-
-// looksLikeOperation keeps upstream's "sshd-login =" apart from a misspelt key without a value.
-func looksLikeOperation(key string) bool { return closest(key) == "" }
 
 // setters holds one function per key, each returning what is wrong with the value.
 var setters = map[string]func(*Config, string) string{
@@ -160,16 +208,26 @@ var setters = map[string]func(*Config, string) string{
 func Keys() []string { return slices.Sorted(maps.Keys(setters)) }
 
 // complete checks what no single line can.
-func (c *Config) complete() error {
-	switch {
-	case c.AppID == "":
-		return &LineError{c.Path, 0, "there is no app_id; `latch setup` asks for it and writes it"}
-	case c.SecretKey.Reveal() == "":
-		return &LineError{c.Path, 0, "there is no secret_key; `latch setup` asks for it and writes it"}
-	case c.Timeout+c.Wait > 99*time.Second:
-		return &LineError{c.Path, 0, "timeout and wait together are more than 99 seconds"}
+func (c *Config) complete(settings []setting) error {
+	for _, missing := range []struct{ key, value string }{{"app_id", c.AppID}, {"secret_key", c.SecretKey.Reveal()}} {
+		if missing.value == "" {
+			problem := fmt.Sprintf("there is no %s; `latch setup` asks for it and writes it", missing.key)
+			return &LineError{File: c.Path, Problem: problem, Err: ErrNotSetUp}
+		}
+	}
+	if c.Timeout+c.Wait > maxHold {
+		last := slices.MaxFunc(settings, func(a, b setting) int { return timing(a) - timing(b) })
+		return &LineError{File: c.Path, Line: last.line, Problem: "timeout and wait together are more than 99 seconds"}
 	}
 	return nil
+}
+
+// timing is the line of a setting that has to do with time, 0 for the others.
+func timing(s setting) int {
+	if s.section == "" && (s.key == "timeout" || s.key == "wait") {
+		return s.line
+	}
+	return 0
 }
 
 func isID(s string, length int) bool {
@@ -203,12 +261,19 @@ func setHost(c *Config, v string) string {
 	case err != nil || u.Hostname() == "":
 		return "latch_host is no address; write https://name or https://name:port"
 	case u.Scheme != "https":
-		return "latch_host must begin with https://"
-	case u.User != nil || strings.Trim(u.Path, "/") != "" || u.RawQuery != "" || u.Fragment != "":
+		return "latch_host must begin with https://; the secrets of every login would travel in the clear"
+	case strings.HasSuffix(u.Host, ":") || u.Port() != "" && !isPort(u.Port()):
+		return "latch_host has no port between 1 and 65535 after the colon"
+	case u.User != nil || strings.Trim(u.Path, "/") != "" || u.RawQuery != "" || u.ForceQuery || strings.Contains(v, "#"):
 		return "latch_host has more than a name and a port; write https://name or https://name:port"
 	}
 	c.Host = &url.URL{Scheme: u.Scheme, Host: u.Host}
 	return ""
+}
+
+func isPort(s string) bool {
+	n, err := strconv.ParseUint(s, 10, 16)
+	return err == nil && n > 0
 }
 
 func setProxy(c *Config, v string) string {
@@ -225,7 +290,8 @@ func setProxy(c *Config, v string) string {
 }
 
 func setVersion(c *Config, v string) string {
-	if v == "" || strings.Trim(v, "0123456789.") != "" {
+	numbers := strings.Split(v, ".")
+	if slices.ContainsFunc(numbers, func(n string) bool { return n == "" || strings.Trim(n, "0123456789") != "" }) {
 		return "api_version is digits and dots, such as 1.3"
 	}
 	c.APIVersion = v
@@ -235,7 +301,7 @@ func setVersion(c *Config, v string) string {
 func setPolicy(to *Policy, v string, allowed ...string) string {
 	v = strings.ToLower(v)
 	if v == "otp" {
-		return "the value otp needs codes of this machine's own, which this version does not have; write " + strings.Join(allowed, " or ")
+		return "the value otp is not available in this version; write " + strings.Join(allowed, " or ")
 	}
 	if !slices.Contains(allowed, v) {
 		return fmt.Sprintf("unknown value %q; write %s", v, strings.Join(allowed, " or "))

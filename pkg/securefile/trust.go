@@ -27,7 +27,7 @@ type TrustError struct {
 }
 
 func (e *TrustError) Error() string {
-	return fmt.Sprintf("%s is %v: it %s", e.Path, ErrUntrusted, e.Problem)
+	return fmt.Sprintf("%q is %v: it %s", e.Path, ErrUntrusted, e.Problem)
 }
 
 // Unwrap makes errors.Is(err, ErrUntrusted) true.
@@ -64,7 +64,7 @@ func Read(path string, limit int64) ([]byte, error) {
 		return nil, err
 	}
 	if int64(len(data)) > limit {
-		return nil, fmt.Errorf("%s is larger than %d bytes", path, limit)
+		return nil, fmt.Errorf("%q is larger than %d bytes", path, limit)
 	}
 	return data, nil
 }
@@ -82,7 +82,7 @@ func CheckPrivate(path string) error {
 		return err
 	}
 	if mode := info.Mode().Perm(); mode&0o044 != 0 {
-		return &TrustError{path, fmt.Sprintf("can be read by others (mode %04o)", mode), "chmod 600 " + path}
+		return &TrustError{path, fmt.Sprintf("can be read by others (mode %04o)", mode), "chmod 600 " + quote(path)}
 	}
 	return nil
 }
@@ -154,11 +154,22 @@ func judge(fd int, path string, kind uint32) error {
 	case st.Mode&unix.S_IFMT != kind:
 		return &TrustError{path, "is not a " + map[uint32]string{unix.S_IFREG: "regular file", unix.S_IFDIR: "directory"}[kind], ""}
 	case st.Uid != 0 && int(st.Uid) != os.Geteuid():
-		return &TrustError{path, fmt.Sprintf("belongs to uid %d", st.Uid), "chown root " + path}
+		return &TrustError{path, fmt.Sprintf("belongs to uid %d", st.Uid), "chown root " + quote(path)}
 	case st.Mode&0o022 == 0:
 		return nil
 	case kind == unix.S_IFDIR && st.Uid == 0 && st.Mode&unix.S_ISVTX != 0:
 		return nil
 	}
-	return &TrustError{path, fmt.Sprintf("can be written by others (mode %04o)", st.Mode&0o7777), "chmod go-w " + path}
+	return &TrustError{path, fmt.Sprintf("can be written by others (mode %04o)", st.Mode&0o7777), "chmod go-w " + quote(path)}
+}
+
+// quote makes a path one word of a shell command that can be pasted.
+func quote(path string) string {
+	plain := func(r rune) bool {
+		return r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || strings.ContainsRune("/._-+,:@", r)
+	}
+	if !strings.ContainsFunc(path, func(r rune) bool { return !plain(r) }) {
+		return path
+	}
+	return "'" + strings.ReplaceAll(path, "'", `'\''`) + "'"
 }
