@@ -1,0 +1,292 @@
+// Package authn takes one login through its steps: who is it, is there a pairing, what does the Latch server
+// say, must a code be typed. It asks for everything through ports and leaves every decision to package gate.
+package authn
+
+import (
+	"context"
+	"crypto/subtle"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/latch-linux/latch/pkg/gate"
+)
+
+// tokenLife is how long a one-time token is good for, counted from the server's own stamp.
+const tokenLife = 5 * time.Minute
+
+// prompt asks for the server's one-time token. OpenVPN's name list matches on its first word.
+const prompt = "Latch one-time password: "
+
+// closedText is told in the account phase to somebody who has shown a key, and to nobody else: to somebody
+// who has only the password a closed latch looks like a wrong password.
+const closedText = "Latch: this account is closed."
+
+// pollEvery is the pace of asking again while a refused login waits for the phone.
+const pollEvery = 2 * time.Second
+
+// NSS is what the host's name service said of the user.
+type NSS int8
+
+// What it can say. The zero value is a failure.
+const (
+	NSSFailed NSS = iota
+	NSSFound
+	NSSUnknown
+)
+
+// Request is one PAM call.
+type Request struct {
+	Account     bool   // the account phase, else auth
+	Service     string // PAM_SERVICE
+	User        string // as given
+	NSS         NSS
+	Canonical   string // with NSSFound: pw_name
+	UID         int64  // with NSSFound
+	SSHAuthInfo string // SSH_AUTH_INFO_0
+}
+
+// name is what the log and the memory know the user by.
+func (r Request) name() string {
+	if r.NSS == NSSFound {
+		return r.Canonical
+	}
+	return r.User
+}
+
+// Settings are what latch.conf and the PAM line say.
+type Settings struct {
+	Policies       gate.Policies
+	Operation      string // operation id, or "" for the whole application
+	Code           bool   // ask for the server's one-time token when it sends one
+	Echo           bool
+	Quiet          bool // profile openvpn: no message but the prompt
+	Wait           time.Duration
+	ExemptUsers    []string
+	ExemptGroups   []string
+	ExemptServices []string
+	AccountSkip    []string
+}
+
+// Pairing is what the pairing file says of a user.
+type Pairing struct {
+	AccountID string
+	UID       int64 // -1 where none was recorded
+}
+
+// Question is one question for the server.
+type Question struct {
+	AccountID, OperationID string
+	NoToken, Silent        bool
+}
+
+// Answer is what came of it. Detail is for the log and holds no secret.
+type Answer struct {
+	Kind   gate.Answer
+	Token  string
+	Made   time.Time
+	Detail string
+}
+
+// Pairings finds a user's pairing. Loosely is for names that NSS does not know.
+type Pairings interface {
+	Find(canonical string) (Pairing, bool, error)
+	FindLoosely(given string) (Pairing, bool, error)
+}
+
+// Server asks the Latch server. It returns by ctx's deadline.
+type Server interface {
+	Ask(ctx context.Context, q Question) Answer
+}
+
+// Person is the one at the other end of the PAM conversation.
+type Person interface {
+	Ask(text string, echo bool) (reply string, asked bool, err error)
+	Tell(text string) error
+}
+
+// Host answers what only the host's side knows.
+type Host interface {
+	Member(group string) (bool, error)
+	// Lists reports whether the machine's own list of users has the name.
+	Lists(name string) (bool, error)
+}
+
+// Memory keeps what was seen. It loses nothing that matters when it fails, so it returns no errors.
+type Memory interface {
+	ClosedJustNow(user, service string) bool
+	Last(accountID, operationID string) gate.Seen
+	Remember(user, service, accountID, operationID string, open bool)
+}
+
+// Clock tells the time and waits.
+type Clock interface {
+	Now() time.Time
+	// Sleep returns false when ctx ended first.
+	Sleep(ctx context.Context, d time.Duration) bool
+}
+
+// Login is one authentication with its ports.
+type Login struct {
+	Request  Request
+	Settings Settings
+	Pairings Pairings
+	Server   Server
+	Person   Person
+	Host     Host
+	Memory   Memory
+	Clock    Clock
+}
+
+// Outcome is the decision with what the log shall say besides.
+type Outcome struct {
+	gate.Decision
+	Detail string
+}
+
+func outcome(d gate.Decision) Outcome { return Outcome{Decision: d} }
+
+// Run decides. ctx bounds every question to the server. An error means that the conversation with the host
+// broke: there is nobody left to tell a verdict to.
+func (l *Login) Run(ctx context.Context) (Outcome, error) {
+	if why, exempt, err := l.exempt(); err != nil || exempt {
+		return outcome(gate.Exempt(why)), err
+	}
+	p, decided := l.pairing()
+	if decided != nil {
+		return outcome(*decided), nil
+	}
+	o, a := l.ask(ctx, p)
+	var err error
+	if o.Verdict != gate.Success && !l.Request.Account && l.Settings.Wait > 0 && o.Reason == "closed" {
+		o, a = l.wait(ctx, p, o)
+	}
+	if o.Code {
+		o.Decision, err = l.code(a)
+	}
+	if err == nil && l.mayTell(o) {
+		err = l.Person.Tell(closedText)
+	}
+	return o, err
+}
+
+func (l *Login) exempt() (gate.Reason, bool, error) {
+	r, s := l.Request, l.Settings
+	switch {
+	case slices.Contains(s.ExemptServices, r.Service):
+		return gate.ExemptService, true, nil
+	case r.Account && slices.Contains(s.AccountSkip, r.Service):
+		return gate.SkippedService, true, nil
+	case slices.Contains(s.ExemptUsers, r.name()):
+		return gate.ExemptUser, true, nil
+	case r.NSS != NSSFound:
+		return "", false, nil // membership is asked of a user that NSS knows
+	}
+	for _, group := range s.ExemptGroups {
+		if member, err := l.Host.Member(group); err != nil || member {
+			return gate.ExemptGroup, member, err
+		}
+	}
+	return "", false, nil
+}
+
+// pairing returns the user's pairing, or the decision where there is none to ask about.
+func (l *Login) pairing() (Pairing, *gate.Decision) {
+	stop := func(d gate.Decision) (Pairing, *gate.Decision) { return Pairing{}, &d }
+	p, found, failed := Pairing{}, false, error(nil)
+	switch l.Request.NSS {
+	case NSSFound:
+		p, found, failed = l.Pairings.Find(l.Request.Canonical)
+	case NSSUnknown:
+		// A caller's limits can make NSS miss a local user. The name service behind the host is not asked again,
+		// but the machine's own list is, under limits of our own.
+		if listed, err := l.Host.Lists(l.Request.User); listed || err != nil {
+			return stop(gate.Failed(gate.NSSDisagrees))
+		}
+		p, found, failed = l.Pairings.FindLoosely(l.Request.User)
+	default:
+		return stop(gate.Failed(gate.NSSFailed))
+	}
+	switch {
+	case failed != nil:
+		return stop(gate.Failed(gate.BadPairings))
+	case !found:
+		return stop(gate.NotOurs(l.Settings.Policies))
+	case l.Request.NSS == NSSFound && p.UID >= 0 && p.UID != l.Request.UID:
+		// The name has passed to somebody else, who neither inherits the latch nor gets in by having none.
+		return stop(gate.Failed(gate.UIDChanged))
+	}
+	return p, nil
+}
+
+func (l *Login) ask(ctx context.Context, p Pairing) (Outcome, Answer) {
+	q := Question{AccountID: p.AccountID, OperationID: l.Settings.Operation, NoToken: !l.Settings.Code || l.Request.Account}
+	q.Silent = l.Memory.ClosedJustNow(l.Request.name(), l.Request.Service)
+	a := l.Server.Ask(ctx, q)
+	if q.Silent && a.Kind == gate.ErrorAnswer {
+		// Not every plan has silent questions; what that costs is one more notice.
+		q.Silent = false
+		a = l.Server.Ask(ctx, q)
+	}
+	return l.weigh(q, a), a
+}
+
+func (l *Login) weigh(q Question, a Answer) Outcome {
+	seen := gate.Never
+	switch {
+	case a.Kind == gate.On || a.Kind == gate.Off:
+		l.Memory.Remember(l.Request.name(), l.Request.Service, q.AccountID, q.OperationID, a.Kind == gate.On)
+	case a.Kind == gate.NoAnswer && l.Settings.Policies.Action == gate.Last:
+		seen = l.Memory.Last(q.AccountID, q.OperationID)
+	}
+	token := a.Token != "" && !q.NoToken
+	return Outcome{gate.Answered(l.Settings.Policies, a.Kind, seen, token), a.Detail}
+}
+
+// wait asks again, silently, until the phone opens the latch or the time is over. Somebody with a stopwatch
+// then learns that the password was right; latch.conf says so.
+func (l *Login) wait(ctx context.Context, p Pairing, refused Outcome) (Outcome, Answer) {
+	end := l.Clock.Now().Add(l.Settings.Wait)
+	for l.Clock.Now().Before(end) && l.Clock.Sleep(ctx, pollEvery) {
+		q := Question{AccountID: p.AccountID, OperationID: l.Settings.Operation, NoToken: !l.Settings.Code, Silent: true}
+		if a := l.Server.Ask(ctx, q); a.Kind == gate.On {
+			return l.weigh(q, a), a
+		}
+	}
+	return refused, Answer{}
+}
+
+// code asks for the token that the server sent, once.
+func (l *Login) code(token Answer) (gate.Decision, error) {
+	reply, asked, err := l.Person.Ask(prompt, l.Settings.Echo)
+	switch {
+	case err != nil:
+		return gate.Failed(gate.CodeNotAsked), err
+	case !asked || reply == "":
+		return gate.Failed(gate.CodeNotAsked), nil
+	case subtle.ConstantTimeCompare([]byte(reply), []byte(token.Token)) != 1:
+		return gate.Failed(gate.CodeWrong), nil
+	case l.Clock.Now().Sub(token.Made) > tokenLife:
+		return gate.Failed(gate.CodeExpired), nil
+	}
+	return gate.Decision{Verdict: gate.Success, Reason: gate.CodeRight}, nil
+}
+
+func (l *Login) mayTell(o Outcome) bool {
+	return l.Request.Account && !l.Settings.Quiet && o.Reason == "closed" && onlyKey(l.Request.SSHAuthInfo)
+}
+
+// onlyKey reports whether sshd's list of what the person has shown names a public key and no password. Its
+// lines begin with the method's name.
+func onlyKey(info string) bool {
+	key := false
+	for line := range strings.Lines(info) {
+		switch method, _, _ := strings.Cut(strings.TrimSpace(line), " "); {
+		case method == "publickey":
+			key = true
+		case strings.HasPrefix(method, "password"), strings.HasPrefix(method, "keyboard-interactive"):
+			return false
+		}
+	}
+	return key
+}

@@ -1,0 +1,163 @@
+package latch
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"slices"
+	"syscall"
+	"time"
+
+	"github.com/latch-linux/latch/pkg/api"
+)
+
+// Kind says what sort of failure an error is; latch.conf has a policy for each.
+type Kind int8
+
+// Kinds. The zero value is a fault of this machine, which never opens.
+const (
+	KindLocal       Kind = iota // descriptors, memory, ports, permissions, files of this machine
+	KindNoAnswer                // refused, reset, unreachable, timed out, name server silent, 5xx
+	KindErrorAnswer             // an error object, 3xx, 4xx, 429 after the retries
+	KindBadAnswer               // something that is no answer
+	KindCertificate             // the server's certificate does not verify
+	KindNotPaired               // error 201
+)
+
+func (k Kind) String() string {
+	names := []string{"local failure", "no answer", "error answer", "wrong answer", "bad certificate", "not paired"}
+	if int(k) < len(names) && k >= 0 {
+		return names[k]
+	}
+	return fmt.Sprintf("Kind(%d)", int8(k))
+}
+
+// Error is a call that failed.
+type Error struct {
+	Kind Kind
+	Code int // of the Latch API, 0 if the failure is none of its
+	Err  error
+
+	date time.Time // the server's clock, on an error answer
+}
+
+func (e *Error) Error() string { return e.Kind.String() + ": " + e.Err.Error() }
+
+// Unwrap returns the cause.
+func (e *Error) Unwrap() error { return e.Err }
+
+// KindOf returns the kind of an error from this package. Any other error is a fault of this machine.
+func KindOf(err error) Kind {
+	var e *Error
+	if errors.As(err, &e) {
+		return e.Kind
+	}
+	return KindLocal
+}
+
+// certificateError marks what the check of the chain returned.
+type certificateError struct{ err error }
+
+func (e certificateError) Error() string { return e.err.Error() }
+func (e certificateError) Unwrap() error { return e.err }
+
+func isCertificate(err error) bool {
+	var own certificateError
+	var std *tls.CertificateVerificationError
+	return errors.As(err, &own) || errors.As(err, &std)
+}
+
+// localErrnos are failures of this machine; whoever may log in can cause some of them.
+var localErrnos = []syscall.Errno{syscall.EMFILE, syscall.ENFILE, syscall.ENOMEM, syscall.ENOBUFS,
+	syscall.EADDRNOTAVAIL, syscall.EADDRINUSE, syscall.EACCES, syscall.EPERM, syscall.EAGAIN, syscall.EINVAL, syscall.EAFNOSUPPORT}
+
+// remoteErrnos are the network's way of giving no answer.
+var remoteErrnos = []syscall.Errno{syscall.ECONNREFUSED, syscall.ECONNRESET, syscall.ECONNABORTED, syscall.EPIPE,
+	syscall.EHOSTUNREACH, syscall.ENETUNREACH, syscall.EHOSTDOWN, syscall.ENETDOWN, syscall.ETIMEDOUT}
+
+func hasErrno(err error, list []syscall.Errno) bool {
+	var errno syscall.Errno
+	return errors.As(err, &errno) && slices.Contains(list, errno)
+}
+
+func isLocal(err error) bool {
+	var e *Error
+	return hasErrno(err, localErrnos) || (errors.As(err, &e) && e.Kind == KindLocal)
+}
+
+func isTimeout(err error) bool {
+	var n net.Error
+	return errors.Is(err, context.DeadlineExceeded) || errors.Is(err, os.ErrDeadlineExceeded) || (errors.As(err, &n) && n.Timeout())
+}
+
+// classify judges a request that brought no HTTP answer.
+func (c *Client) classify(err error, t *try) error {
+	if local := c.local.Load(); local != nil {
+		return &Error{Kind: KindLocal, Err: *local}
+	}
+	return &Error{Kind: kindOfTransport(err, t.connected.Load()), Err: err}
+}
+
+func kindOfTransport(err error, connected bool) Kind {
+	var dns *net.DNSError
+	switch {
+	case isLocal(err):
+		return KindLocal
+	case isCertificate(err):
+		return KindCertificate
+	case isTimeout(err), hasErrno(err, remoteErrnos):
+		return KindNoAnswer
+	case errors.As(err, &dns):
+		return kindOfDNS(dns)
+	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
+		return KindNoAnswer // hung up without a word
+	case connected, isTLS(err):
+		return KindBadAnswer
+	}
+	return KindLocal
+}
+
+// kindOfDNS takes a name server that fails (SERVFAIL, REFUSED) for a silent one. A firm "no such name" is an
+// answer, and a wrong one.
+func kindOfDNS(err *net.DNSError) Kind {
+	if err.IsNotFound {
+		return KindBadAnswer
+	}
+	return KindNoAnswer
+}
+
+// isTLS recognises a peer that speaks something else, or refuses our TLS.
+func isTLS(err error) bool {
+	var record tls.RecordHeaderError
+	var alert tls.AlertError
+	return errors.As(err, &record) || errors.As(err, &alert)
+}
+
+// classifyBody judges an answer that began and did not end.
+func classifyBody(err error) error {
+	kind := KindBadAnswer
+	switch {
+	case isLocal(err):
+		kind = KindLocal
+	case isTimeout(err), hasErrno(err, remoteErrnos):
+		kind = KindNoAnswer
+	}
+	return &Error{Kind: kind, Err: fmt.Errorf("the answer broke off: %w", err)}
+}
+
+// answerError is the error object of an answer.
+func answerError(e *api.Error, date time.Time) error {
+	kind := KindErrorAnswer
+	if e.Code == api.ErrCodeNotPaired {
+		kind = KindNotPaired
+	}
+	return &Error{Kind: kind, Code: e.Code, Err: e, date: date}
+}
+
+func badAnswer(format string, args ...any) error {
+	return &Error{Kind: KindBadAnswer, Err: fmt.Errorf(format, args...)}
+}

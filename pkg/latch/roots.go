@@ -1,0 +1,135 @@
+package latch
+
+import (
+	"bytes"
+	"crypto/tls"
+	"crypto/x509"
+	"encoding/pem"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"sync"
+	"time"
+
+	"golang.org/x/crypto/cryptobyte"
+	"golang.org/x/crypto/cryptobyte/asn1"
+
+	"github.com/latch-linux/latch/pkg/securefile"
+)
+
+// bundles are where distributions keep the CAs that the machine trusts, in the order of preference. A fixed
+// list: crypto/x509 would take other places from the environment.
+var bundles = []string{
+	"/etc/ssl/certs/ca-certificates.crt",                // Debian, Ubuntu, Arch
+	"/etc/pki/tls/certs/ca-bundle.crt",                  // Fedora, RHEL
+	"/etc/ssl/ca-bundle.pem",                            // openSUSE
+	"/etc/pki/ca-trust/extracted/pem/tls-ca-bundle.pem", // RHEL
+	"/etc/ssl/cert.pem",                                 // Alpine
+}
+
+const bundleLimit = 8 << 20
+
+// roots trusts the CAs of one file, or the system's. To parse the system's 140-odd certificates takes longer than
+// the whole rest of a login, so only those are parsed that the presented chain names.
+type roots struct {
+	file string // "" for the system's
+	once sync.Once
+	pem  []byte
+	err  error
+}
+
+// prefetch reads the file while the connection is being made.
+func (r *roots) prefetch() { go r.once.Do(r.load) }
+
+func (r *roots) load() {
+	if r.file != "" {
+		if r.pem, r.err = securefile.Read(r.file, bundleLimit); r.err != nil {
+			r.err = &Error{Kind: KindLocal, Err: fmt.Errorf("ca_file: %w", r.err)}
+		}
+		return
+	}
+	for _, path := range bundles {
+		data, err := os.ReadFile(path)
+		if err == nil {
+			r.pem = data
+			return
+		}
+		if !errors.Is(err, fs.ErrNotExist) {
+			r.err = &Error{Kind: KindLocal, Err: err}
+			return
+		}
+	}
+	r.err = &Error{Kind: KindLocal, Err: errors.New("this machine has no CA certificates; install ca-certificates or set ca_file")}
+}
+
+// config checks the chain itself, with crypto/x509 and as strictly as crypto/tls does, but against the roots that
+// the chain needs.
+func (r *roots) config(host string, now func() time.Time) *tls.Config {
+	return &tls.Config{
+		MinVersion:         tls.VersionTLS12,
+		ServerName:         host,
+		InsecureSkipVerify: true, // VerifyConnection verifies
+		VerifyConnection: func(cs tls.ConnectionState) error {
+			return r.verify(cs.PeerCertificates, host, now())
+		},
+	}
+}
+
+func (r *roots) verify(chain []*x509.Certificate, host string, now time.Time) error {
+	r.once.Do(r.load)
+	if r.err != nil {
+		return r.err
+	}
+	if len(chain) == 0 {
+		return certificateError{errors.New("the server shows no certificate")}
+	}
+	issuers := map[string]bool{}
+	intermediates := x509.NewCertPool()
+	for i, cert := range chain {
+		issuers[string(cert.RawIssuer)] = true
+		if i > 0 {
+			intermediates.AddCert(cert)
+		}
+	}
+	_, err := chain[0].Verify(x509.VerifyOptions{
+		Roots: pick(r.pem, issuers), Intermediates: intermediates, DNSName: host, CurrentTime: now,
+		KeyUsages: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth},
+	})
+	if err != nil {
+		return certificateError{err}
+	}
+	return nil
+}
+
+// pick parses the certificates of a PEM bundle whose subject is wanted.
+func pick(bundle []byte, wanted map[string]bool) *x509.CertPool {
+	pool := x509.NewCertPool()
+	for block, rest := pem.Decode(bundle); block != nil; block, rest = pem.Decode(rest) {
+		if block.Type != "CERTIFICATE" || !wanted[string(subjectOf(block.Bytes))] {
+			continue
+		}
+		if cert, err := x509.ParseCertificate(block.Bytes); err == nil {
+			pool.AddCert(cert)
+		}
+	}
+	return pool
+}
+
+// subjectOf returns the raw subject of a DER certificate (RFC 5280, section 4.1), nil for what is none.
+func subjectOf(der []byte) []byte {
+	var cert, tbs, skipped, subject cryptobyte.String
+	input := cryptobyte.String(der)
+	ok := input.ReadASN1(&cert, asn1.SEQUENCE) &&
+		cert.ReadASN1(&tbs, asn1.SEQUENCE) &&
+		tbs.SkipOptionalASN1(asn1.Tag(0).Constructed().ContextSpecific()) && // version
+		tbs.SkipASN1(asn1.INTEGER) && // serial number
+		tbs.SkipASN1(asn1.SEQUENCE) && // signature algorithm
+		tbs.ReadASN1Element(&skipped, asn1.SEQUENCE) && // issuer
+		tbs.SkipASN1(asn1.SEQUENCE) && // validity
+		tbs.ReadASN1Element(&subject, asn1.SEQUENCE)
+	if !ok {
+		return nil
+	}
+	return bytes.Clone(subject)
+}
