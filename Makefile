@@ -14,7 +14,8 @@ CC       ?= cc
 CFLAGS   ?= -O2 -g
 C_STRICT := -std=c11 -D_GNU_SOURCE -Wall -Wextra -Werror -Wshadow -Wconversion -Wformat=2 -Wstrict-prototypes \
             -fPIC -fvisibility=hidden -fstack-protector-strong -D_FORTIFY_SOURCE=2
-C_LINK   := -shared -Wl,--version-script=pam/pam_latch.map -Wl,-z,defs -Wl,-z,relro -Wl,-z,now
+# nodelete: libpam unloads modules when PAM_SERVICE changes, but keeps the delay function that we set.
+C_LINK   := -shared -Wl,--version-script=pam/pam_latch.map -Wl,-z,defs -Wl,-z,relro -Wl,-z,now -Wl,-z,nodelete
 C_FILES  := $(wildcard pam/*.c)
 
 GO         ?= go

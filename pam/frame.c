@@ -1,3 +1,7 @@
+//go:build ignore
+
+// The line above is for Go: it passes over this file, which make compiles.
+
 #include <string.h>
 
 #include "frame.h"
@@ -57,7 +61,7 @@ long frame_parse(const unsigned char *buf, size_t len, struct frame *out)
 	if (len < FRAME_HEADER)
 		return 0;
 	uint32_t n = get_u32(buf);
-	if (n < 1 || n > FRAME_MAX)
+	if (n < 1 || n > FRAME_IN_MAX)
 		return -1;
 	if (len - FRAME_HEADER < n)
 		return 0;

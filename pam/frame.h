@@ -12,6 +12,7 @@ enum {
 	FRAME_MAX = 64 * 1024, /* of type and payload together */
 	FRAME_HEADER = 4,
 	FRAME_TEXT_MAX = 512,
+	FRAME_IN_MAX = 2 + FRAME_TEXT_MAX, /* the largest frame of the authenticator, PROMPT: type, echo, text */
 };
 
 enum frame_type {

@@ -1,7 +1,12 @@
+//go:build ignore
+
+// The line above is for Go: it passes over this file, which make compiles.
+
 /*
  * pam_latch.so: asks latch-auth whether the person behind this login may enter, and says so to PAM.
  * It translates and decides nothing; why it is C is told in the README.
  */
+#include <errno.h>
 #include <security/pam_appl.h>
 #include <security/pam_ext.h>
 #include <security/pam_modules.h>
@@ -39,7 +44,7 @@ static _Thread_local __attribute__((tls_model("initial-exec"))) unsigned long qu
 static void sleep_us(unsigned long us)
 {
 	struct timespec t = { .tv_sec = (time_t)(us / 1000000), .tv_nsec = (long)(us % 1000000) * 1000 };
-	while (nanosleep(&t, &t) != 0)
+	while (nanosleep(&t, &t) != 0 && errno == EINTR)
 		continue;
 }
 

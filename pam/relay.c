@@ -1,3 +1,7 @@
+//go:build ignore
+
+// The line above is for Go: it passes over this file, which make compiles.
+
 #include "relay.h"
 
 #include <errno.h>
@@ -21,7 +25,7 @@ enum {
 	PROMPT_BUDGET_MS = 110000, /* for all prompts together */
 	FRAMES_MAX = 64,
 	NSS_BUFFER_MAX = 1 << 20,
-	FRAME_ROOM = 1024, /* holds the largest frame of the authenticator; the rest of the buffer is for what we send */
+	FRAME_ROOM = 1024, /* of the buffer, for what the authenticator sends; a frame of its fits twice over */
 };
 
 /* Field tags of HELLO. */
@@ -42,7 +46,7 @@ struct talk {
 	struct child child;
 	int64_t deadline, prompted;
 	int held, frames;
-	unsigned char buf[FRAME_HEADER + FRAME_MAX];
+	unsigned char buf[FRAME_ROOM + FRAME_HEADER + FRAME_MAX]; /* a page that is not touched costs nothing */
 	size_t have;
 };
 
@@ -313,7 +317,7 @@ static int is_last(struct talk *t, size_t taken)
 static enum verdict conversation(struct talk *t)
 {
 	struct frame f;
-	while (t->frames <= FRAMES_MAX) {
+	while (t->frames < FRAMES_MAX) {
 		long taken = frame_parse(t->buf, t->have, &f);
 		if (taken < 0) {
 			complain(t, "the authenticator broke the protocol");
@@ -348,9 +352,10 @@ static enum verdict conversation(struct talk *t)
 
 static enum verdict talk_through(struct talk *t)
 {
-	t->deadline = now_ms() + START_MS;
+	/* First, before the socket pair: a caller's limit on descriptors that makes NSS miss its files leaves none for the socket pair either. */
 	look_up(&t->person, t->q->user);
-	/* Only now: a caller's limit on descriptors that makes NSS miss its files leaves none for the socket pair either. */
+	/* The host's slow LDAP is not the authenticator's silence. */
+	t->deadline = now_ms() + START_MS;
 	const char *problem = child_start(&t->child, t->q->authenticator);
 	if (problem != NULL) {
 		pam_syslog(t->pamh, LOG_ERR, "refused: %s: %s: %m", t->q->authenticator, problem);
@@ -377,7 +382,6 @@ enum verdict relay_ask(pam_handle_t *pamh, const struct question *q)
 	enum verdict v = talk_through(t);
 	child_end(&t->child);
 	free(t->person.buffer);
-	explicit_bzero(t->buf, sizeof t->buf);
 	munmap(t, sizeof *t);
 	return v;
 }

@@ -1,3 +1,7 @@
+//go:build ignore
+
+// The line above is for Go: it passes over this file, which make compiles.
+
 #include "spawn.h"
 
 #include <errno.h>
@@ -32,6 +36,7 @@
 
 enum {
 	REAP_MS = 200, /* a killed process is gone within this, unless it is frozen or in the kernel's hands */
+	REAP_TRIES = 10, /* a host whose timer interrupts every wait is not held up for ever */
 	IOPRIO_WHO_PROCESS = 1,
 	CHILD_SOCK = 3,
 	CHILD_EXEC = 4,
@@ -116,14 +121,29 @@ static int above_std(int fd)
  * threads that do not exist here. A call that may be refused without harm has its result thrown away.
  */
 
-static void reset_signals(void)
+enum { SIGSET_BYTES = 8, SIGNALS = 64 };
+
+/* The kernel's own struct, which is not glibc's. */
+struct action {
+	void *handler;
+	unsigned long flags;
+	void *restorer;
+	unsigned long mask;
+};
+
+/* A flag is for SIGCHLD alone. */
+static void default_signals(unsigned long child_flags)
 {
-	/* The kernel's own struct: SIG_DFL, no flags. _NSIG / 8 bytes of mask. */
-	struct { void *handler; unsigned long flags; void *restorer; unsigned long mask; } act;
-	memset(&act, 0, sizeof act);
-	for (long sig = 1; sig <= 64; sig++)
-		(void)syscall(SYS_rt_sigaction, sig, &act, NULL, sizeof act.mask);
-	(void)syscall(SYS_rt_sigprocmask, SIG_SETMASK, &act.mask, NULL, sizeof act.mask);
+	for (long sig = 1; sig <= SIGNALS; sig++) {
+		struct action act = { .flags = sig == SIGCHLD ? child_flags : 0 };
+		(void)syscall(SYS_rt_sigaction, sig, &act, NULL, SIGSET_BYTES);
+	}
+}
+
+static void unblock_signals(void)
+{
+	unsigned long none = 0;
+	(void)syscall(SYS_rt_sigprocmask, SIG_SETMASK, &none, NULL, SIGSET_BYTES);
 }
 
 static void reset_limit(int resource, uint64_t want)
@@ -192,15 +212,17 @@ static int arrange(int sock, int exec)
 	return 0;
 }
 
-__attribute__((noreturn)) static void child_main(int sock, int exec, uid_t euid)
+__attribute__((noreturn)) static void child_main(int sock, int exec)
 {
 	static const char *const argv[] = { "latch-auth", NULL }, *const envp[] = { NULL };
-	reset_signals();
+	default_signals(0);
+	unblock_signals();
 	reset_limits();
 	reset_scheduling();
 	(void)syscall(SYS_setsid);
+	(void)syscall(SYS_personality, 0UL);
 	(void)syscall(SYS_umask, 077);
-	if (become_root(euid) == 0 && syscall(SYS_chdir, "/") == 0 && arrange(sock, exec) == 0)
+	if (syscall(SYS_chdir, "/") == 0 && arrange(sock, exec) == 0)
 		(void)syscall(SYS_execveat, CHILD_EXEC, "", argv, envp, AT_EMPTY_PATH);
 	for (;;)
 		(void)syscall(SYS_exit_group, 127);
@@ -208,12 +230,43 @@ __attribute__((noreturn)) static void child_main(int sock, int exec, uid_t euid)
 
 /*
  * A plain copy of this process: no vfork, whose child would run on the host's stack, and no atfork handlers of the
- * host's. Without an exit signal the host's own waiting and its SIGCHLD handler never meet our child, and a host that
- * ignores SIGCHLD does not reap it, so the pidfd stays good.
+ * host's. Without an exit signal the host's waiting and its SIGCHLD handler never meet the copy, and a host that ignores
+ * SIGCHLD does not reap it.
  */
 static long copy_process(int *pidfd)
 {
 	return syscall(SYS_clone, (unsigned long)CLONE_PIDFD, NULL, pidfd, NULL, 0UL);
+}
+
+/* Waits until the authenticator has ended, or until child_end() asks by SIGTERM that it be ended. */
+static void watch(long pid, int pidfd)
+{
+	unsigned long awaited = 1UL << (SIGCHLD - 1) | 1UL << (SIGTERM - 1);
+	/* Nothing of the host's stays open here: the authenticator must see the end of file when the host dies. */
+	if (syscall(SYS_dup3, pidfd, 0, 0) < 0 && pidfd != 0)
+		return;
+	(void)syscall(SYS_close_range, 1, ~0U, 0);
+	while (syscall(SYS_rt_sigtimedwait, &awaited, NULL, NULL, SIGSET_BYTES) < 0 && errno == EINTR)
+		continue;
+	(void)syscall(SYS_pidfd_send_signal, 0, SIGKILL, NULL, 0);
+	(void)syscall(SYS_wait4, pid, NULL, __WALL, NULL);
+}
+
+/*
+ * exec gives a process the exit signal SIGCHLD back, so the one that execs must not be the host's child. This one never
+ * execs: it is the parent in between, which leaves no zombie behind, whoever process 1 may be. Signals stay blocked here.
+ */
+__attribute__((noreturn)) static void go_between_main(int sock, int exec, uid_t euid)
+{
+	int pidfd = -1;
+	default_signals(SA_NOCLDSTOP);
+	long pid = become_root(euid) == 0 ? copy_process(&pidfd) : -1;
+	if (pid == 0)
+		child_main(sock, exec);
+	if (pid > 0)
+		watch(pid, pidfd);
+	for (;;)
+		(void)syscall(SYS_exit_group, 0);
 }
 
 /* Runs the program with every signal held back: the host's handlers must not run in the copy. */
@@ -226,11 +279,22 @@ static long launch(int sock, int exec, int *pidfd)
 		return -1;
 	long pid = copy_process(pidfd);
 	if (pid == 0)
-		child_main(sock, exec, euid);
+		go_between_main(sock, exec, euid);
 	int failed = errno;
 	pthread_sigmask(SIG_SETMASK, &before, NULL);
 	errno = failed;
 	return pid;
+}
+
+/* Waits a moment for a process to be gone, and reaps it if it is ours to reap. */
+static void bury(int pidfd)
+{
+	struct pollfd gone = { .fd = pidfd, .events = POLLIN };
+	siginfo_t info;
+	for (int tries = 0; tries < REAP_TRIES && poll(&gone, 1, REAP_MS) < 0 && errno == EINTR; tries++)
+		continue;
+	(void)waitid((idtype_t)P_PIDFD, (id_t)pidfd, &info, WEXITED | WNOHANG | __WALL);
+	close(pidfd);
 }
 
 static const char *start_on(struct child *c, int exec)
@@ -243,9 +307,9 @@ static const char *start_on(struct child *c, int exec)
 	const char *problem = NULL;
 	if (c->sock < 0 || theirs < 0)
 		problem = "no descriptor";
-	else if (launch(theirs, exec, &c->pidfd) < 0)
+	else if (launch(theirs, exec, &c->between) < 0)
 		problem = "no process";
-	else if ((c->pidfd = above_std(c->pidfd)) < 0)
+	else if ((c->between = above_std(c->between)) < 0)
 		problem = "no descriptor for the process";
 	int failed = errno;
 	if (theirs >= 0)
@@ -271,15 +335,10 @@ const char *child_start(struct child *c, const char *path)
 void child_end(struct child *c)
 {
 	if (c->sock >= 0)
-		close(c->sock); /* a child whose descriptor we could not keep ends by this */
-	if (c->pidfd >= 0) {
-		struct pollfd gone = { .fd = c->pidfd, .events = POLLIN };
-		siginfo_t info;
-		(void)syscall(SYS_pidfd_send_signal, c->pidfd, SIGKILL, NULL, 0);
-		while (poll(&gone, 1, REAP_MS) < 0 && errno == EINTR)
-			continue;
-		(void)waitid((idtype_t)P_PIDFD, (id_t)c->pidfd, &info, WEXITED | WNOHANG | __WALL);
-		close(c->pidfd);
+		close(c->sock); /* a child that we have no hold of ends by this, too */
+	if (c->between >= 0) {
+		(void)syscall(SYS_pidfd_send_signal, c->between, SIGTERM, NULL, 0);
+		bury(c->between);
 	}
 	*c = (struct child)CHILD_NONE;
 }

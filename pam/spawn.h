@@ -6,8 +6,8 @@
 #define LATCH_SPAWN_H
 
 struct child {
-	int sock;  /* our end of the socket pair, -1 if none */
-	int pidfd; /* the child, -1 if none */
+	int sock;    /* our end of the socket pair, -1 if none */
+	int between; /* pidfd of our child, whose child the authenticator is; -1 if none */
 };
 
 #define CHILD_NONE { -1, -1 }
