@@ -60,8 +60,9 @@ type Settings struct {
 	Operation      string // operation id, or "" for the whole application
 	Code           bool   // ask for the server's one-time token when it sends one
 	Echo           bool
-	Quiet          bool // profile openvpn: no message but the prompt
-	Wait           time.Duration
+	Quiet          bool          // profile openvpn: no message but the prompt
+	Timeout        time.Duration // for one question, its repetition included
+	Wait           time.Duration // for the phone to open
 	ExemptUsers    []string
 	ExemptGroups   []string
 	ExemptServices []string
@@ -146,7 +147,7 @@ type Outcome struct {
 
 func outcome(d gate.Decision) Outcome { return Outcome{Decision: d} }
 
-// Run decides. ctx bounds every question to the server. An error means that the conversation with the host
+// Run decides, within Timeout and Wait and the time that the person takes to type. An error means that the conversation with the host
 // broke: there is nobody left to tell a verdict to.
 func (l *Login) Run(ctx context.Context) (Outcome, error) {
 	if why, exempt, err := l.exempt(); err != nil || exempt {
@@ -222,6 +223,8 @@ func (l *Login) pairing() (Pairing, *gate.Decision) {
 func (l *Login) ask(ctx context.Context, p Pairing) (Outcome, Answer) {
 	q := Question{AccountID: p.AccountID, OperationID: l.Settings.Operation, NoToken: !l.Settings.Code || l.Request.Account}
 	q.Silent = l.Memory.ClosedJustNow(l.Request.name(), l.Request.Service)
+	ctx, cancel := context.WithTimeout(ctx, l.Settings.Timeout)
+	defer cancel()
 	a := l.Server.Ask(ctx, q)
 	if q.Silent && a.Kind == gate.ErrorAnswer {
 		// Not every plan has silent questions; what that costs is one more notice.

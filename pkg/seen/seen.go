@@ -1,0 +1,118 @@
+// Package seen remembers, on this machine, how each latch was seen last (for action = last), and who was refused
+// within the last minute (so that the phone is told once). Only root can write there, and nothing in it opens a
+// latch that the server did not show open.
+package seen
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/latch-linux/latch/pkg/securefile"
+)
+
+// silentFor is how long after an answer "closed" further questions are silent.
+const silentFor = time.Minute
+
+// sizeLimit bounds a record.
+const sizeLimit = 16
+
+// State is what a latch was last.
+type State int8
+
+// States.
+const (
+	Never State = iota
+	Open
+	Closed
+)
+
+// Memory keeps its records under two directories, one file each, named after a hash, since names come from
+// users.
+type Memory struct {
+	StateDir string // survives a reboot
+	RunDir   string // does not have to
+	Now      func() time.Time
+	Warn     func(error) // told what could not be written; a verdict does not wait for it
+}
+
+// Last returns how the latch was seen last. What cannot be read was never seen.
+func (m Memory) Last(accountID, operationID string) State {
+	data, err := securefile.Read(m.latchFile(accountID, operationID), sizeLimit)
+	if err != nil {
+		if !errors.Is(err, fs.ErrNotExist) {
+			m.Warn(err)
+		}
+		return Never
+	}
+	switch string(data) {
+	case "open\n":
+		return Open
+	case "closed\n":
+		return Closed
+	}
+	return Never
+}
+
+// Remember notes an answer of the server. It writes only what changed.
+func (m Memory) Remember(user, service, accountID, operationID string, open bool) {
+	state, text := Closed, "closed\n"
+	if open {
+		state, text = Open, "open\n"
+	}
+	if m.Last(accountID, operationID) != state {
+		m.put(m.latchFile(accountID, operationID), text)
+	}
+	mark := m.markFile(user, service)
+	if !open {
+		m.put(mark, "")
+	} else if err := os.Remove(mark); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		m.Warn(err)
+	}
+}
+
+// ClosedJustNow reports whether this user was refused at this service within the last minute.
+func (m Memory) ClosedJustNow(user, service string) bool {
+	f, err := securefile.Open(m.markFile(user, service))
+	if err != nil {
+		return false
+	}
+	defer f.Close()
+	info, err := f.Stat()
+	if err != nil {
+		return false
+	}
+	age := m.Now().Sub(info.ModTime())
+	return age >= 0 && age < silentFor
+}
+
+func (m Memory) latchFile(accountID, operationID string) string {
+	return filepath.Join(m.StateDir, "last", name(accountID, operationID))
+}
+
+func (m Memory) markFile(user, service string) string {
+	return filepath.Join(m.RunDir, "closed", name(user, service))
+}
+
+func name(parts ...string) string {
+	h := sha256.New()
+	for _, p := range parts {
+		h.Write([]byte(p))
+		h.Write([]byte{0})
+	}
+	return hex.EncodeToString(h.Sum(nil)[:16])
+}
+
+func (m Memory) put(path, text string) {
+	err := os.MkdirAll(filepath.Dir(path), 0o700)
+	if err == nil {
+		err = securefile.Write(path, []byte(text), 0o600)
+	}
+	if err != nil {
+		m.Warn(err)
+	}
+}
