@@ -5,10 +5,9 @@ import (
 	"path"
 	"slices"
 	"strings"
-)
 
-// versions are the API versions that clients have used; all get the same answers.
-var versions = []string{"0.6", "0.7", "0.9", "1.0", "1.1", "1.3", "1.6", "2.0", "3.0"}
+	"github.com/latch-linux/latch/pkg/api"
+)
 
 // handler answers a request whose signature was verified. nil data is an empty object.
 type handler func(*request) (any, error)
@@ -87,7 +86,8 @@ func (s *Server) notFound(w http.ResponseWriter, r *http.Request) {
 	s.render(w, r, outcome{status: http.StatusNotFound})
 }
 
-func knownVersion(v string) bool { return slices.Contains(versions, v) }
+// knownVersion takes every version that clients have used; all get the same answers.
+func knownVersion(v string) bool { return slices.Contains(api.Versions(), v) }
 
 // cleanPath refuses what ServeMux would answer with a redirect.
 func cleanPath(p string) bool {

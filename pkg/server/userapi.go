@@ -1,6 +1,7 @@
 package server
 
 import (
+	"errors"
 	"fmt"
 
 	"github.com/latch-linux/latch/pkg/api"
@@ -32,7 +33,7 @@ func (s *Server) listApplications(r *request) (any, error) {
 	}
 	all := make(map[string]api.Application, len(list))
 	for _, a := range list {
-		_, secrets, err := s.store.Credentials(a.ID)
+		secret, err := s.oldestSecret(a.ID)
 		if err != nil {
 			return nil, err
 		}
@@ -41,12 +42,24 @@ func (s *Server) listApplications(r *request) (any, error) {
 			return nil, err
 		}
 		all[a.ID] = api.Application{
-			Name: a.Name, TwoFactor: a.TwoFactor.String(), LockOnRequest: a.LockOnUse.String(), Secret: secrets[0].Secret,
+			Name: a.Name, TwoFactor: a.TwoFactor.String(), LockOnRequest: a.LockOnUse.String(), Secret: secret,
 			ContactPhone: a.ContactPhone, ContactEmail: a.ContactEmail, ImageURL: a.ImageURL,
 			Operations: operationTree(operations, 0),
 		}
 	}
 	return api.ApplicationsData{Operations: all}, nil
+}
+
+// oldestSecret is "" when all were revoked.
+func (s *Server) oldestSecret(appID string) (string, error) {
+	_, secrets, err := s.store.Credentials(appID)
+	if errors.Is(err, store.ErrNoApplication) {
+		return "", nil
+	}
+	if err != nil {
+		return "", err
+	}
+	return secrets[0].Secret, nil
 }
 
 func (s *Server) createApplication(r *request) (any, error) {

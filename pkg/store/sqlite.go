@@ -63,6 +63,15 @@ func (s *statements) stmt(query string) (*sql.Stmt, error) {
 	return kept.(*sql.Stmt), nil
 }
 
+// close gives the statements back. SQLite keeps a connection open, and the log beside the database,
+// for as long as it has any.
+func (s *statements) close() {
+	s.kept.Range(func(_, st any) bool {
+		st.(*sql.Stmt).Close()
+		return true
+	})
+}
+
 // get reads one row into dest; none is sql.ErrNoRows. No context is passed down: the driver would
 // start a goroutine for each statement to watch it, and every statement here is short.
 func (s *statements) get(dest []any, query string, args ...any) error {

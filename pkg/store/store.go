@@ -179,7 +179,9 @@ func (s *Store) connect(path string) (err error) {
 func (s *Store) Close() error {
 	s.once.Do(func() { close(s.stop) })
 	s.stopped.Wait()
+	s.reads.close()
 	err := s.reads.db.Close()
+	s.tx.close()
 	return errors.Join(err, s.conn.Close(), s.db.Close())
 }
 

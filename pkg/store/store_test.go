@@ -151,6 +151,16 @@ func TestSideFilesAreAsClosedAsTheDatabase(t *testing.T) {
 	}
 }
 
+func TestCloseLeavesOneFileToCopy(t *testing.T) {
+	b := newBed(t)
+	b.pair("ana")
+	b.must(b.Close())
+	files, err := filepath.Glob(filepath.Join(b.dir, DatabaseFile+"*"))
+	if err != nil || len(files) != 1 {
+		t.Errorf("close left %q, %v", files, err)
+	}
+}
+
 func TestOpenRefuses(t *testing.T) {
 	t.Run("an empty directory", func(t *testing.T) {
 		dir := t.TempDir()
