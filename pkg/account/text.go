@@ -53,15 +53,17 @@ func parseLine(raw string) (l line, problem string) {
 		l.User, l.UID, l.isUID = parseUID(text)
 		return l, ""
 	}
-	// The user is what stands before the last colon, because an id holds none.
-	colon := strings.LastIndexByte(text, ':')
-	if colon < 0 {
+	user, id, found := strings.Cut(text, ":")
+	if !found {
 		return l, `is no "user: account id" line`
 	}
-	l.User, l.AccountID = strings.TrimSpace(text[:colon]), strings.TrimSpace(text[colon+1:])
+	l.User, l.AccountID = strings.TrimSpace(user), strings.TrimSpace(id)
 	switch {
 	case l.User == "":
 		return l, "names no user"
+	case strings.Contains(id, ":"):
+		// No user's name holds one, and upstream's reader would find the id in another place than we do.
+		return l, "has a second colon"
 	case strings.ContainsFunc(l.User, unicode.IsControl):
 		return l, "has a control character in the user's name"
 	case !ValidID(l.AccountID):

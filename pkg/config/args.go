@@ -37,7 +37,10 @@ func ParseArgs(args []string) (Args, error) {
 			return Args{}, fmt.Errorf("module argument otp=: %s", problem)
 		}
 	}
-	return a, a.applyProfile()
+	if err := a.applyProfile(); err != nil {
+		return Args{}, err
+	}
+	return a, nil
 }
 
 func (a *Args) applyProfile() error {

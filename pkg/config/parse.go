@@ -190,7 +190,7 @@ var setters = map[string]func(*Config, string) string{
 	"timeout":               func(c *Config, v string) string { return setSeconds(&c.Timeout, v, 1, 99) },
 	"wait":                  func(c *Config, v string) string { return setSeconds(&c.Wait, v, 0, 98) },
 	"retries":               setRetries,
-	"ca_file":               func(c *Config, v string) string { return setPath(&c.CAFile, v) },
+	"ca_file":               setCAFile,
 	"state_dir":             func(c *Config, v string) string { return setPath(&c.StateDir, v) },
 	"run_dir":               func(c *Config, v string) string { return setPath(&c.RunDir, v) },
 	"proxy":                 setProxy,
@@ -355,6 +355,14 @@ func setPath(to *string, v string) string {
 	}
 	*to = v
 	return ""
+}
+
+func setCAFile(c *Config, v string) string {
+	if v == "" {
+		c.CAFile = ""
+		return ""
+	}
+	return setPath(&c.CAFile, v)
 }
 
 func setList(to *[]string, v string) string {
