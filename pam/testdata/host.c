@@ -1,0 +1,249 @@
+/*
+ * A PAM host that does what awkward hosts do: host CONFDIR SERVICE MODE [SERVICE2]. It prints the codes that libpam
+ * gave it, then what the module left behind. Its conversation answers every prompt with "reply".
+ */
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <grp.h>
+#include <pthread.h>
+#include <sched.h>
+#include <security/pam_appl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+static const char *confdir, *service;
+static FILE *out;
+static volatile sig_atomic_t seen;
+
+static int converse(int n, const struct pam_message **msg, struct pam_response **resp, void *data)
+{
+	(void)data;
+	*resp = calloc((size_t)n, sizeof **resp);
+	for (int i = 0; *resp != NULL && i < n; i++)
+		if (msg[i]->msg_style == PAM_PROMPT_ECHO_OFF || msg[i]->msg_style == PAM_PROMPT_ECHO_ON)
+			(*resp)[i].resp = strdup("reply");
+	return *resp != NULL ? PAM_SUCCESS : PAM_BUF_ERR;
+}
+
+static pam_handle_t *start(void)
+{
+	static const struct pam_conv conv = { converse, NULL };
+	pam_handle_t *h = NULL;
+	if (pam_start_confdir(service, "root", &conv, confdir, &h) != PAM_SUCCESS)
+		exit(80);
+	return h;
+}
+
+static void both(pam_handle_t *h)
+{
+	int auth = pam_authenticate(h, 0);
+	int account = pam_acct_mgmt(h, 0);
+	fprintf(out, "codes %d %d\n", auth, account);
+}
+
+static void once(void)
+{
+	pam_handle_t *h = start();
+	both(h);
+	pam_end(h, PAM_SUCCESS);
+}
+
+static int count(const char *dir)
+{
+	int n = 0;
+	DIR *d = opendir(dir);
+	while (d != NULL && readdir(d) != NULL)
+		n++;
+	if (d != NULL)
+		closedir(d);
+	return n;
+}
+
+static long private_kib(void)
+{
+	char line[256];
+	long kib = 0, v;
+	FILE *f = fopen("/proc/self/smaps_rollup", "r");
+	while (f != NULL && fgets(line, sizeof line, f) != NULL)
+		if (sscanf(line, "Private_Dirty: %ld", &v) == 1)
+			kib += v;
+	if (f != NULL)
+		fclose(f);
+	return kib;
+}
+
+static void left(int fds, long kib)
+{
+	/* Children of every kind; there must be none, neither running nor dead. */
+	int children = waitpid(-1, NULL, WNOHANG | __WALL) != -1 || errno != ECHILD;
+	fprintf(out, "left fds %d threads %d children %d\n", count("/proc/self/fd") - fds, count("/proc/self/task") - 3, children);
+	fprintf(out, "kib %ld\n", kib);
+}
+
+static void on_child(int sig)
+{
+	(void)sig;
+	seen = 1;
+	while (waitpid(-1, NULL, WNOHANG) > 0)
+		seen = 2;
+}
+
+static void forked(void)
+{
+	pam_handle_t *h = start();
+	fflush(out);
+	pid_t pid = fork();
+	if (pid == 0) {
+		both(h);
+		fflush(out);
+		_exit(0);
+	}
+	waitpid(pid, NULL, 0);
+	pam_end(h, PAM_SUCCESS);
+}
+
+static void *thread(void *arg)
+{
+	(void)arg;
+	once();
+	return NULL;
+}
+
+static void threads(void)
+{
+	pthread_t t[8];
+	for (int i = 0; i < 8; i++)
+		pthread_create(&t[i], NULL, thread, NULL);
+	for (int i = 0; i < 8; i++)
+		pthread_join(t[i], NULL);
+}
+
+static void retry(void)
+{
+	pam_handle_t *h = start();
+	both(h);
+	both(h);
+	pam_end(h, PAM_SUCCESS);
+}
+
+/* Another service on the same handle, whose stack has no pam_latch: libpam unloads the module in between. */
+static void change_service(const char *to)
+{
+	pam_handle_t *h = start();
+	both(h);
+	pam_set_item(h, PAM_SERVICE, to);
+	both(h);
+	pam_end(h, PAM_SUCCESS);
+}
+
+/* What the caller of a set-uid host can leave to it. */
+static void hostile(void)
+{
+	sigset_t all;
+	cpu_set_t one;
+	struct sched_param zero = { 0 };
+	struct rlimit low = { 1000000, RLIM_INFINITY }, files = { 64, 1048576 }, core = { RLIM_INFINITY, RLIM_INFINITY };
+	setenv("https_proxy", "http://127.0.0.1:9", 1);
+	setenv("LD_PRELOAD", "/nonexistent.so", 1);
+	sigfillset(&all);
+	sigprocmask(SIG_SETMASK, &all, NULL);
+	for (int s = 1; s <= 64; s++)
+		signal(s, SIG_IGN);
+	CPU_ZERO(&one);
+	CPU_SET(0, &one);
+	sched_setaffinity(0, sizeof one, &one);
+	setpriority(PRIO_PROCESS, 0, 15);
+	sched_setscheduler(0, SCHED_IDLE, &zero);
+	setrlimit(RLIMIT_FSIZE, &low);
+	setrlimit(RLIMIT_CPU, &low);
+	setrlimit(RLIMIT_NOFILE, &files);
+	setrlimit(RLIMIT_CORE, &core);
+	prctl(PR_SET_TIMERSLACK, 4000000000UL);
+	FILE *f = fopen("/proc/self/oom_score_adj", "w");
+	if (f != NULL) {
+		fputs("1000", f);
+		fclose(f);
+	}
+	umask(0);
+	if (chdir("/tmp") != 0 || open("/dev/zero", O_RDONLY) < 0)
+		exit(81);
+	if (geteuid() == 0) {
+		gid_t other[] = { 4242, 4243 };
+		if (setgroups(2, other) != 0 || setresgid(4242, 4242, 4242) != 0 || setresuid(4242, 0, 0) != 0)
+			exit(82);
+	}
+	once();
+}
+
+static void timed_failure(void)
+{
+	struct timespec a, b;
+	pam_handle_t *h = start();
+	clock_gettime(CLOCK_MONOTONIC, &a);
+	pam_fail_delay(h, 1000000);
+	int code = pam_authenticate(h, 0);
+	clock_gettime(CLOCK_MONOTONIC, &b);
+	fprintf(out, "code %d ms %ld\n", code, (b.tv_sec - a.tv_sec) * 1000 + (b.tv_nsec - a.tv_nsec) / 1000000);
+	pam_end(h, PAM_SUCCESS);
+}
+
+static void many(int n)
+{
+	struct timespec a, b;
+	clock_gettime(CLOCK_MONOTONIC, &a);
+	pam_handle_t *h = start();
+	for (int i = 0; i < n; i++)
+		(void)pam_authenticate(h, 0);
+	clock_gettime(CLOCK_MONOTONIC, &b);
+	pam_end(h, PAM_SUCCESS);
+	fprintf(out, "us %ld\n", ((b.tv_sec - a.tv_sec) * 1000000 + (b.tv_nsec - a.tv_nsec) / 1000) / n);
+}
+
+int main(int argc, char **argv)
+{
+	if (argc < 4)
+		return 79;
+	confdir = argv[1];
+	service = argv[2];
+	const char *mode = argv[3];
+	out = fdopen(fcntl(STDOUT_FILENO, F_DUPFD_CLOEXEC, 40), "w");
+	if (strcmp(mode, "ignored") == 0)
+		signal(SIGCHLD, SIG_IGN);
+	if (strcmp(mode, "handler") == 0)
+		signal(SIGCHLD, on_child);
+	if (strcmp(mode, "closed") == 0)
+		for (int fd = 0; fd < 3; fd++)
+			close(fd);
+	int fds = count("/proc/self/fd");
+	long before = private_kib();
+	if (strcmp(mode, "fork") == 0)
+		forked();
+	else if (strcmp(mode, "threads") == 0)
+		threads();
+	else if (strcmp(mode, "retry") == 0)
+		retry();
+	else if (strcmp(mode, "service") == 0)
+		change_service(argv[4]);
+	else if (strcmp(mode, "hostile") == 0)
+		hostile();
+	else if (strcmp(mode, "delay") == 0)
+		timed_failure();
+	else if (strcmp(mode, "many") == 0)
+		many(200);
+	else
+		once();
+	if (strcmp(mode, "handler") == 0)
+		fprintf(out, "sigchld %d\n", (int)seen);
+	left(strcmp(mode, "hostile") == 0 ? fds + 1 : fds, private_kib() - before);
+	fclose(out);
+	return 0;
+}
