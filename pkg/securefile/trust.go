@@ -70,7 +70,8 @@ func Read(path string, limit int64) ([]byte, error) {
 }
 
 // CheckPrivate returns a TrustError if anybody but the owner can read the trusted file: a secret in it
-// is then known to every user of this machine.
+// is then known to every user of this machine. `latch config check` takes that for a mistake; a login goes on,
+// because refusing would lock out what the secret's theft has not.
 func CheckPrivate(path string) error {
 	f, err := Open(path)
 	if err != nil {
