@@ -17,7 +17,7 @@ func modeFlag(c *cobra.Command, name string) (*store.Mode, error) {
 	}
 	m, err := store.ParseMode(strings.ToUpper(strings.ReplaceAll(f.Value.String(), "-", "_")))
 	if err != nil {
-		return nil, fmt.Errorf("--%s: %w", name, err)
+		return nil, usageError{fmt.Errorf("--%s: %w", name, err)}
 	}
 	return &m, nil
 }
@@ -33,6 +33,6 @@ func yesNoFlag(c *cobra.Command, name string) (*bool, error) {
 		yes := v == "yes"
 		return &yes, nil
 	default:
-		return nil, fmt.Errorf("--%s takes yes or no, not %q", name, v)
+		return nil, usageError{fmt.Errorf("--%s takes yes or no, not %q", name, v)}
 	}
 }

@@ -33,7 +33,7 @@ secrets. Called by root, it gives the directory to the user latch-server, if the
 func (p *program) init(ctx context.Context, address, owner string) error {
 	if address != "" {
 		if err := checkURL(address); err != nil {
-			return err
+			return usageError{err}
 		}
 	}
 	if err := prepareDir(p.data, owner); err != nil {

@@ -39,7 +39,7 @@ func newSetLatch(p *program, verb, effect string, open bool) *cobra.Command {
 
 func (p *program) setLatch(ctx context.Context, user string, o latchOptions, open bool) error {
 	if o.operation != "" && o.app == "" {
-		return errors.New("--operation needs --app")
+		return usageError{errors.New("--operation needs --app")}
 	}
 	return p.withStore(func(s *store.Store) error {
 		apps, err := s.SetByUser(ctx, user, o.app, o.operation, open)

@@ -22,6 +22,9 @@ const (
 	exitNotPaired = 5
 )
 
+// usageError is a command line that cannot be meant.
+type usageError struct{ error }
+
 const exitHelp = `
 Exit status: 0 done, 1 error, 2 wrong usage, 5 not paired.`
 
@@ -58,8 +61,9 @@ func run(args []string, out, errOut io.Writer) int {
 			fmt.Fprintf(errOut, "latch-server: hint: %s\n", hint)
 		}
 	}
+	var usage usageError
 	switch {
-	case !p.started:
+	case !p.started || errors.As(err, &usage):
 		return exitUsage
 	case errors.Is(err, store.ErrNotPaired):
 		return exitNotPaired
@@ -108,7 +112,7 @@ The commands work while the server serves.
 func group(use, short string, commands ...*cobra.Command) *cobra.Command {
 	c := &cobra.Command{Use: use, Short: short, Long: short + ".\n" + exitHelp, Args: cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
-			return fmt.Errorf("%s needs a subcommand; see %s --help", c.CommandPath(), c.CommandPath())
+			return usageError{fmt.Errorf("%s needs a subcommand; see %s --help", c.CommandPath(), c.CommandPath())}
 		}}
 	c.AddCommand(commands...)
 	return c

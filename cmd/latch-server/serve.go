@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"crypto/tls"
+	"errors"
 	"fmt"
 	"log/slog"
 	"net"
@@ -26,9 +27,16 @@ func (o *serveOptions) flags(c *cobra.Command) {
 	c.Flags().StringVar(&o.cert, "tls-cert", "", "certificate chain, PEM; read again when it changes")
 	c.Flags().StringVar(&o.key, "tls-key", "", "its key, PEM")
 	c.Flags().BoolVar(&o.debug, "debug", false, "log every request")
-	c.MarkFlagsRequiredTogether("tls-cert", "tls-key")
-	c.MarkFlagsMutuallyExclusive("tls-self-signed", "tls-cert")
-	c.MarkFlagsOneRequired("tls-self-signed", "tls-cert")
+}
+
+func (o *serveOptions) check() error {
+	if (o.cert == "") != (o.key == "") {
+		return usageError{errors.New("--tls-cert and --tls-key go together")}
+	}
+	if o.selfSigned == (o.cert != "") {
+		return usageError{errors.New("give either --tls-self-signed or --tls-cert and --tls-key")}
+	}
+	return nil
 }
 
 func newServe(p *program) *cobra.Command {
@@ -54,6 +62,9 @@ Called by root, it gives up root for the owner of the data directory once it lis
 }
 
 func (p *program) serve(ctx context.Context, o serveOptions) error {
+	if err := o.check(); err != nil {
+		return err
+	}
 	l, err := net.Listen("tcp", o.listen)
 	if err != nil {
 		return err
