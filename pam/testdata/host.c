@@ -189,7 +189,7 @@ static void timed_failure(void)
 	struct timespec a, b;
 	pam_handle_t *h = start();
 	clock_gettime(CLOCK_MONOTONIC, &a);
-	pam_fail_delay(h, 1000000);
+	pam_fail_delay(h, 3000000);
 	int code = pam_authenticate(h, 0);
 	clock_gettime(CLOCK_MONOTONIC, &b);
 	fprintf(out, "code %d ms %ld\n", code, (b.tv_sec - a.tv_sec) * 1000 + (b.tv_nsec - a.tv_nsec) / 1000000);

@@ -1,0 +1,163 @@
+package pam_test
+
+import (
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+)
+
+const nothingLeft = "left fds 0 threads 0 children 0"
+
+// TestAwkwardHosts lets hosts of every habit in, and finds nothing left of the module in any of them.
+func TestAwkwardHosts(t *testing.T) {
+	for mode, logins := range map[string]int{"once": 1, "fork": 1, "ignored": 1, "handler": 1, "closed": 1, "threads": 8, "retry": 2, "hostile": 1} {
+		t.Run(mode, func(t *testing.T) {
+			b := newBed(t, "read", send(hold(5), success))
+			out := b.inHost(mode)
+			in := 0
+			for _, line := range out {
+				if line == "codes 0 0" {
+					in++
+				}
+			}
+			if in != logins || !slices.Contains(out, nothingLeft) {
+				t.Errorf("%d logins, want %d:\n%s", in, logins, strings.Join(out, "\n"))
+			}
+			if mode == "handler" && !slices.Contains(out, "sigchld 0") {
+				t.Errorf("the host's SIGCHLD handler met our process:\n%s", strings.Join(out, "\n"))
+			}
+		})
+	}
+}
+
+// TestNothingIsLeftOfAuthenticatorsThatHang ends them whatever state they are in.
+func TestNothingIsLeftOfAuthenticatorsThatHang(t *testing.T) {
+	for _, last := range []string{"stop", "sleep 60000"} {
+		b := newBed(t, "read", send(hold(1)), last)
+		if out := b.inHost("ignored"); out[0] != "codes 7 6" || !slices.Contains(out, nothingLeft) {
+			t.Errorf("after %q:\n%s", last, strings.Join(out, "\n"))
+		}
+		if left := running(t, b.auth); len(left) > 0 {
+			t.Errorf("after %q these still run: %v", last, left)
+		}
+	}
+}
+
+// running lists the processes, dead ones aside, whose program is path.
+func running(t *testing.T, path string) (pids []string) {
+	t.Helper()
+	links, err := filepath.Glob("/proc/[0-9]*/exe")
+	must(t, err)
+	for _, link := range links {
+		if to, err := os.Readlink(link); err == nil && to == path {
+			pids = append(pids, link)
+		}
+	}
+	return pids
+}
+
+// TestAnotherServiceOnTheHandle makes libpam unload the module and call the delay function that we set.
+func TestAnotherServiceOnTheHandle(t *testing.T) {
+	b := newBed(t, "read", send(hold(5), success))
+	must(t, os.WriteFile(filepath.Join(b.dir, "plain"), []byte("auth required pam_permit.so\naccount required pam_permit.so\n"), 0o644))
+	if out := b.inHost("service", "plain"); !slices.Equal(out[:3], []string{"codes 0 0", "codes 0 0", nothingLeft}) {
+		t.Error(out)
+	}
+}
+
+// TestTheCallerSteersNothing looks at what the authenticator sees below a host whose caller set everything askew.
+func TestTheCallerSteersNothing(t *testing.T) {
+	b := newBed(t, "read", send(hold(5)), "dump", send(success))
+	if out := b.inHost("hostile"); out[0] != "codes 0 0" {
+		t.Fatal(out)
+	}
+	raw, err := os.ReadFile(b.auth + ".dump")
+	must(t, err)
+	lines := strings.Split(strings.TrimSpace(string(raw)), "\n")
+	// 4 is the script, which the scripted program itself has open.
+	if !strings.HasPrefix(lines[0], "fds 0=/dev/null 1=/dev/null 2=/dev/null 3=socket:[") || strings.Count(lines[0], "=") > 5 {
+		t.Error(lines[0])
+	}
+	for _, want := range []string{"argc 1 latch-auth", "environment 0", "core 0", "cpu -1", "fsize -1", "as -1", "nofile 1024",
+		"uids 0 0 0", "groups 0", "gid 0 0", "blocked 0", "nondefault 0", "umask 077", "cwd /", "leader 1", "nice 0", "scheduler 0",
+		"slack 50000", "oom 0"} {
+		if !slices.Contains(lines, want) {
+			t.Errorf("the authenticator does not see %q:\n%s", want, raw)
+		}
+	}
+	for _, line := range lines {
+		var have, all int
+		if n, _ := fmt.Sscanf(line, "cpus %d of %d", &have, &all); n == 2 && have != all {
+			t.Error(line)
+		}
+	}
+}
+
+// TestQuestionHidesInTheFailDelay: the person's password was right and the latch is closed, or the password was wrong;
+// both take libpam's delay, of 3 s here (it varies by half), and not one after the other.
+func TestQuestionHidesInTheFailDelay(t *testing.T) {
+	t.Parallel()
+	took := func(ms int) int {
+		b := newBed(t, "read", send(hold(9)), fmt.Sprintf("sleep %d", ms), send(refuse))
+		var code, total int
+		if _, err := fmt.Sscanf(b.inHost("delay")[0], "code %d ms %d", &code, &total); err != nil || code != 7 {
+			t.Fatalf("code %d, %v", code, err)
+		}
+		return total
+	}
+	if quick := took(0); quick < 1500 {
+		t.Errorf("a quick question failed after %d ms: the delay is gone", quick)
+	}
+	if slow := took(5000); slow < 5000 || slow > 6450 {
+		t.Errorf("a question of 5 s failed after %d ms: the delay came on top", slow)
+	}
+}
+
+// TestHostMemory wants less than 64 KiB of private memory for our module, beside pam_permit's in the same host.
+func TestHostMemory(t *testing.T) {
+	b := newBed(t, "read", send(hold(5), success))
+	kib := func(lines []string) (n int) {
+		for _, line := range lines {
+			_, _ = fmt.Sscanf(line, "kib %d", &n)
+		}
+		return n
+	}
+	ours := kib(b.inHost("many"))
+	must(t, os.WriteFile(filepath.Join(b.dir, "latch"), []byte("auth required pam_permit.so\naccount required pam_permit.so\n"), 0o644))
+	permit := kib(b.inHost("many"))
+	t.Logf("private memory after 200 questions: %d KiB, with pam_permit.so %d KiB", ours, permit)
+	if ours-permit >= 64 {
+		t.Errorf("the module adds %d KiB", ours-permit)
+	}
+}
+
+// TestGoModuleHangs keeps the reason why pam_latch.so holds no Go: a module in Go that dials, in a host that forks
+// between pam_start and pam_authenticate, as sshd does for keyboard-interactive.
+func TestGoModuleHangs(t *testing.T) {
+	b := newBed(t)
+	so := filepath.Join(b.dir, "pam_gomodule.so")
+	build := exec.Command("go", "build", "-buildmode=c-shared", "-o", so, "./testdata/gomodule")
+	build.Env = append(os.Environ(), "CGO_ENABLED=1")
+	if out, err := build.CombinedOutput(); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	b.service("latch", so, b.auth)
+	returns := func(mode string) bool {
+		cmd := exec.Command("timeout", "-s", "KILL", "5", host, b.dir, "latch", mode)
+		started := time.Now()
+		out, err := cmd.Output()
+		t.Logf("host %s: %v after %v: %q", mode, err, time.Since(started).Round(time.Millisecond), out)
+		return err == nil && strings.HasPrefix(string(out), "codes 0 0")
+	}
+	if !returns("once") {
+		t.Error("the Go module does not even work in a host that does not fork, so the rest shows nothing")
+	}
+	if returns("fork") {
+		t.Error("the Go module answered in a forked host: the README's reason for C no longer holds here")
+	}
+}
