@@ -15,7 +15,7 @@ func newOpen(p *program) *cobra.Command  { return newSetLatch(p, "open", "lets i
 func newClose(p *program) *cobra.Command { return newSetLatch(p, "close", "refuses", false) }
 
 type latchOptions struct {
-	app, operation, twoFactor, lock string
+	app, operation string
 }
 
 func (o *latchOptions) flags(c *cobra.Command) {
@@ -90,6 +90,39 @@ func appendNode(rows []row, account, above string, n store.NodeState) []row {
 		rows = appendNode(rows, account, name+" / ", child)
 	}
 	return rows
+}
+
+func newChoose(p *program) *cobra.Command {
+	var o latchOptions
+	var twoFactor, lock string
+	c := &cobra.Command{
+		Use: "choose USER", Short: "set what a person chose where the application leaves the choice",
+		Long:    "choose sets the person's choices for latches whose mode is OPT_IN; elsewhere they have no effect.\n" + exitHelp,
+		Example: "  latch-server choose ana --app servers --two-factor=yes", Args: cobra.ExactArgs(1),
+		RunE: func(c *cobra.Command, args []string) error {
+			two, err := yesNoFlag(c, "two-factor")
+			if err != nil {
+				return err
+			}
+			use, err := yesNoFlag(c, "lock-on-request")
+			if err != nil {
+				return err
+			}
+			if o.operation != "" && o.app == "" {
+				return usageError{errors.New("--operation needs --app")}
+			}
+			return p.withStore(func(s *store.Store) error {
+				if err := s.SetChoice(c.Context(), args[0], o.app, o.operation, two, use); err != nil {
+					return err
+				}
+				return p.report(map[string]any{"user": args[0]}, "changed %s", args[0])
+			})
+		},
+	}
+	o.flags(c)
+	c.Flags().StringVar(&twoFactor, "two-factor", "", "yes or no: ask for a one-time token")
+	c.Flags().StringVar(&lock, "lock-on-request", "", "yes or no: close after use")
+	return c
 }
 
 func newToken(p *program) *cobra.Command {

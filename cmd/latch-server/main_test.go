@@ -215,6 +215,15 @@ func TestCommandsBesideAServingServer(t *testing.T) {
 	if len(tokens) != 1 || !strings.Contains(answer, tokens[0].(map[string]any)["token"].(string)) {
 		t.Errorf("answer %s, phone %v", answer, tokens)
 	}
+	b.ok("app", "set", "servers", "--two-factor=opt-in")
+	token := func() bool { return strings.Contains(s.get(c, status), "token") }
+	if token() {
+		t.Error("a token was made before the person chose it")
+	}
+	b.ok("choose", "ana", "--two-factor=yes")
+	if !token() {
+		t.Error("no token was made though the person chose it")
+	}
 	b.ok("user", "remove", "ana")
 	reads("off")
 	if entries := b.object("history")["history"].([]any); len(entries) < 10 {

@@ -1,7 +1,12 @@
 package main
 
 import (
+	"bufio"
 	"context"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -10,7 +15,7 @@ import (
 
 func newUser(p *program) *cobra.Command {
 	return group("user", "add, disable and remove people",
-		newUserAdd(p), newUserList(p),
+		newUserAdd(p), newUserList(p), newUserImport(p),
 		newUserChange(p, "disable", "close all latches of a person", func(ctx context.Context, s *store.Store, name string) error {
 			return s.SetUserDisabled(ctx, name, true)
 		}),
@@ -56,6 +61,56 @@ func newUserList(p *program) *cobra.Command {
 			})
 		},
 	}
+}
+
+// importBatch is how many people go into one transaction.
+const importBatch = 5000
+
+func newUserImport(p *program) *cobra.Command {
+	return &cobra.Command{
+		Use: "import APP", Short: "add and pair many people at once",
+		Long: `import reads one name per line from standard input, adds who is not there yet, pairs everybody
+with the application without a code, and prints "NAME: ACCOUNT" lines as latch.accounts has them.
+` + exitHelp,
+		Example: "  getent group staff | cut -d: -f4 | tr , '\\n' | latch-server user import servers", Args: cobra.ExactArgs(1),
+		RunE: func(c *cobra.Command, args []string) error {
+			return p.withApp(args[0], func(s *store.Store, a store.Application) error {
+				return p.importPeople(c.Context(), s, a, c.InOrStdin())
+			})
+		},
+	}
+}
+
+func (p *program) importPeople(ctx context.Context, s *store.Store, a store.Application, in io.Reader) error {
+	var names []string
+	accounts := map[string]string{}
+	out := bufio.NewWriter(p.out)
+	flush := func() error {
+		ids, err := s.Import(ctx, a, names)
+		for i, id := range ids {
+			if p.json {
+				accounts[names[i]] = id
+			} else {
+				fmt.Fprintf(out, "%s: %s\n", names[i], id)
+			}
+		}
+		names = names[:0]
+		return errors.Join(err, out.Flush())
+	}
+	for lines := bufio.NewScanner(in); lines.Scan(); {
+		if name := strings.TrimSpace(lines.Text()); name != "" {
+			names = append(names, name)
+		}
+		if len(names) == importBatch {
+			if err := flush(); err != nil {
+				return err
+			}
+		}
+	}
+	if err := flush(); err != nil || !p.json {
+		return err
+	}
+	return p.print(map[string]any{"accounts": accounts})
 }
 
 func newUserChange(p *program, verb, short string, change func(context.Context, *store.Store, string) error) *cobra.Command {

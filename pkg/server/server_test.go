@@ -21,7 +21,7 @@ import (
 
 // bed is a server on a fresh database with one application, asked over plain HTTP.
 type bed struct {
-	t       *testing.T
+	t       testing.TB
 	ctx     context.Context
 	store   *store.Store
 	url     string

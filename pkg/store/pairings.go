@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 )
@@ -270,4 +271,44 @@ func (s *Store) countGuess(t *tx, subject string) error {
 			count = CASE WHEN abs(?2 - since) >= ?3 THEN 1 ELSE count + 1 END,
 			since = CASE WHEN abs(?2 - since) >= ?3 THEN ?2 ELSE since END`,
 		subject, now, guessWindow.Milliseconds())
+}
+
+// Import adds the people that are not there yet, pairs each with an application without a code, and
+// returns their account ids in the order of names. Who is paired already keeps the account. All
+// names go into one transaction.
+func (s *Store) Import(ctx context.Context, app Application, names []string) ([]string, error) {
+	var ids []string
+	err := s.write(ctx, func(t *tx) error {
+		ids = make([]string, 0, len(names))
+		for _, name := range names {
+			id, err := s.importOne(t, app, name)
+			if err != nil {
+				return err
+			}
+			ids = append(ids, id)
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	return ids, nil
+}
+
+func (s *Store) importOne(t *tx, app Application, name string) (string, error) {
+	u, err := findUser(t, name)
+	if errors.Is(err, ErrNoUser) {
+		if err := checkName("user", name); err != nil {
+			return "", err
+		}
+		u.Row, err = t.insert(`INSERT INTO users (name, created) VALUES (?, ?)`, name, s.millis())
+	}
+	if err != nil {
+		return "", err
+	}
+	if u.Disabled {
+		return "", fmt.Errorf("%q: %w", name, ErrUserDisabled)
+	}
+	id, _, err := s.pairUser(t, PairRequest{App: app}, u.Row)
+	return id, err
 }

@@ -172,3 +172,20 @@ func TestACodeOfAPersonDisabledMeanwhile(t *testing.T) {
 	_, err = b.Pair(b.ctx, PairRequest{App: b.app, Code: code, Subject: "test"})
 	b.refused("a code from before", err, ErrCodeUnknown)
 }
+
+func TestImport(t *testing.T) {
+	b := newBed(t)
+	ana := b.pair("ana")
+	ids, err := b.Import(b.ctx, b.app, []string{"eva", "ana", "eva"})
+	if err != nil || len(ids) != 3 || ids[1] != ana || ids[0] != ids[2] || ids[0] == ana {
+		t.Errorf("imported %q, %v", ids, err)
+	}
+	b.reads(ids[0], true)
+	_, err = b.Import(b.ctx, b.app, []string{"leo", ""})
+	b.refused("an empty name", err, ErrBadName)
+	_, err = b.User("leo")
+	b.refused("the name before it", err, ErrNoUser)
+	b.must(b.SetUserDisabled(b.ctx, "eva", true))
+	_, err = b.Import(b.ctx, b.app, []string{"eva"})
+	b.refused("a disabled person", err, ErrUserDisabled)
+}
