@@ -5,6 +5,7 @@ package pam_test
 import (
 	"encoding/hex"
 	"errors"
+	"flag"
 	"fmt"
 	"os"
 	"os/exec"
@@ -39,6 +40,11 @@ func run(m *testing.M) int {
 		return 1
 	}
 	defer os.RemoveAll(dir)
+	// The parallel tests wait more than they work.
+	flag.Parse()
+	if err := flag.Set("test.parallel", "16"); err != nil {
+		panic(err)
+	}
 	fake, host = filepath.Join(dir, "fake"), filepath.Join(dir, "host")
 	for program, source := range map[string]string{fake: "testdata/fake.c", host: "testdata/host.c"} {
 		if out, err := compile("cc", "-O1", "-g", "-Wall", "-o", program, source, "-lpam", "-lpthread"); err != nil {
