@@ -55,6 +55,7 @@ type Client struct {
 	http    *http.Client
 	local   atomic.Pointer[error] // a fault of this machine that the resolver would hide
 	offset  atomic.Int64          // what the server's clock is ahead of ours, once it has complained
+	skew    atomic.Int64          // the same by the latest answer
 }
 
 // New checks the options. It sends nothing.
@@ -92,6 +93,10 @@ func New(o Options) (*Client, error) {
 // learnt when the server refuses a date.
 func (c *Client) Offset() time.Duration { return time.Duration(c.offset.Load()) }
 
+// Skew returns by how much the server's clock was ahead of this machine's when it answered last, as far as HTTP's
+// Date header tells, which has whole seconds.
+func (c *Client) Skew() time.Duration { return time.Duration(c.skew.Load()) }
+
 // dialNameServer notes a fault of this machine: net.DNSError keeps only its text.
 func (c *Client) dialNameServer(ctx context.Context, network, address string) (net.Conn, error) {
 	conn, err := new(net.Dialer).DialContext(ctx, network, address)
@@ -126,6 +131,9 @@ func (c *Client) send(ctx context.Context, method string, params url.Values, seg
 		return answer{}, c.classify(err, t)
 	}
 	defer resp.Body.Close()
+	if date, err := http.ParseTime(resp.Header.Get("Date")); err == nil {
+		c.skew.Store(int64(date.Sub(c.options.Now().Truncate(time.Second))))
+	}
 	body, err := io.ReadAll(io.LimitReader(resp.Body, maxBody+1))
 	if err != nil {
 		return answer{}, classifyBody(err)

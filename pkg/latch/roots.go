@@ -2,12 +2,14 @@ package latch
 
 import (
 	"bytes"
+	"context"
 	"crypto/tls"
 	"crypto/x509"
 	"encoding/pem"
 	"errors"
 	"fmt"
 	"io/fs"
+	"net"
 	"os"
 	"sync"
 	"time"
@@ -132,4 +134,29 @@ func subjectOf(der []byte) []byte {
 		return nil
 	}
 	return bytes.Clone(subject)
+}
+
+// FetchAuthority connects to an address "host:port" without trusting it and returns the certificate at the top of
+// the chain that it shows, for a person to compare and pin. trusted reports whether the system's CAs vouch for
+// the server already.
+func FetchAuthority(ctx context.Context, host, port string) (top *x509.Certificate, trusted bool, err error) {
+	var chain []*x509.Certificate
+	dialer := tls.Dialer{Config: &tls.Config{
+		MinVersion: tls.VersionTLS12, ServerName: host,
+		InsecureSkipVerify: true, // nothing but the handshake is sent
+		VerifyConnection: func(cs tls.ConnectionState) error {
+			chain = cs.PeerCertificates
+			return nil
+		},
+	}}
+	conn, err := dialer.DialContext(ctx, "tcp", net.JoinHostPort(host, port))
+	if err != nil {
+		return nil, false, &Error{Kind: kindOfTransport(err, false), Err: err}
+	}
+	conn.Close()
+	if len(chain) == 0 {
+		return nil, false, badAnswer("the server shows no certificate")
+	}
+	system := &roots{}
+	return chain[len(chain)-1], system.verify(chain, host, time.Now()) == nil, nil
 }

@@ -198,7 +198,8 @@ func (a *authority) issue(names []string, now time.Time) (*tls.Certificate, erro
 		return nil, err
 	}
 	// The authority's certificate is not sent: who trusts it has it.
-	return &tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key, Leaf: cert}, nil
+	// The authority goes along, so that a host can show it to a person and pin it.
+	return &tls.Certificate{Certificate: [][]byte{der, a.cert.Raw}, PrivateKey: key, Leaf: cert}, nil
 }
 
 // LeafNames are the names a self-signed leaf is made for: the listen address, the public host, this

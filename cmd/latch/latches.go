@@ -1,0 +1,55 @@
+package main
+
+import (
+	"context"
+
+	"github.com/spf13/cobra"
+
+	"github.com/latch-linux/latch/pkg/cli"
+)
+
+func newOpen(a *app) *cobra.Command {
+	return newMove(a, true, "open", "unlock", "open a user's latch",
+		"open opens the latch of a user from this machine. The server decides whether the application\nmay do that: latch-server has a switch for it, off at first.")
+}
+
+func newClose(a *app) *cobra.Command {
+	return newMove(a, false, "close", "lock", "close a user's latch",
+		"close closes the latch of a user from this machine. From then on nobody logs in as that user.")
+}
+
+func newMove(a *app, open bool, use, alias, short, long string) *cobra.Command {
+	var operation string
+	c := &cobra.Command{
+		Use: use, Aliases: []string{alias}, Short: short, Long: long + "\n" + cli.ExitHelp,
+		Example: "  sudo latch " + use + " --user ana --operation sudo",
+		Args:    cobra.NoArgs,
+		RunE:    func(c *cobra.Command, _ []string) error { return a.move(c.Context(), open, operation) },
+	}
+	c.Flags().StringVar(&operation, "operation", "", "`name` of an operation in the configuration, or its id")
+	return c
+}
+
+func (a *app) move(ctx context.Context, open bool, operation string) error {
+	who, p, err := a.pairing()
+	if err != nil {
+		return err
+	}
+	client, c, ctx, cancel, err := a.connect(ctx)
+	if err != nil {
+		return err
+	}
+	defer cancel()
+	id, err := operationID(c, operation)
+	if err != nil {
+		return err
+	}
+	move := client.Lock
+	if open {
+		move = client.Unlock
+	}
+	if err := move(ctx, p.AccountID, id); err != nil {
+		return err
+	}
+	return a.Report(map[string]any{"user": who.name, "status": word(open)}, "%s: %s", who.name, word(open))
+}

@@ -1,0 +1,70 @@
+package main
+
+import (
+	"fmt"
+
+	"github.com/spf13/cobra"
+
+	"github.com/latch-linux/latch/pkg/account"
+	"github.com/latch-linux/latch/pkg/cli"
+)
+
+func newList(a *app) *cobra.Command {
+	var export bool
+	c := &cobra.Command{
+		Use:   "list",
+		Short: "list the pairings of this machine",
+		Long: `list shows who is paired here. It asks nobody. --export writes the pairings with their account
+ids, for "latch pair --import" on another machine with the same application; treat that as
+you treat the pairing file.
+` + cli.ExitHelp,
+		Example: "  sudo latch list\n  sudo latch list --export > pairings",
+		Args:    cobra.NoArgs,
+		RunE: func(*cobra.Command, []string) error {
+			_, path, err := a.files()
+			if err != nil {
+				return err
+			}
+			f, err := account.Load(path)
+			if err != nil {
+				return err
+			}
+			if export && !a.JSON {
+				return a.export(f)
+			}
+			return a.listPairings(f, export)
+		},
+	}
+	c.Flags().BoolVar(&export, "export", false, "with account ids, to be read by pair --import")
+	return c
+}
+
+func (a *app) listPairings(f *account.File, export bool) error {
+	var rows []cli.Row
+	for _, p := range f.All() {
+		row := cli.Row{{Name: "user", Value: p.User}, {Name: "uid", Value: uidText(p.UID)}}
+		if export {
+			row = append(row, cli.Cell{Name: "account_id", Value: p.AccountID})
+		}
+		rows = append(rows, row)
+	}
+	return a.Table("pairings", rows)
+}
+
+// uidText is the uid as a number, or nil where none is recorded.
+func uidText(uid int64) any {
+	if uid < 0 {
+		return "-"
+	}
+	return uid
+}
+
+// export writes lines that account.Parse reads.
+func (a *app) export(f *account.File) error {
+	for _, p := range f.All() {
+		if _, err := fmt.Fprintf(a.Out, "%s: %s\n", p.User, p.AccountID); err != nil {
+			return err
+		}
+	}
+	return nil
+}

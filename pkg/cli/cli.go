@@ -1,0 +1,189 @@
+// Package cli is what the command lines of latch and latch-server share: one table of exit statuses and one way of
+// printing.
+//
+// Three streams, three meanings: the result goes to stdout, commentary to stderr with the program's name in
+// front, secrets and questions to the controlling terminal. With --json the result is one object, also when it is
+// an error, and carries the version of its form.
+package cli
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+	"text/tabwriter"
+	"unicode"
+)
+
+// Exit statuses of every command.
+const (
+	ExitOK        = 0 // done, or the latch is open
+	ExitError     = 1
+	ExitUsage     = 2
+	ExitClosed    = 3 // the latch is closed
+	ExitNoAnswer  = 4 // the Latch server did not answer
+	ExitNotPaired = 5
+)
+
+// ExitHelp stands at the end of each help text.
+const ExitHelp = `
+Exit status: 0 done or open, 1 error, 2 wrong usage, 3 closed, 4 no answer from the
+Latch server, 5 not paired.`
+
+// jsonVersion is the version of every JSON object that is printed.
+const jsonVersion = 1
+
+// Error is a failure with its exit status and, where there is something to do about it, a hint.
+type Error struct {
+	Status int
+	Err    error
+	Hint   string
+}
+
+func (e *Error) Error() string { return e.Err.Error() }
+
+// Unwrap returns the cause.
+func (e *Error) Unwrap() error { return e.Err }
+
+// Usage is an error in how the program was called.
+func Usage(format string, args ...any) error {
+	return &Error{Status: ExitUsage, Err: fmt.Errorf(format, args...)}
+}
+
+// WithHint adds what to do.
+func WithHint(status int, err error, hint string) error { return &Error{status, err, hint} }
+
+// StatusOf returns the exit status of an error, ExitOK for none.
+func StatusOf(err error) int {
+	var e *Error
+	switch {
+	case err == nil:
+		return ExitOK
+	case errors.As(err, &e):
+		return e.Status
+	}
+	return ExitError
+}
+
+// kinds name the statuses in JSON.
+var kinds = map[int]string{ExitError: "error", ExitUsage: "usage", ExitClosed: "closed", ExitNoAnswer: "no-answer", ExitNotPaired: "not-paired"}
+
+// Printer writes what a program has to say.
+type Printer struct {
+	Program  string
+	JSON     bool
+	Out, Err io.Writer
+}
+
+// Say writes commentary.
+func (p *Printer) Say(format string, args ...any) {
+	fmt.Fprintf(p.Err, "%s: %s\n", p.Program, Clean(fmt.Sprintf(format, args...)))
+}
+
+// Fail writes an error and returns its exit status.
+func (p *Printer) Fail(err error) int {
+	status := StatusOf(err)
+	hint := ""
+	var e *Error
+	if errors.As(err, &e) {
+		hint = e.Hint
+	}
+	if p.JSON {
+		fields := map[string]any{"kind": kinds[status], "message": err.Error()}
+		if hint != "" {
+			fields["hint"] = hint
+		}
+		if p.object(map[string]any{"error": fields}) == nil {
+			return status
+		}
+	}
+	fmt.Fprintf(p.Err, "%s: error: %s\n", p.Program, Clean(err.Error()))
+	if hint != "" {
+		fmt.Fprintf(p.Err, "%s: hint: %s\n", p.Program, Clean(hint))
+	}
+	return status
+}
+
+// Report writes the result: the fields as JSON, or else the text.
+func (p *Printer) Report(fields map[string]any, format string, args ...any) error {
+	if p.JSON {
+		return p.object(fields)
+	}
+	_, err := fmt.Fprintln(p.Out, Clean(fmt.Sprintf(format, args...)))
+	return err
+}
+
+func (p *Printer) object(fields map[string]any) error {
+	fields["version"] = jsonVersion
+	enc := json.NewEncoder(p.Out)
+	enc.SetEscapeHTML(false)
+	return enc.Encode(fields)
+}
+
+// Row is one line of a table: column names and values, in order.
+type Row []Cell
+
+// Cell is a named value.
+type Cell struct {
+	Name  string
+	Value any
+}
+
+// Table writes rows under their column names, or as a JSON list called name.
+func (p *Printer) Table(name string, rows []Row) error {
+	if p.JSON {
+		list := make([]map[string]any, 0, len(rows))
+		for _, r := range rows {
+			fields := make(map[string]any, len(r))
+			for _, c := range r {
+				fields[c.Name] = c.Value
+			}
+			list = append(list, fields)
+		}
+		return p.object(map[string]any{name: list})
+	}
+	if len(rows) == 0 {
+		p.Say("no %s", name)
+		return nil
+	}
+	w := tabwriter.NewWriter(p.Out, 0, 8, 2, ' ', 0)
+	for i, r := range rows {
+		heads, cells := make([]string, len(r)), make([]string, len(r))
+		for j, c := range r {
+			heads[j], cells[j] = strings.ToUpper(strings.ReplaceAll(c.Name, "_", " ")), text(c.Value)
+		}
+		if i == 0 {
+			fmt.Fprintln(w, strings.Join(heads, "\t"))
+		}
+		fmt.Fprintln(w, strings.Join(cells, "\t"))
+	}
+	return w.Flush()
+}
+
+func text(v any) string {
+	switch v := v.(type) {
+	case bool:
+		if v {
+			return "yes"
+		}
+		return "no"
+	case string:
+		if v == "" {
+			return "-"
+		}
+		return Clean(v)
+	}
+	return Clean(fmt.Sprint(v))
+}
+
+// Clean keeps what came from a server or a file from steering the terminal: everything that is not printable
+// becomes "?", but for newlines.
+func Clean(s string) string {
+	return strings.Map(func(r rune) rune {
+		if r == '\n' || r == '\t' || unicode.IsGraphic(r) && r != unicode.ReplacementChar {
+			return r
+		}
+		return '?'
+	}, s)
+}
