@@ -17,6 +17,7 @@ import (
 const (
 	authLine    = "auth required pam_latch.so"
 	accountLine = "account required pam_latch.so"
+	commonAuth  = "/etc/pam.d/common-auth"
 	includeAuth = "@include common-auth\n"
 )
 
@@ -97,7 +98,7 @@ func (b *theBed) install(string) error {
 			return err
 		}
 	}
-	if err := quicken("/etc/pam.d/common-auth"); err != nil {
+	if err := quicken(); err != nil {
 		return err
 	}
 	b.log, err = testbed.ListenSyslog()
@@ -121,13 +122,23 @@ func addLines(file string) error {
 	return os.WriteFile(file, []byte(before+added+after), 0o644)
 }
 
-// quicken takes away the two seconds after a wrong password, which the tests would spend waiting.
-func quicken(file string) error {
-	text, err := os.ReadFile(file)
+// quicken takes away what the tests would spend waiting: pam_unix's two seconds after a wrong password and su's own one.
+func quicken() error {
+	text, err := os.ReadFile(commonAuth)
 	if err != nil {
 		return err
 	}
-	return os.WriteFile(file, []byte(strings.ReplaceAll(string(text), "pam_unix.so nullok", "pam_unix.so nullok nodelay")), 0o644)
+	quick := strings.ReplaceAll(string(text), "pam_unix.so nullok", "pam_unix.so nullok nodelay")
+	if err := os.WriteFile(commonAuth, []byte(quick), 0o644); err != nil {
+		return err
+	}
+	defs, err := os.OpenFile("/etc/login.defs", os.O_WRONLY|os.O_APPEND, 0)
+	if err != nil {
+		return err
+	}
+	defer defs.Close()
+	_, err = defs.WriteString("\nFAIL_DELAY 0\n")
+	return err
 }
 
 func (b *theBed) addUsers(scratch string) error {
