@@ -132,13 +132,7 @@ func quicken() error {
 	if err := os.WriteFile(commonAuth, []byte(quick), 0o644); err != nil {
 		return err
 	}
-	defs, err := os.OpenFile("/etc/login.defs", os.O_WRONLY|os.O_APPEND, 0)
-	if err != nil {
-		return err
-	}
-	defer defs.Close()
-	_, err = defs.WriteString("\nFAIL_DELAY 0\n")
-	return err
+	return os.WriteFile("/etc/default/su", []byte("FAIL_DELAY 0\n"), 0o644)
 }
 
 func (b *theBed) addUsers(scratch string) error {

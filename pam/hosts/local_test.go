@@ -198,8 +198,9 @@ func (s *screen) await(texts ...string) string {
 	return ""
 }
 
+// text is what was shown up to the end of what was awaited last: what comes later depends on the moment.
 func (s *screen) text() string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.shown.String()
+	return s.shown.String()[:s.seen]
 }
