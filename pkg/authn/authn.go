@@ -150,8 +150,11 @@ func outcome(d gate.Decision) Outcome { return Outcome{Decision: d} }
 // Run decides, within Timeout and Wait and the time that the person takes to type. An error means that the conversation with the host
 // broke: there is nobody left to tell a verdict to.
 func (l *Login) Run(ctx context.Context) (Outcome, error) {
-	if why, exempt, err := l.exempt(); err != nil || exempt {
-		return outcome(gate.Exempt(why)), err
+	switch why, exempt, err := l.exempt(); {
+	case err != nil:
+		return outcome(gate.Failed(gate.BadRequest)), err
+	case exempt:
+		return outcome(gate.Exempt(why)), nil
 	}
 	p, decided := l.pairing()
 	if decided != nil {

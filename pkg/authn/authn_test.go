@@ -1,0 +1,286 @@
+package authn_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/latch-linux/latch/pkg/authn"
+	"github.com/latch-linux/latch/pkg/gate"
+)
+
+const account = "account-of-ana"
+
+// now is the instant that the fake clock starts at.
+var now = time.Date(2026, 3, 9, 7, 5, 3, 0, time.UTC)
+
+// world stands in for everything that a login asks, and notes what was asked.
+type world struct {
+	pairings  map[string]authn.Pairing
+	broken    error // of the pairing file
+	listed    bool  // /etc/passwd has the name
+	groups    map[string]bool
+	answers   []authn.Answer // one per question, the last for all further ones
+	questions []authn.Question
+	reply     string
+	cannotAsk bool
+	prompts   []string
+	told      []string
+	closed    bool // refused within the last minute
+	seen      gate.Seen
+	memory    []string
+	time      time.Time
+	hostGone  error
+}
+
+func (w *world) Find(name string) (authn.Pairing, bool, error) {
+	p, ok := w.pairings[name]
+	return p, ok, w.broken
+}
+
+func (w *world) FindLoosely(name string) (authn.Pairing, bool, error) {
+	return w.Find(strings.ToLower(strings.TrimSpace(name)))
+}
+
+func (w *world) Ask(_ context.Context, q authn.Question) authn.Answer {
+	w.questions = append(w.questions, q)
+	return w.answers[min(len(w.questions), len(w.answers))-1]
+}
+
+func (w *world) Member(group string) (bool, error) { return w.groups[group], w.hostGone }
+func (w *world) Lists(string) (bool, error)        { return w.listed, nil }
+
+func (w *world) ClosedJustNow(string, string) bool { return w.closed }
+func (w *world) Last(string, string) gate.Seen     { return w.seen }
+func (w *world) Remember(u, s, a, o string, open bool) {
+	w.memory = append(w.memory, fmt.Sprint(u, s, a, o, open))
+}
+
+func (w *world) Now() time.Time { return w.time }
+func (w *world) Sleep(_ context.Context, d time.Duration) bool {
+	w.time = w.time.Add(d)
+	return true
+}
+
+// person is a type of its own, since world's Ask is the server's.
+type person struct{ *world }
+
+func (p person) Ask(text string, echo bool) (string, bool, error) {
+	p.prompts = append(p.prompts, fmt.Sprint(text, echo))
+	return p.reply, !p.cannotAsk, p.hostGone
+}
+
+func (p person) Tell(text string) error {
+	p.told = append(p.told, text)
+	return nil
+}
+
+// scene is a login of ana's with the right password through sshd, and an open latch; a test changes what it is about.
+func scene() (*world, *authn.Login) {
+	w := &world{pairings: map[string]authn.Pairing{"ana": {AccountID: account, UID: 1000}}, time: now,
+		answers: []authn.Answer{{Kind: gate.On}}}
+	return w, &authn.Login{
+		Request: authn.Request{Service: "sshd", User: "ana", NSS: authn.NSSFound, Canonical: "ana", UID: 1000},
+		Settings: authn.Settings{Timeout: time.Second, Policies: gate.Policies{Action: gate.Open, OnError: gate.Close,
+			Unpaired: gate.Open, UnpairedByServer: gate.Close}},
+		Pairings: w, Server: w, Person: person{w}, Host: w, Memory: w, Clock: w,
+	}
+}
+
+func TestWhoIsAskedAbout(t *testing.T) {
+	for name, c := range map[string]struct {
+		change    func(*world, *authn.Login)
+		want      gate.Verdict
+		reason    gate.Reason
+		questions int
+	}{
+		"paired":              {func(*world, *authn.Login) {}, gate.Success, "open", 1},
+		"closed":              {func(w *world, _ *authn.Login) { w.answers[0].Kind = gate.Off }, gate.Refuse, "closed", 1},
+		"unpaired":            {func(w *world, _ *authn.Login) { w.pairings = nil }, gate.Ignore, gate.UnpairedOpen, 0},
+		"unpaired, close":     {func(w *world, l *authn.Login) { w.pairings = nil; l.Settings.Policies.Unpaired = gate.Close }, gate.Refuse, gate.UnpairedClose, 0},
+		"broken pairings":     {func(w *world, _ *authn.Login) { w.broken = errors.New("line 3") }, gate.Refuse, gate.BadPairings, 0},
+		"name of another uid": {func(_ *world, l *authn.Login) { l.Request.UID = 1001 }, gate.Refuse, gate.UIDChanged, 0},
+		"no uid recorded":     {func(w *world, _ *authn.Login) { w.pairings["ana"] = authn.Pairing{AccountID: account, UID: -1} }, gate.Success, "open", 1},
+		"canonical name":      {func(_ *world, l *authn.Login) { l.Request.User = "ANA" }, gate.Success, "open", 1},
+		"NSS failed":          {func(_ *world, l *authn.Login) { l.Request.NSS = authn.NSSFailed }, gate.Refuse, gate.NSSFailed, 0},
+		"NSS unknown, same but for case": {func(w *world, l *authn.Login) {
+			l.Request.NSS, l.Request.User = authn.NSSUnknown, " ANA"
+			w.answers[0].Kind = gate.Off
+		}, gate.Refuse, "closed", 1},
+		"NSS unknown, nobody": {func(_ *world, l *authn.Login) { l.Request.NSS, l.Request.User = authn.NSSUnknown, "eva" }, gate.Ignore, gate.UnpairedOpen, 0},
+		"NSS misses what passwd has": {func(w *world, l *authn.Login) {
+			l.Request.NSS, w.listed, w.pairings = authn.NSSUnknown, true, nil
+		}, gate.Refuse, gate.NSSDisagrees, 0},
+		"exempt user": {func(_ *world, l *authn.Login) { l.Settings.ExemptUsers = []string{"ana"} }, gate.Ignore, gate.ExemptUser, 0},
+		"exempt group": {func(w *world, l *authn.Login) {
+			l.Settings.ExemptGroups, w.groups = []string{"ops"}, map[string]bool{"ops": true}
+		}, gate.Ignore, gate.ExemptGroup, 0},
+		"not in the group":     {func(_ *world, l *authn.Login) { l.Settings.ExemptGroups = []string{"ops"} }, gate.Success, "open", 1},
+		"exempt service":       {func(_ *world, l *authn.Login) { l.Settings.ExemptServices = []string{"sshd"} }, gate.Ignore, gate.ExemptService, 0},
+		"skipped in account":   {func(_ *world, l *authn.Login) { l.Settings.AccountSkip, l.Request.Account = []string{"sshd"}, true }, gate.Ignore, gate.SkippedService, 0},
+		"not skipped in auth":  {func(_ *world, l *authn.Login) { l.Settings.AccountSkip = []string{"sshd"} }, gate.Success, "open", 1},
+		"exempt, file broken":  {func(w *world, l *authn.Login) { l.Settings.ExemptUsers, w.broken = []string{"ana"}, errors.New("x") }, gate.Ignore, gate.ExemptUser, 0},
+		"exempt by given name": {func(_ *world, l *authn.Login) { l.Settings.ExemptUsers, l.Request.User = []string{"root"}, "root" }, gate.Success, "open", 1},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w, l := scene()
+			c.change(w, l)
+			o, err := l.Run(t.Context())
+			if err != nil || o.Verdict != c.want || o.Reason != c.reason || len(w.questions) != c.questions {
+				t.Errorf("verdict %v, reason %q, %d questions, error %v; want %v, %q, %d", o.Verdict, o.Reason, len(w.questions), err, c.want, c.reason, c.questions)
+			}
+		})
+	}
+}
+
+func TestQuestionIsSilentAfterARefusal(t *testing.T) {
+	w, l := scene()
+	w.closed, w.answers[0].Kind = true, gate.Off
+	if _, err := l.Run(t.Context()); err != nil || !w.questions[0].Silent || !w.questions[0].NoToken {
+		t.Errorf("asked %+v, error %v", w.questions, err)
+	}
+	if len(w.questions) != 1 || len(w.memory) != 1 {
+		t.Errorf("%d questions, remembered %v", len(w.questions), w.memory)
+	}
+}
+
+// TestPlanWithoutSilence: an error about a silent question must not become a policy's opening.
+func TestPlanWithoutSilence(t *testing.T) {
+	w, l := scene()
+	w.closed, l.Settings.Policies.OnError = true, gate.Open
+	w.answers = []authn.Answer{{Kind: gate.ErrorAnswer}, {Kind: gate.Off}}
+	o, err := l.Run(t.Context())
+	if err != nil || o.Verdict != gate.Refuse || len(w.questions) != 2 || w.questions[1].Silent {
+		t.Errorf("verdict %v after %+v, error %v", o.Verdict, w.questions, err)
+	}
+}
+
+func TestLastSeen(t *testing.T) {
+	for seen, want := range map[gate.Seen]gate.Verdict{gate.Never: gate.Refuse, gate.SeenClosed: gate.Refuse, gate.SeenOpen: gate.Success} {
+		w, l := scene()
+		w.seen, l.Settings.Policies.Action, w.answers[0].Kind = seen, gate.Last, gate.NoAnswer
+		if o, _ := l.Run(t.Context()); o.Verdict != want || len(w.memory) != 0 {
+			t.Errorf("seen %v: %v, remembered %v", seen, o.Verdict, w.memory)
+		}
+	}
+}
+
+func TestToken(t *testing.T) {
+	const token = "g4K9wz"
+	for name, c := range map[string]struct {
+		change func(*world, *authn.Login)
+		reason gate.Reason
+	}{
+		"right":            {func(w *world, _ *authn.Login) { w.reply = token }, gate.CodeRight},
+		"wrong":            {func(w *world, _ *authn.Login) { w.reply = "g4K9wy" }, gate.CodeWrong},
+		"other case":       {func(w *world, _ *authn.Login) { w.reply = "G4K9WZ" }, gate.CodeWrong},
+		"prefix":           {func(w *world, _ *authn.Login) { w.reply = token[:5] }, gate.CodeWrong},
+		"overlong":         {func(w *world, _ *authn.Login) { w.reply = token + "x" }, gate.CodeWrong},
+		"empty":            {func(*world, *authn.Login) {}, gate.CodeNotAsked},
+		"cannot be asked":  {func(w *world, _ *authn.Login) { w.reply, w.cannotAsk = token, true }, gate.CodeNotAsked},
+		"five minutes old": {func(w *world, _ *authn.Login) { w.reply, w.time = token, now.Add(5*time.Minute+time.Second) }, gate.CodeExpired},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w, l := scene()
+			l.Settings.Code = true
+			w.answers[0] = authn.Answer{Kind: gate.On, Token: token, Made: now}
+			c.change(w, l)
+			o, err := l.Run(t.Context())
+			if want := map[bool]gate.Verdict{true: gate.Success}[c.reason == gate.CodeRight]; err != nil || o.Verdict != want || o.Reason != c.reason {
+				t.Errorf("%v %q, error %v", o.Verdict, o.Reason, err)
+			}
+			if len(w.prompts) != 1 || !strings.HasPrefix(w.prompts[0], "Latch ") {
+				t.Errorf("prompts %q", w.prompts)
+			}
+		})
+	}
+}
+
+func TestTokenIsNotAskedFor(t *testing.T) {
+	for name, change := range map[string]func(*world, *authn.Login){
+		"otp = no":          func(_ *world, l *authn.Login) { l.Settings.Code = false },
+		"account phase":     func(_ *world, l *authn.Login) { l.Request.Account = true },
+		"server sends none": func(w *world, _ *authn.Login) { w.answers[0].Token = "" },
+	} {
+		w, l := scene()
+		l.Settings.Code = true
+		w.answers[0] = authn.Answer{Kind: gate.On, Token: "g4K9wz", Made: now}
+		change(w, l)
+		if o, err := l.Run(t.Context()); err != nil || o.Verdict != gate.Success || len(w.prompts) != 0 {
+			t.Errorf("%s: %v %q, prompts %q, error %v", name, o.Verdict, o.Reason, w.prompts, err)
+		}
+		if asks := name == "server sends none"; w.questions[0].NoToken == asks {
+			t.Errorf("%s: question %+v", name, w.questions[0])
+		}
+	}
+}
+
+func TestWaitForThePhone(t *testing.T) {
+	w, l := scene()
+	l.Settings.Wait = 10 * time.Second
+	w.answers = []authn.Answer{{Kind: gate.Off}, {Kind: gate.NoAnswer}, {Kind: gate.Off}, {Kind: gate.On}}
+	o, err := l.Run(t.Context())
+	if err != nil || o.Verdict != gate.Success || len(w.questions) != 4 || !w.questions[3].Silent {
+		t.Errorf("%v after %+v, error %v", o.Verdict, w.questions, err)
+	}
+
+	w, l = scene()
+	l.Settings.Wait = 10 * time.Second
+	w.answers = []authn.Answer{{Kind: gate.Off}, {Kind: gate.NoAnswer}}
+	if o, _ := l.Run(t.Context()); o.Verdict != gate.Refuse || o.Reason != "closed" {
+		t.Errorf("a server that goes silent while the phone is waited for gives %v %q", o.Verdict, o.Reason)
+	}
+	if waited := w.time.Sub(now); waited != l.Settings.Wait {
+		t.Errorf("waited %v", waited)
+	}
+
+	w, l = scene()
+	l.Settings.Wait, l.Request.Account, w.answers[0].Kind = 10*time.Second, true, gate.Off
+	if _, _ = l.Run(t.Context()); len(w.questions) != 1 {
+		t.Errorf("the account phase waited: %d questions", len(w.questions))
+	}
+}
+
+// TestTextOnlyForKeys: somebody who has only the password learns nothing.
+func TestTextOnlyForKeys(t *testing.T) {
+	for _, c := range []struct {
+		info    string
+		account bool
+		quiet   bool
+		told    int
+	}{
+		{"publickey ssh-ed25519 AAAA\n", true, false, 1},
+		{"publickey ssh-ed25519 AAAA", true, false, 1},
+		{"publickey ssh-ed25519 AAAA\n", false, false, 0},
+		{"publickey ssh-ed25519 AAAA\n", true, true, 0},
+		{"publickey ssh-ed25519 AAAA\npassword\n", true, false, 0},
+		{"publickey ssh-ed25519 AAAA\nkeyboard-interactive/pam\n", true, false, 0},
+		{"password\n", true, false, 0},
+		{"", true, false, 0},
+		{"hostbased publickey\n", true, false, 0},
+	} {
+		w, l := scene()
+		w.answers[0].Kind = gate.Off
+		l.Request.SSHAuthInfo, l.Request.Account, l.Settings.Quiet = c.info, c.account, c.quiet
+		if _, err := l.Run(t.Context()); err != nil || len(w.told) != c.told {
+			t.Errorf("%+v: told %q, error %v", c, w.told, err)
+		}
+	}
+}
+
+func TestHostGoneIsAnError(t *testing.T) {
+	w, l := scene()
+	w.hostGone, l.Settings.ExemptGroups = errors.New("gone"), []string{"ops"}
+	if o, err := l.Run(t.Context()); err == nil || o.Verdict != gate.Refuse {
+		t.Errorf("membership: %v %q", o.Verdict, o.Reason)
+	}
+	w, l = scene()
+	w.hostGone, w.reply, l.Settings.Code = errors.New("gone"), "g4K9wz", true
+	w.answers[0] = authn.Answer{Kind: gate.On, Token: "g4K9wz", Made: now}
+	if o, err := l.Run(t.Context()); err == nil || o.Verdict == gate.Success {
+		t.Errorf("prompt: %v %q", o.Verdict, o.Reason)
+	}
+}

@@ -1,0 +1,131 @@
+package seen_test
+
+import (
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/latch-linux/latch/pkg/seen"
+)
+
+func memory(t *testing.T) (*seen.Memory, *[]error) {
+	var warned []error
+	dir := t.TempDir()
+	return &seen.Memory{StateDir: filepath.Join(dir, "state"), RunDir: filepath.Join(dir, "run"), Now: time.Now,
+		Warn: func(err error) { warned = append(warned, err) }}, &warned
+}
+
+func TestLast(t *testing.T) {
+	m, warned := memory(t)
+	if got := m.Last("acc", ""); got != seen.Never {
+		t.Errorf("before anything: %v", got)
+	}
+	m.Remember("ana", "sshd", "acc", "", true)
+	m.Remember("ana", "sshd", "acc", "op", false)
+	if app, op, other := m.Last("acc", ""), m.Last("acc", "op"), m.Last("ac", "cop"); app != seen.Open || op != seen.Closed || other != seen.Never {
+		t.Errorf("application %v, operation %v, another %v", app, op, other)
+	}
+	if len(*warned) != 0 {
+		t.Errorf("warned of %v", *warned)
+	}
+}
+
+// TestWrittenOnlyWhenItChanges: a login every second must not wear out a disk.
+func TestWrittenOnlyWhenItChanges(t *testing.T) {
+	m, _ := memory(t)
+	m.Remember("ana", "sshd", "acc", "", true)
+	before := record(t, m)
+	m.Remember("eva", "su", "acc", "", true)
+	if !os.SameFile(record(t, m), before) {
+		t.Error("the same answer was written again")
+	}
+	m.Remember("ana", "sshd", "acc", "", false)
+	if os.SameFile(record(t, m), before) || m.Last("acc", "") != seen.Closed {
+		t.Error("another answer was not written")
+	}
+}
+
+// record describes the only record's file.
+func record(t *testing.T, m *seen.Memory) os.FileInfo {
+	t.Helper()
+	files, err := filepath.Glob(filepath.Join(m.StateDir, "last", "*"))
+	if err != nil || len(files) != 1 {
+		t.Fatalf("records %v, error %v", files, err)
+	}
+	info, err := os.Stat(files[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	return info
+}
+
+func TestMark(t *testing.T) {
+	m, _ := memory(t)
+	if m.ClosedJustNow("ana", "sshd") {
+		t.Error("refused before anything")
+	}
+	m.Remember("ana", "sshd", "acc", "", false)
+	if !m.ClosedJustNow("ana", "sshd") || m.ClosedJustNow("ana", "su") || m.ClosedJustNow("eva", "sshd") {
+		t.Error("the mark is not this user's at this service")
+	}
+	m.Now = func() time.Time { return time.Now().Add(61 * time.Second) }
+	if m.ClosedJustNow("ana", "sshd") {
+		t.Error("the mark is kept for more than a minute")
+	}
+	m.Now = func() time.Time { return time.Now().Add(-time.Hour) }
+	if m.ClosedJustNow("ana", "sshd") {
+		t.Error("a mark from the future counts")
+	}
+	m.Now = time.Now
+	m.Remember("ana", "sshd", "acc", "", true)
+	if m.ClosedJustNow("ana", "sshd") {
+		t.Error("an open latch keeps the mark")
+	}
+}
+
+func TestPermissionsAndNames(t *testing.T) {
+	m, _ := memory(t)
+	m.Remember("../../../etc/passwd", "a/b\x00", "acc", "", false)
+	for _, dir := range []string{m.StateDir, m.RunDir, filepath.Join(m.StateDir, "last"), filepath.Join(m.RunDir, "closed")} {
+		if info, err := os.Stat(dir); err != nil || info.Mode().Perm() != 0o700 {
+			t.Errorf("%s: %v, error %v", dir, info.Mode(), err)
+		}
+	}
+	files, _ := filepath.Glob(filepath.Join(m.RunDir, "closed", "*"))
+	if len(files) != 1 || len(filepath.Base(files[0])) != 32 {
+		t.Errorf("marks %v", files)
+	}
+}
+
+// TestNothingDamagedOpens: what cannot be trusted or read was never seen, and is told.
+func TestNothingDamagedOpens(t *testing.T) {
+	for name, damage := range map[string]func(string) error{
+		"other text": func(path string) error { return os.WriteFile(path, []byte("open"), 0o600) },
+		"empty":      func(path string) error { return os.Truncate(path, 0) },
+		"too long":   func(path string) error { return os.WriteFile(path, []byte("open\nopen\nopen\nopen\n"), 0o600) },
+		"writable":   func(path string) error { return os.Chmod(path, 0o666) },
+	} {
+		m, _ := memory(t)
+		m.Remember("ana", "sshd", "acc", "", true)
+		files, _ := filepath.Glob(filepath.Join(m.StateDir, "last", "*"))
+		if err := damage(files[0]); err != nil {
+			t.Fatal(err)
+		}
+		if got := m.Last("acc", ""); got != seen.Never {
+			t.Errorf("%s: %v", name, got)
+		}
+	}
+}
+
+// TestFailureToWriteIsToldOnly: a full or read-only disk changes no verdict.
+func TestFailureToWriteIsToldOnly(t *testing.T) {
+	m, warned := memory(t)
+	if err := os.WriteFile(m.StateDir, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	m.Remember("ana", "sshd", "acc", "", true)
+	if len(*warned) == 0 {
+		t.Error("nothing was told")
+	}
+}
