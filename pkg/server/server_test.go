@@ -50,7 +50,7 @@ func (b *buffer) String() string {
 	return b.text.String()
 }
 
-func newBed(t *testing.T) *bed {
+func newBed(t testing.TB) *bed {
 	t.Helper()
 	b := &bed{t: t, ctx: context.Background(), log: &buffer{}, version: "1.3",
 		client: &http.Client{CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}}

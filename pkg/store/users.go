@@ -54,7 +54,8 @@ func (s *Store) Users() ([]User, error) {
 		list = append(list, u)
 		return err
 	}, `SELECT id, name, created, disabled IS NOT NULL,
-			(SELECT count(*) FROM pairings p WHERE p.user = users.id AND p.unpaired IS NULL)
+			(SELECT count(*) FROM pairings p JOIN applications a ON a.id = p.app
+			WHERE p.user = users.id AND p.unpaired IS NULL AND a.removed IS NULL)
 		FROM users WHERE removed IS NULL ORDER BY name`)
 	return list, err
 }
