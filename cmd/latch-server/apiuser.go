@@ -3,48 +3,49 @@ package main
 import (
 	"github.com/spf13/cobra"
 
+	"github.com/latch-linux/latch/pkg/cli"
 	"github.com/latch-linux/latch/pkg/store"
 )
 
 func newAPIUser(p *program) *cobra.Command {
 	add := &cobra.Command{
 		Use: "add NAME", Short: "make an API user; its secret is shown once", Args: cobra.ExactArgs(1),
-		Long: "add makes an id and a secret that may make and change applications of their own.\n" + exitHelp,
+		Long: "add makes an id and a secret that may make and change applications of their own.\n" + cli.ExitHelp,
 		RunE: func(c *cobra.Command, args []string) error {
 			return p.withStore(func(s *store.Store) error {
 				u, secret, err := s.AddAPIUser(c.Context(), args[0])
 				if err != nil {
 					return err
 				}
-				return p.report(map[string]any{"user_id": u.ID, "secret_key": secret, "name": u.Name}, "user_id = %s\nsecret_key = %s", u.ID, secret)
+				return p.reportCredentials("user_id", u.ID, secret, u.Name)
 			})
 		},
 	}
 	list := &cobra.Command{
-		Use: "list", Short: "list API users", Args: cobra.NoArgs, Long: "list shows names and ids, never a secret.\n" + exitHelp,
+		Use: "list", Short: "list API users", Args: cobra.NoArgs, Long: "list shows names and ids, never a secret.\n" + cli.ExitHelp,
 		RunE: func(*cobra.Command, []string) error {
 			return p.withStore(func(s *store.Store) error {
 				list, err := s.APIUsers()
 				if err != nil {
 					return err
 				}
-				rows := make([]row, 0, len(list))
+				rows := make([]cli.Row, 0, len(list))
 				for _, u := range list {
-					rows = append(rows, row{{"user_id", u.ID}, {"name", u.Name}, {"created", rfc3339(u.Created)}})
+					rows = append(rows, cli.Row{{Name: "user_id", Value: u.ID}, {Name: "name", Value: u.Name}, {Name: "created", Value: rfc3339(u.Created)}})
 				}
-				return p.table("api users", rows)
+				return p.Table("api users", rows)
 			})
 		},
 	}
 	remove := &cobra.Command{
 		Use: "remove NAME", Short: "remove an API user", Args: cobra.ExactArgs(1),
-		Long: "remove makes its secret useless at once; its applications stay.\n" + exitHelp,
+		Long: "remove makes its secret useless at once; its applications stay.\n" + cli.ExitHelp,
 		RunE: func(c *cobra.Command, args []string) error {
 			return p.withStore(func(s *store.Store) error {
 				if err := s.RemoveAPIUser(c.Context(), args[0]); err != nil {
 					return err
 				}
-				return p.report(map[string]any{"name": args[0]}, "removed %s", args[0])
+				return p.Report(map[string]any{"name": args[0]}, "removed %s", args[0])
 			})
 		},
 	}

@@ -6,6 +6,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/latch-linux/latch/pkg/cli"
 	"github.com/latch-linux/latch/pkg/store"
 )
 
@@ -62,7 +63,7 @@ func newAppAdd(p *program) *cobra.Command {
 		Short: "make an application and its first secret",
 		Long: `add makes an application: what hosts sign their questions as. Its id and secret belong in
 latch.conf as app_id and secret_key. The secret is shown once; app secret add makes more.
-` + exitHelp,
+` + cli.ExitHelp,
 		Example: "  latch-server app add servers --json",
 		Args:    cobra.ExactArgs(1),
 		RunE: func(c *cobra.Command, args []string) error {
@@ -86,29 +87,28 @@ func (p *program) addApp(ctx context.Context, name string, ch store.ApplicationC
 		if err != nil {
 			return err
 		}
-		return p.report(map[string]any{"app_id": a.ID, "secret_key": secret, "name": a.Name},
-			"app_id = %s\nsecret_key = %s", a.ID, secret)
+		return p.reportCredentials("app_id", a.ID, secret, a.Name)
 	})
 }
 
 func newAppList(p *program) *cobra.Command {
 	return &cobra.Command{
-		Use: "list", Short: "list applications", Long: "list shows every application, never a secret.\n" + exitHelp, Args: cobra.NoArgs,
+		Use: "list", Short: "list applications", Long: "list shows every application, never a secret.\n" + cli.ExitHelp, Args: cobra.NoArgs,
 		RunE: func(*cobra.Command, []string) error {
 			return p.withStore(func(s *store.Store) error {
 				list, err := s.Applications(0)
 				if err != nil {
 					return err
 				}
-				rows := make([]row, 0, len(list))
+				rows := make([]cli.Row, 0, len(list))
 				for _, a := range list {
-					rows = append(rows, row{
-						{"app_id", a.ID}, {"name", a.Name}, {"two_factor", a.TwoFactor.String()},
-						{"lock_on_request", a.LockOnUse.String()}, {"open_by_api", a.OpenByAPI}, {"pair_by_name", a.PairByName},
-						{"contact_email", a.ContactEmail}, {"contact_phone", a.ContactPhone}, {"image", a.ImageURL},
+					rows = append(rows, cli.Row{
+						{Name: "app_id", Value: a.ID}, {Name: "name", Value: a.Name}, {Name: "two_factor", Value: a.TwoFactor.String()},
+						{Name: "lock_on_request", Value: a.LockOnUse.String()}, {Name: "open_by_api", Value: a.OpenByAPI}, {Name: "pair_by_name", Value: a.PairByName},
+						{Name: "contact_email", Value: a.ContactEmail}, {Name: "contact_phone", Value: a.ContactPhone}, {Name: "image", Value: a.ImageURL},
 					})
 				}
-				return p.table("applications", rows)
+				return p.Table("applications", rows)
 			})
 		},
 	}
@@ -117,7 +117,7 @@ func newAppList(p *program) *cobra.Command {
 func newAppSet(p *program) *cobra.Command {
 	var o appOptions
 	c := &cobra.Command{
-		Use: "set APP", Short: "change an application", Long: "set changes what its flags name; APP is an id or a name.\n" + exitHelp,
+		Use: "set APP", Short: "change an application", Long: "set changes what its flags name; APP is an id or a name.\n" + cli.ExitHelp,
 		Example: "  latch-server app set servers --two-factor=mandatory --open-by-api=no",
 		Args:    cobra.ExactArgs(1),
 		RunE: func(c *cobra.Command, args []string) error {
@@ -129,7 +129,7 @@ func newAppSet(p *program) *cobra.Command {
 				if err := s.ChangeApplication(c.Context(), a.Row, ch); err != nil {
 					return err
 				}
-				return p.report(map[string]any{"app_id": a.ID}, "changed %s", a.Name)
+				return p.Report(map[string]any{"app_id": a.ID}, "changed %s", a.Name)
 			})
 		},
 	}
@@ -141,13 +141,13 @@ func newAppSet(p *program) *cobra.Command {
 func newAppRemove(p *program) *cobra.Command {
 	return &cobra.Command{
 		Use: "remove APP", Short: "remove an application; its hosts get an error from then on",
-		Long: "remove makes the application's secrets useless at once. Its history stays.\n" + exitHelp, Args: cobra.ExactArgs(1),
+		Long: "remove makes the application's secrets useless at once. Its history stays.\n" + cli.ExitHelp, Args: cobra.ExactArgs(1),
 		RunE: func(c *cobra.Command, args []string) error {
 			return p.withApp(args[0], func(s *store.Store, a store.Application) error {
 				if err := s.RemoveApplication(c.Context(), a.Row); err != nil {
 					return err
 				}
-				return p.report(map[string]any{"app_id": a.ID}, "removed %s", a.Name)
+				return p.Report(map[string]any{"app_id": a.ID}, "removed %s", a.Name)
 			})
 		},
 	}
@@ -166,44 +166,43 @@ func (p *program) withApp(idOrName string, fn func(*store.Store, store.Applicati
 func newAppSecret(p *program) *cobra.Command {
 	add := &cobra.Command{
 		Use: "add APP NAME", Short: "make one more secret, shown once", Args: cobra.ExactArgs(2),
-		Long: "add makes a secret for one host, so that it can be revoked without the others.\n" + exitHelp,
+		Long: "add makes a secret for one host, so that it can be revoked without the others.\n" + cli.ExitHelp,
 		RunE: func(c *cobra.Command, args []string) error {
 			return p.withApp(args[0], func(s *store.Store, a store.Application) error {
 				secret, err := s.AddSecret(c.Context(), a.Row, args[1])
 				if err != nil {
 					return err
 				}
-				return p.report(map[string]any{"app_id": a.ID, "name": args[1], "secret_key": secret},
-					"app_id = %s\nsecret_key = %s", a.ID, secret)
+				return p.reportCredentials("app_id", a.ID, secret, args[1])
 			})
 		},
 	}
 	list := &cobra.Command{
 		Use: "list APP", Short: "list secrets by name with their last use", Args: cobra.ExactArgs(1),
-		Long: "list shows names, never a secret. The last use may be up to an hour behind.\n" + exitHelp,
+		Long: "list shows names, never a secret. The last use may be up to an hour behind.\n" + cli.ExitHelp,
 		RunE: func(_ *cobra.Command, args []string) error {
 			return p.withApp(args[0], func(s *store.Store, a store.Application) error {
 				list, err := s.Secrets(a.Row)
 				if err != nil {
 					return err
 				}
-				rows := make([]row, 0, len(list))
+				rows := make([]cli.Row, 0, len(list))
 				for _, k := range list {
-					rows = append(rows, row{{"name", k.Name}, {"created", rfc3339(k.Created)}, {"last_use", rfc3339(k.LastUse)}, {"revoked", k.Revoked}})
+					rows = append(rows, cli.Row{{Name: "name", Value: k.Name}, {Name: "created", Value: rfc3339(k.Created)}, {Name: "last_use", Value: rfc3339(k.LastUse)}, {Name: "revoked", Value: k.Revoked}})
 				}
-				return p.table("secrets", rows)
+				return p.Table("secrets", rows)
 			})
 		},
 	}
 	revoke := &cobra.Command{
 		Use: "revoke APP NAME", Short: "make a secret useless at once", Args: cobra.ExactArgs(2),
-		Long: "revoke makes a secret useless from the next request on.\n" + exitHelp,
+		Long: "revoke makes a secret useless from the next request on.\n" + cli.ExitHelp,
 		RunE: func(c *cobra.Command, args []string) error {
 			return p.withApp(args[0], func(s *store.Store, a store.Application) error {
 				if err := s.RevokeSecret(c.Context(), a.Row, args[1]); err != nil {
 					return err
 				}
-				return p.report(map[string]any{"app_id": a.ID, "name": args[1]}, "revoked secret %s of %s", args[1], a.Name)
+				return p.Report(map[string]any{"app_id": a.ID, "name": args[1]}, "revoked secret %s of %s", args[1], a.Name)
 			})
 		},
 	}

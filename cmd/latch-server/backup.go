@@ -8,6 +8,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/latch-linux/latch/pkg/cli"
 	"github.com/latch-linux/latch/pkg/store"
 )
 
@@ -17,7 +18,7 @@ func newBackup(p *program) *cobra.Command {
 		Long: `backup writes one tar file (0600) that holds the database as it is at this moment, the key
 that opens its secrets and the certificate authority. Whoever reads it can open latches: keep it
 where you would keep the server's key. restore FILE puts it back into an empty directory.
-` + exitHelp,
+` + cli.ExitHelp,
 		Example: "  latch-server backup /root/latch-$(date +%F).tar", Args: cobra.ExactArgs(1),
 		RunE: func(c *cobra.Command, args []string) error {
 			return p.backup(c.Context(), args[0])
@@ -42,7 +43,7 @@ func (p *program) backup(ctx context.Context, path string) (err error) {
 	if err != nil {
 		return fmt.Errorf("backup: %w", err)
 	}
-	return p.report(map[string]any{"file": path}, "wrote %s; it holds the key, keep it safe", path)
+	return p.Report(map[string]any{"file": path}, "wrote %s; it holds the key, keep it safe", path)
 }
 
 func newRestore(p *program) *cobra.Command {
@@ -51,7 +52,7 @@ func newRestore(p *program) *cobra.Command {
 		Use: "restore FILE", Short: "put a backup into an empty data directory",
 		Long: `restore takes a file that backup wrote. It refuses a directory that holds a database. Called by
 root, it gives the directory to the user latch-server, if there is one.
-` + exitHelp,
+` + cli.ExitHelp,
 		Args: cobra.ExactArgs(1),
 		RunE: func(_ *cobra.Command, args []string) error {
 			f, err := os.Open(args[0])
@@ -65,7 +66,7 @@ root, it gives the directory to the user latch-server, if there is one.
 			if err := store.Restore(p.data, f); err != nil {
 				return fmt.Errorf("restore: %w", err)
 			}
-			return p.report(map[string]any{"data": p.data}, "restored %s", p.data)
+			return p.Report(map[string]any{"data": p.data}, "restored %s", p.data)
 		},
 	}
 	c.Flags().StringVar(&owner, "owner", "", "user that the server runs as (root only)")

@@ -5,6 +5,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/latch-linux/latch/pkg/cli"
 	"github.com/latch-linux/latch/pkg/store"
 )
 
@@ -13,7 +14,7 @@ func newCode(p *program) *cobra.Command {
 		Use: "code USER", Short: "make a pairing code",
 		Long: `code makes the six characters that a host's "latch pair CODE" takes. They work once, within
 two minutes, and are case-sensitive.
-` + exitHelp,
+` + cli.ExitHelp,
 		Example: "  latch-server code ana", Args: cobra.ExactArgs(1),
 		RunE: func(c *cobra.Command, args []string) error {
 			return p.withStore(func(s *store.Store) error {
@@ -21,7 +22,7 @@ two minutes, and are case-sensitive.
 				if err != nil {
 					return err
 				}
-				return p.report(map[string]any{"code": code, "expires": expires.Format(time.RFC3339)}, "%s", code)
+				return p.Report(map[string]any{"code": code, "expires": expires.Format(time.RFC3339)}, "%s", code)
 			})
 		},
 	}

@@ -1,11 +1,11 @@
 package main
 
 import (
-	"fmt"
 	"strings"
 
 	"github.com/spf13/cobra"
 
+	"github.com/latch-linux/latch/pkg/cli"
 	"github.com/latch-linux/latch/pkg/store"
 )
 
@@ -17,7 +17,7 @@ func modeFlag(c *cobra.Command, name string) (*store.Mode, error) {
 	}
 	m, err := store.ParseMode(strings.ToUpper(strings.ReplaceAll(f.Value.String(), "-", "_")))
 	if err != nil {
-		return nil, usageError{fmt.Errorf("--%s: %w", name, err)}
+		return nil, cli.Usage("--%s: %w", name, err)
 	}
 	return &m, nil
 }
@@ -33,6 +33,6 @@ func yesNoFlag(c *cobra.Command, name string) (*bool, error) {
 		yes := v == "yes"
 		return &yes, nil
 	default:
-		return nil, usageError{fmt.Errorf("--%s takes yes or no, not %q", name, v)}
+		return nil, cli.Usage("--%s takes yes or no, not %q", name, v)
 	}
 }

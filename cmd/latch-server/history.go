@@ -5,6 +5,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/latch-linux/latch/pkg/cli"
 	"github.com/latch-linux/latch/pkg/store"
 )
 
@@ -12,7 +13,7 @@ func newHistory(p *program) *cobra.Command {
 	var limit int
 	c := &cobra.Command{
 		Use: "history [USER]", Short: "show attempts and changes, oldest first", Args: cobra.MaximumNArgs(1),
-		Long:    "history shows the newest attempts and changes of one person or of everybody.\n" + exitHelp,
+		Long:    "history shows the newest attempts and changes of one person or of everybody.\n" + cli.ExitHelp,
 		Example: "  latch-server history ana --limit 20",
 		RunE: func(_ *cobra.Command, args []string) error {
 			user := ""
@@ -24,11 +25,11 @@ func newHistory(p *program) *cobra.Command {
 				if err != nil {
 					return err
 				}
-				rows := make([]row, 0, len(entries))
+				rows := make([]cli.Row, 0, len(entries))
 				for _, e := range entries {
 					rows = append(rows, p.historyRow(e))
 				}
-				return p.table("history", rows)
+				return p.Table("history", rows)
 			})
 		},
 	}
@@ -36,18 +37,18 @@ func newHistory(p *program) *cobra.Command {
 	return c
 }
 
-func (p *program) historyRow(e store.Entry) row {
-	r := row{
-		{"time", time.UnixMilli(e.T).UTC().Format("2006-01-02T15:04:05.000Z")}, {"user", e.User}, {"application", e.App},
-		{"action", e.Action}, {"what", e.What}, {"value", e.Value}, {"was", e.Was}, {"name", e.Name},
-		{"ip", e.IP}, {"user_agent", e.UserAgent},
+func (p *program) historyRow(e store.Entry) cli.Row {
+	r := cli.Row{
+		{Name: "time", Value: time.UnixMilli(e.T).UTC().Format("2006-01-02T15:04:05.000Z")}, {Name: "user", Value: e.User}, {Name: "application", Value: e.App},
+		{Name: "action", Value: e.Action}, {Name: "what", Value: e.What}, {Name: "value", Value: e.Value}, {Name: "was", Value: e.Was}, {Name: "name", Value: e.Name},
+		{Name: "ip", Value: e.IP}, {Name: "user_agent", Value: e.UserAgent},
 	}
-	if !p.json {
+	if !p.JSON {
 		return r
 	}
 	context := e.Context
 	if context == nil {
 		context = map[string]string{}
 	}
-	return append(r, row{{"silent", e.Silent}, {"context", context}}...)
+	return append(r, cli.Row{{Name: "silent", Value: e.Silent}, {Name: "context", Value: context}}...)
 }

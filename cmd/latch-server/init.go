@@ -8,6 +8,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/latch-linux/latch/pkg/cli"
 	"github.com/latch-linux/latch/pkg/store"
 )
 
@@ -18,7 +19,7 @@ func newInit(p *program) *cobra.Command {
 		Short: "make the database and its key",
 		Long: `init makes the data directory (0700), an empty database and the key that seals its
 secrets. Called by root, it gives the directory to the user latch-server, if there is one.
-` + exitHelp,
+` + cli.ExitHelp,
 		Example: "  latch-server init --url https://latch.example.org",
 		Args:    cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
@@ -33,7 +34,7 @@ secrets. Called by root, it gives the directory to the user latch-server, if the
 func (p *program) init(ctx context.Context, address, owner string) error {
 	if address != "" {
 		if err := checkURL(address); err != nil {
-			return usageError{err}
+			return cli.WithHint(cli.ExitUsage, err, "")
 		}
 	}
 	if err := prepareDir(p.data, owner); err != nil {
@@ -51,7 +52,7 @@ func (p *program) init(ctx context.Context, address, owner string) error {
 	if err != nil {
 		return err
 	}
-	return p.report(map[string]any{"data": p.data}, "made %s\nkeep a copy of %s/%s: without it a backup cannot be read", p.data, p.data, store.KeyFile)
+	return p.Report(map[string]any{"data": p.data}, "made %s; a backup needs its %s too", p.data, store.KeyFile)
 }
 
 // checkURL takes https://host[:port] and nothing more: links are made by adding paths.

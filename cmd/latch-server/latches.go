@@ -2,12 +2,12 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"strings"
 
 	"github.com/spf13/cobra"
 
+	"github.com/latch-linux/latch/pkg/cli"
 	"github.com/latch-linux/latch/pkg/store"
 )
 
@@ -27,7 +27,7 @@ func newSetLatch(p *program, verb, effect string, open bool) *cobra.Command {
 	var o latchOptions
 	c := &cobra.Command{
 		Use: verb + " USER", Short: verb + " latches of a person, as the phone does",
-		Long:    fmt.Sprintf("%s sets a person's latches so that the host %s. A closed latch closes the operations\nbelow it.\n", verb, effect) + exitHelp,
+		Long:    fmt.Sprintf("%s sets a person's latches so that the host %s. A closed latch closes the operations\nbelow it.\n", verb, effect) + cli.ExitHelp,
 		Example: "  latch-server " + verb + " ana --app servers", Args: cobra.ExactArgs(1),
 		RunE: func(c *cobra.Command, args []string) error {
 			return p.setLatch(c.Context(), args[0], o, open)
@@ -39,7 +39,7 @@ func newSetLatch(p *program, verb, effect string, open bool) *cobra.Command {
 
 func (p *program) setLatch(ctx context.Context, user string, o latchOptions, open bool) error {
 	if o.operation != "" && o.app == "" {
-		return usageError{errors.New("--operation needs --app")}
+		return cli.Usage("--operation needs --app")
 	}
 	return p.withStore(func(s *store.Store) error {
 		apps, err := s.SetByUser(ctx, user, o.app, o.operation, open)
@@ -50,7 +50,7 @@ func (p *program) setLatch(ctx context.Context, user string, o latchOptions, ope
 		if o.operation != "" {
 			what += " / " + o.operation
 		}
-		return p.report(map[string]any{"user": user, "applications": apps, "status": word(open)}, "%s: %s", what, word(open))
+		return p.Report(map[string]any{"user": user, "applications": apps, "status": word(open)}, "%s: %s", what, word(open))
 	})
 }
 
@@ -64,7 +64,7 @@ func word(open bool) string {
 func newStatus(p *program) *cobra.Command {
 	return &cobra.Command{
 		Use: "status USER", Short: "show a person's latches",
-		Long: "status shows every latch of a person as a host would read it. It leaves no trace in the history.\n" + exitHelp,
+		Long: "status shows every latch of a person as a host would read it. It leaves no trace in the history.\n" + cli.ExitHelp,
 		Args: cobra.ExactArgs(1),
 		RunE: func(_ *cobra.Command, args []string) error {
 			return p.withStore(func(s *store.Store) error {
@@ -72,20 +72,20 @@ func newStatus(p *program) *cobra.Command {
 				if err != nil {
 					return err
 				}
-				var rows []row
+				var rows []cli.Row
 				for _, a := range accounts {
 					rows = appendNode(rows, a.AccountID, "", a.Status)
 				}
-				return p.table("latches", rows)
+				return p.Table("latches", rows)
 			})
 		},
 	}
 }
 
-func appendNode(rows []row, account, above string, n store.NodeState) []row {
+func appendNode(rows []cli.Row, account, above string, n store.NodeState) []cli.Row {
 	name := above + n.Name
-	rows = append(rows, row{{"latch", name}, {"status", word(n.Open)}, {"two_factor", n.TwoFactor.String()},
-		{"lock_on_request", n.LockOnUse.String()}, {"id", n.ID}, {"account", account}})
+	rows = append(rows, cli.Row{{Name: "latch", Value: name}, {Name: "status", Value: word(n.Open)}, {Name: "two_factor", Value: n.TwoFactor.String()},
+		{Name: "lock_on_request", Value: n.LockOnUse.String()}, {Name: "id", Value: n.ID}, {Name: "account", Value: account}})
 	for _, child := range n.Children {
 		rows = appendNode(rows, account, name+" / ", child)
 	}
@@ -97,7 +97,7 @@ func newChoose(p *program) *cobra.Command {
 	var twoFactor, lock string
 	c := &cobra.Command{
 		Use: "choose USER", Short: "set what a person chose where the application leaves the choice",
-		Long:    "choose sets the person's choices for latches whose mode is OPT_IN; elsewhere they have no effect.\n" + exitHelp,
+		Long:    "choose sets the person's choices for latches whose mode is OPT_IN; elsewhere they have no effect.\n" + cli.ExitHelp,
 		Example: "  latch-server choose ana --app servers --two-factor=yes", Args: cobra.ExactArgs(1),
 		RunE: func(c *cobra.Command, args []string) error {
 			two, err := yesNoFlag(c, "two-factor")
@@ -109,13 +109,13 @@ func newChoose(p *program) *cobra.Command {
 				return err
 			}
 			if o.operation != "" && o.app == "" {
-				return usageError{errors.New("--operation needs --app")}
+				return cli.Usage("--operation needs --app")
 			}
 			return p.withStore(func(s *store.Store) error {
 				if err := s.SetChoice(c.Context(), args[0], o.app, o.operation, two, use); err != nil {
 					return err
 				}
-				return p.report(map[string]any{"user": args[0]}, "changed %s", args[0])
+				return p.Report(map[string]any{"user": args[0]}, "changed %s", args[0])
 			})
 		},
 	}
@@ -128,7 +128,7 @@ func newChoose(p *program) *cobra.Command {
 func newToken(p *program) *cobra.Command {
 	return &cobra.Command{
 		Use: "token USER", Short: "show a person's live one-time tokens",
-		Long:    "token shows what the phone would show: the one-time tokens of the last five minutes, oldest first.\n" + exitHelp,
+		Long:    "token shows what the phone would show: the one-time tokens of the last five minutes, oldest first.\n" + cli.ExitHelp,
 		Example: "  latch-server token ana --json", Args: cobra.ExactArgs(1),
 		RunE: func(_ *cobra.Command, args []string) error {
 			return p.withStore(func(s *store.Store) error {
@@ -136,11 +136,11 @@ func newToken(p *program) *cobra.Command {
 				if err != nil {
 					return err
 				}
-				rows := make([]row, 0, len(list))
+				rows := make([]cli.Row, 0, len(list))
 				for _, k := range list {
-					rows = append(rows, row{{"token", k.Token}, {"application", k.App}, {"id", k.Node}, {"message", k.Message}, {"expires", rfc3339(k.Expires)}})
+					rows = append(rows, cli.Row{{Name: "token", Value: k.Token}, {Name: "application", Value: k.App}, {Name: "id", Value: k.Node}, {Name: "message", Value: k.Message}, {Name: "expires", Value: rfc3339(k.Expires)}})
 				}
-				return p.table("tokens", rows)
+				return p.Table("tokens", rows)
 			})
 		},
 	}

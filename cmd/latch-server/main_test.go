@@ -264,7 +264,7 @@ func TestErrors(t *testing.T) {
 		t.Errorf("failed commands left %v", left)
 	}
 	status, out, errOut := b.call("code", "eva", "--json")
-	if status != 1 || out != `{"error":"no such user: \"eva\"","version":1}`+"\n" || errOut != "" {
+	if status != 1 || out != `{"error":{"kind":"error","message":"no such user: \"eva\""},"version":1}`+"\n" || errOut != "" {
 		t.Errorf("exit %d, stdout %q, stderr %q", status, out, errOut)
 	}
 }

@@ -3,6 +3,7 @@ package main
 import (
 	"github.com/spf13/cobra"
 
+	"github.com/latch-linux/latch/pkg/cli"
 	"github.com/latch-linux/latch/pkg/store"
 )
 
@@ -14,7 +15,7 @@ func newOperationAdd(p *program) *cobra.Command {
 	var parent, twoFactor, lock string
 	c := &cobra.Command{
 		Use: "add APP NAME", Short: "make an operation", Args: cobra.ExactArgs(2),
-		Long:    "add makes an operation; its id belongs in latch.conf. APP is an id or a name.\n" + exitHelp,
+		Long:    "add makes an operation; its id belongs in latch.conf. APP is an id or a name.\n" + cli.ExitHelp,
 		Example: "  latch-server operation add servers ssh",
 		RunE: func(c *cobra.Command, args []string) error {
 			two, err := modeFlag(c, "two-factor")
@@ -33,7 +34,7 @@ func newOperationAdd(p *program) *cobra.Command {
 				if err != nil {
 					return err
 				}
-				return p.report(map[string]any{"operation_id": o.ID, "name": o.Name}, "%s", o.ID)
+				return p.Report(map[string]any{"operation_id": o.ID, "name": o.Name}, "%s", o.ID)
 			})
 		},
 	}
@@ -46,7 +47,7 @@ func newOperationAdd(p *program) *cobra.Command {
 func newOperationList(p *program) *cobra.Command {
 	return &cobra.Command{
 		Use: "list APP", Short: "list operations", Args: cobra.ExactArgs(1),
-		Long: "list shows the operations of an application, parents first.\n" + exitHelp,
+		Long: "list shows the operations of an application, parents first.\n" + cli.ExitHelp,
 		RunE: func(_ *cobra.Command, args []string) error {
 			return p.withApp(args[0], func(s *store.Store, a store.Application) error {
 				list, err := s.Operations(a.Row)
@@ -54,13 +55,13 @@ func newOperationList(p *program) *cobra.Command {
 					return err
 				}
 				ids := map[int64]string{0: a.ID}
-				rows := make([]row, 0, len(list))
+				rows := make([]cli.Row, 0, len(list))
 				for _, o := range list {
 					ids[o.Row] = o.ID
-					rows = append(rows, row{{"operation_id", o.ID}, {"name", o.Name}, {"parent", ids[o.Parent]},
-						{"two_factor", o.TwoFactor.String()}, {"lock_on_request", o.LockOnUse.String()}})
+					rows = append(rows, cli.Row{{Name: "operation_id", Value: o.ID}, {Name: "name", Value: o.Name}, {Name: "parent", Value: ids[o.Parent]},
+						{Name: "two_factor", Value: o.TwoFactor.String()}, {Name: "lock_on_request", Value: o.LockOnUse.String()}})
 				}
-				return p.table("operations", rows)
+				return p.Table("operations", rows)
 			})
 		},
 	}

@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"crypto/tls"
-	"errors"
 	"fmt"
 	"log/slog"
 	"net"
@@ -12,6 +11,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/latch-linux/latch/pkg/cli"
 	"github.com/latch-linux/latch/pkg/server"
 	"github.com/latch-linux/latch/pkg/store"
 )
@@ -31,10 +31,10 @@ func (o *serveOptions) flags(c *cobra.Command) {
 
 func (o *serveOptions) check() error {
 	if (o.cert == "") != (o.key == "") {
-		return usageError{errors.New("--tls-cert and --tls-key go together")}
+		return cli.Usage("--tls-cert and --tls-key go together")
 	}
 	if o.selfSigned == (o.cert != "") {
-		return usageError{errors.New("give either --tls-self-signed or --tls-cert and --tls-key")}
+		return cli.Usage("give either --tls-self-signed or --tls-cert and --tls-key")
 	}
 	return nil
 }
@@ -50,7 +50,7 @@ func newServe(p *program) *cobra.Command {
 
 Its log goes to standard error. SIGTERM and SIGINT end it after the requests under way.
 Called by root, it gives up root for the owner of the data directory once it listens.
-` + exitHelp,
+` + cli.ExitHelp,
 		Example: "  latch-server serve --listen :8443 --tls-self-signed",
 		Args:    cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
@@ -75,7 +75,7 @@ func (p *program) serve(ctx context.Context, o serveOptions) error {
 		if o.debug {
 			level = slog.LevelDebug
 		}
-		log := slog.New(slog.NewTextHandler(p.errOut, &slog.HandlerOptions{Level: level}))
+		log := slog.New(slog.NewTextHandler(p.Err, &slog.HandlerOptions{Level: level}))
 		public, err := publicHost(s)
 		if err != nil {
 			return err
@@ -84,7 +84,7 @@ func (p *program) serve(ctx context.Context, o serveOptions) error {
 		if err != nil {
 			return err
 		}
-		if _, err := fmt.Fprintf(p.out, "latch-server: ready at %s\n", listenURL(l.Addr())); err != nil {
+		if _, err := fmt.Fprintf(p.Out, "latch-server: ready at %s\n", listenURL(l.Addr())); err != nil {
 			return err
 		}
 		return server.New(server.Options{Store: s, Log: log}).Serve(ctx, l, conf)

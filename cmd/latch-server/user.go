@@ -10,6 +10,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/latch-linux/latch/pkg/cli"
 	"github.com/latch-linux/latch/pkg/store"
 )
 
@@ -30,7 +31,7 @@ func newUser(p *program) *cobra.Command {
 
 func newUserAdd(p *program) *cobra.Command {
 	return &cobra.Command{
-		Use: "add NAME", Short: "add a person", Long: "add makes a person who can then pair with code.\n" + exitHelp,
+		Use: "add NAME", Short: "add a person", Long: "add makes a person who can then pair with code.\n" + cli.ExitHelp,
 		Example: "  latch-server user add ana", Args: cobra.ExactArgs(1),
 		RunE: func(c *cobra.Command, args []string) error {
 			return p.withStore(func(s *store.Store) error {
@@ -38,7 +39,7 @@ func newUserAdd(p *program) *cobra.Command {
 				if err != nil {
 					return err
 				}
-				return p.report(map[string]any{"user": u.Name}, "added %s", u.Name)
+				return p.Report(map[string]any{"user": u.Name}, "added %s", u.Name)
 			})
 		},
 	}
@@ -46,18 +47,18 @@ func newUserAdd(p *program) *cobra.Command {
 
 func newUserList(p *program) *cobra.Command {
 	return &cobra.Command{
-		Use: "list", Short: "list people", Long: "list shows everybody with the number of their pairings.\n" + exitHelp, Args: cobra.NoArgs,
+		Use: "list", Short: "list people", Long: "list shows everybody with the number of their pairings.\n" + cli.ExitHelp, Args: cobra.NoArgs,
 		RunE: func(*cobra.Command, []string) error {
 			return p.withStore(func(s *store.Store) error {
 				list, err := s.Users()
 				if err != nil {
 					return err
 				}
-				rows := make([]row, 0, len(list))
+				rows := make([]cli.Row, 0, len(list))
 				for _, u := range list {
-					rows = append(rows, row{{"user", u.Name}, {"pairings", u.Pairings}, {"disabled", u.Disabled}, {"created", rfc3339(u.Created)}})
+					rows = append(rows, cli.Row{{Name: "user", Value: u.Name}, {Name: "pairings", Value: u.Pairings}, {Name: "disabled", Value: u.Disabled}, {Name: "created", Value: rfc3339(u.Created)}})
 				}
-				return p.table("users", rows)
+				return p.Table("users", rows)
 			})
 		},
 	}
@@ -71,7 +72,7 @@ func newUserImport(p *program) *cobra.Command {
 		Use: "import APP", Short: "add and pair many people at once",
 		Long: `import reads one name per line from standard input, adds who is not there yet, pairs everybody
 with the application without a code, and prints "NAME: ACCOUNT" lines as latch.accounts has them.
-` + exitHelp,
+` + cli.ExitHelp,
 		Example: "  getent group staff | cut -d: -f4 | tr , '\\n' | latch-server user import servers", Args: cobra.ExactArgs(1),
 		RunE: func(c *cobra.Command, args []string) error {
 			return p.withApp(args[0], func(s *store.Store, a store.Application) error {
@@ -84,11 +85,11 @@ with the application without a code, and prints "NAME: ACCOUNT" lines as latch.a
 func (p *program) importPeople(ctx context.Context, s *store.Store, a store.Application, in io.Reader) error {
 	var names []string
 	accounts := map[string]string{}
-	out := bufio.NewWriter(p.out)
+	out := bufio.NewWriter(p.Out)
 	flush := func() error {
 		ids, err := s.Import(ctx, a, names)
 		for i, id := range ids {
-			if p.json {
+			if p.JSON {
 				accounts[names[i]] = id
 			} else {
 				fmt.Fprintf(out, "%s: %s\n", names[i], id)
@@ -107,22 +108,22 @@ func (p *program) importPeople(ctx context.Context, s *store.Store, a store.Appl
 			}
 		}
 	}
-	if err := flush(); err != nil || !p.json {
+	if err := flush(); err != nil || !p.JSON {
 		return err
 	}
-	return p.print(map[string]any{"accounts": accounts})
+	return p.Report(map[string]any{"accounts": accounts}, "")
 }
 
 func newUserChange(p *program, verb, short string, change func(context.Context, *store.Store, string) error) *cobra.Command {
 	return &cobra.Command{
 		Use: verb + " NAME", Short: short, Args: cobra.ExactArgs(1),
-		Long: "Hosts go on asking about a disabled or removed person's accounts; the answer is \"closed\",\nnever \"not paired\", which could open there.\n" + exitHelp,
+		Long: "Hosts go on asking about a disabled or removed person's accounts; the answer is \"closed\",\nnever \"not paired\", which could open there.\n" + cli.ExitHelp,
 		RunE: func(c *cobra.Command, args []string) error {
 			return p.withStore(func(s *store.Store) error {
 				if err := change(c.Context(), s, args[0]); err != nil {
 					return err
 				}
-				return p.report(map[string]any{"user": args[0]}, "%sd %s", verb, args[0])
+				return p.Report(map[string]any{"user": args[0]}, "%sd %s", verb, args[0])
 			})
 		},
 	}
