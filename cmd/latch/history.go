@@ -19,30 +19,35 @@ and who opened or closed.
 ` + cli.ExitHelp,
 		Example: "  sudo latch history --user ana --since 24h",
 		Args:    cobra.NoArgs,
-		RunE:    func(c *cobra.Command, _ []string) error { return a.history(c.Context(), since) },
+		RunE: func(c *cobra.Command, _ []string) error {
+			if since <= 0 {
+				return cli.Usage("--since takes a time such as 90m or 24h, not %v", since)
+			}
+			return a.history(c.Context(), since)
+		},
 	}
 	c.Flags().DurationVar(&since, "since", 7*24*time.Hour, "how far to look back, such as 90m or 24h")
 	return c
 }
 
 func (a *app) history(ctx context.Context, since time.Duration) error {
-	_, p, err := a.pairing()
+	p, err := a.pairing()
 	if err != nil {
 		return err
 	}
-	client, _, ctx, cancel, err := a.connect(ctx)
+	client, _, ctx, done, err := a.connect(ctx)
 	if err != nil {
 		return err
 	}
-	defer cancel()
-	now := time.Now()
+	defer done()
+	now := a.now()
 	h, err := client.History(ctx, p.AccountID, now.Add(-since), now.Add(time.Minute))
 	if err != nil {
 		return err
 	}
 	var rows []cli.Row
 	for _, e := range h.Entries {
-		rows = append(rows, cli.Row{{Name: "time", Value: day(e.Time)}, {Name: "action", Value: e.Action}, {Name: "what", Value: e.What},
+		rows = append(rows, cli.Row{{Name: "time", Value: time.UnixMilli(e.Time).Format(time.RFC3339)}, {Name: "action", Value: e.Action}, {Name: "what", Value: e.What},
 			{Name: "was", Value: e.Was}, {Name: "value", Value: e.Value}, {Name: "name", Value: e.Name}, {Name: "ip", Value: e.IP}})
 	}
 	return a.Table("history", rows)

@@ -31,15 +31,15 @@ func newMove(a *app, open bool, use, alias, short, long string) *cobra.Command {
 }
 
 func (a *app) move(ctx context.Context, open bool, operation string) error {
-	who, p, err := a.pairing()
+	p, err := a.pairing()
 	if err != nil {
 		return err
 	}
-	client, c, ctx, cancel, err := a.connect(ctx)
+	client, c, ctx, done, err := a.connect(ctx)
 	if err != nil {
 		return err
 	}
-	defer cancel()
+	defer done()
 	id, err := operationID(c, operation)
 	if err != nil {
 		return err
@@ -51,5 +51,9 @@ func (a *app) move(ctx context.Context, open bool, operation string) error {
 	if err := move(ctx, p.AccountID, id); err != nil {
 		return err
 	}
-	return a.Report(map[string]any{"user": who.name, "status": word(open)}, "%s: %s", who.name, word(open))
+	fields := map[string]any{"user": p.User, "status": word(open)}
+	if operation != "" {
+		fields["operation"] = operation
+	}
+	return a.Report(fields, "%s", word(open))
 }

@@ -54,7 +54,7 @@ func (a *app) listPairings(f *account.File, export bool) error {
 // uidText is the uid as a number, or nil where none is recorded.
 func uidText(uid int64) any {
 	if uid < 0 {
-		return "-"
+		return nil
 	}
 	return uid
 }
@@ -62,6 +62,9 @@ func uidText(uid int64) any {
 // export writes lines that account.Parse reads.
 func (a *app) export(f *account.File) error {
 	for _, p := range f.All() {
+		if p.UID >= 0 {
+			fmt.Fprintf(a.Out, "#uid %s %d\n", p.User, p.UID)
+		}
 		if _, err := fmt.Fprintf(a.Out, "%s: %s\n", p.User, p.AccountID); err != nil {
 			return err
 		}

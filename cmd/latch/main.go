@@ -6,16 +6,18 @@ import (
 	"os"
 	"os/signal"
 	"syscall"
+	"time"
 
 	"github.com/latch-linux/latch/pkg/cli"
 )
 
 func main() {
-	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
-	defer stop()
+	// A pairing must not break off between the server's answer and the file because a terminal closed.
+	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP)
+	context.AfterFunc(ctx, stop) // a second interrupt ends the program at once
 	a := &app{
 		Printer: cli.Printer{Program: "latch", Out: os.Stdout, Err: os.Stderr},
-		in:      os.Stdin, getenv: os.Getenv, uid: os.Getuid(), find: findPerson,
+		in:      os.Stdin, getenv: os.Getenv, now: time.Now, uid: os.Getuid(), find: findPerson, login: loginName,
 	}
-	os.Exit(a.run(ctx, os.Args))
+	os.Exit(int(a.run(ctx, os.Args)))
 }

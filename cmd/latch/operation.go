@@ -2,8 +2,11 @@ package main
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"maps"
 	"slices"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -27,11 +30,11 @@ func newOperationList(a *app) *cobra.Command {
 }
 
 func (a *app) listOperations(ctx context.Context) error {
-	client, c, ctx, cancel, err := a.connect(ctx)
+	client, c, ctx, done, err := a.connect(ctx)
 	if err != nil {
 		return err
 	}
-	defer cancel()
+	defer done()
 	top, err := client.Operations(ctx, "")
 	if err != nil {
 		return err
@@ -63,91 +66,152 @@ func called(c *config.Config, id string) string {
 
 func operationNames(c *config.Config) []string { return slices.Sorted(maps.Keys(c.Operations)) }
 
+type addOptions struct {
+	parent, twoFactor, lock string
+	save                    bool
+}
+
 func newOperationAdd(a *app) *cobra.Command {
-	var parent, twoFactor, lock string
-	var save bool
+	var o addOptions
 	c := &cobra.Command{
 		Use: "add NAME", Short: "make an operation", Args: cobra.ExactArgs(1),
-		Long:    "add makes an operation below the application, or below --parent, and prints its id. --save writes\nNAME and id into [operations] of the configuration.\n" + cli.ExitHelp,
+		Long: `add makes an operation below the application, or below --parent, and prints its id. --save also
+writes NAME and the id into [operations] of the configuration, where operation=NAME of a PAM
+line finds it.
+` + cli.ExitHelp,
 		Example: "  sudo latch operation add sudo --save",
-		RunE: func(c *cobra.Command, args []string) error {
-			return a.addOperation(c.Context(), parent, args[0], twoFactor, lock, save)
-		},
+		RunE:    func(c *cobra.Command, args []string) error { return a.addOperation(c.Context(), args[0], o) },
 	}
-	c.Flags().StringVar(&parent, "parent", "", "`name` or id of the operation above")
-	c.Flags().StringVar(&twoFactor, "two-factor", "", "one-time token: DISABLED, OPT_IN or MANDATORY")
-	c.Flags().StringVar(&lock, "lock-on-request", "", "close after use: DISABLED, OPT_IN or MANDATORY")
-	c.Flags().BoolVar(&save, "save", false, "write it into the configuration")
+	c.Flags().StringVar(&o.parent, "parent", "", "`name` or id of the operation above")
+	c.Flags().StringVar(&o.twoFactor, "two-factor", "", "one-time token: disabled, opt_in or mandatory")
+	c.Flags().StringVar(&o.lock, "lock-on-request", "", "close after use: disabled, opt_in or mandatory")
+	c.Flags().BoolVar(&o.save, "save", false, "write it into the configuration")
 	return c
 }
 
-func (a *app) addOperation(ctx context.Context, parent, name, twoFactor, lock string, save bool) error {
-	client, c, ctx, cancel, err := a.connect(ctx)
+func (a *app) addOperation(ctx context.Context, name string, o addOptions) error {
+	twoFactor, err := mode("--two-factor", o.twoFactor)
 	if err != nil {
 		return err
 	}
-	defer cancel()
-	above, err := operationID(c, parent)
+	lock, err := mode("--lock-on-request", o.lock)
 	if err != nil {
 		return err
 	}
-	id, err := client.CreateOperation(ctx, above, name, twoFactor, lock)
+	client, c, asking, done, err := a.connect(ctx)
 	if err != nil {
 		return err
 	}
-	if save {
-		edit := func(data []byte) ([]byte, error) { return config.SetOperation(data, name, id) }
-		if err := a.changeConfig(context.WithoutCancel(ctx), c.Path, edit); err != nil {
+	defer done()
+	above, err := operationID(c, o.parent)
+	if err != nil {
+		return err
+	}
+	if o.save {
+		if err := savable(c, name); err != nil {
 			return err
 		}
 	}
-	return a.Report(map[string]any{"operation_id": id, "name": name}, "%s", id)
+	id, err := client.CreateOperation(asking, above, name, twoFactor, lock)
+	if err != nil {
+		return err
+	}
+	if o.save {
+		edit := func(data []byte) ([]byte, error) { return config.SetOperation(data, name, id) }
+		if err := a.changeConfig(context.WithoutCancel(ctx), c.Path, edit); err != nil {
+			return fmt.Errorf("the operation was made, with the id %s, but not saved: %w", id, err)
+		}
+	} else {
+		a.Hint("for operation=%s on a PAM line write \"%s = %s\" into [operations] of %s, or use --save", name, name, id, c.Path)
+	}
+	return a.Report(map[string]any{"operation_id": id, "name": name, "saved": o.save}, "%s", id)
+}
+
+// mode reads a mode in any case.
+func mode(flag, value string) (string, error) {
+	value = strings.ToUpper(strings.ReplaceAll(value, "-", "_"))
+	if value != "" && !slices.Contains([]string{api.ModeDisabled, api.ModeOptIn, api.ModeMandatory}, value) {
+		return "", cli.Usage("%s takes disabled, opt_in or mandatory", flag)
+	}
+	return value, nil
+}
+
+// savable says whether the configuration can take a new operation of that name, before one is made.
+func savable(c *config.Config, name string) error {
+	if c.Operations[name] != "" {
+		return fmt.Errorf("%s has an operation %q already", c.Path, name)
+	}
+	data, err := config.SetOperation(nil, name, strings.Repeat("2", api.OperationLength))
+	if err != nil {
+		return err
+	}
+	return tolerable(config.Parse(c.Path, data))
+}
+
+// tolerable drops the complaint that a text has no credentials.
+func tolerable(_ *config.Config, err error) error {
+	if errors.Is(err, config.ErrNotSetUp) {
+		return nil
+	}
+	return err
 }
 
 func newOperationRename(a *app) *cobra.Command {
 	return &cobra.Command{
 		Use: "rename OPERATION NAME", Short: "give an operation another name", Args: cobra.ExactArgs(2),
-		Long:    "rename changes the name that people see in the phone's app. OPERATION is an id, or a name of the\nconfiguration.\n" + cli.ExitHelp,
+		Long: `rename changes the name that people see in the phone's app. OPERATION is an id, or a name of the
+configuration; that name stays, and with it the PAM lines.
+` + cli.ExitHelp,
 		Example: "  sudo latch operation rename sudo 'root rights'",
-		RunE: func(c *cobra.Command, args []string) error {
-			return a.withOperation(c.Context(), args[0], func(ctx context.Context, id string, o operations) error {
-				return o.UpdateOperation(ctx, id, args[1], "", "")
-			})
-		},
+		RunE:    func(c *cobra.Command, args []string) error { return a.renameOperation(c.Context(), args[0], args[1]) },
 	}
+}
+
+func (a *app) renameOperation(ctx context.Context, which, name string) error {
+	if name == "" {
+		return cli.Usage("an operation needs a name")
+	}
+	client, c, ctx, done, err := a.connect(ctx)
+	if err != nil {
+		return err
+	}
+	defer done()
+	id, err := operationID(c, which)
+	if err != nil {
+		return err
+	}
+	if err := client.UpdateOperation(ctx, id, name, "", ""); err != nil {
+		return err
+	}
+	return a.Report(map[string]any{"operation_id": id, "name": name}, "%s is called %s", id, name)
 }
 
 func newOperationRemove(a *app) *cobra.Command {
 	return &cobra.Command{
 		Use: "rm OPERATION", Aliases: []string{"remove"}, Short: "remove an operation", Args: cobra.ExactArgs(1),
-		Long:    "rm removes an operation and what is below it at the server. PAM lines that name it refuse\nafterwards; take them out first.\n" + cli.ExitHelp,
+		Long: `rm removes an operation and what is below it at the server. OPERATION is an id, or a name of the
+configuration. PAM lines that name it refuse from then on; take them out first.
+` + cli.ExitHelp,
 		Example: "  sudo latch operation rm sudo",
-		RunE: func(c *cobra.Command, args []string) error {
-			return a.withOperation(c.Context(), args[0], func(ctx context.Context, id string, o operations) error {
-				return o.DeleteOperation(ctx, id)
-			})
-		},
+		RunE:    func(c *cobra.Command, args []string) error { return a.removeOperation(c.Context(), args[0]) },
 	}
 }
 
-// operations is the part of the client that changes one operation.
-type operations interface {
-	UpdateOperation(ctx context.Context, id, name, twoFactor, lockOnRequest string) error
-	DeleteOperation(ctx context.Context, id string) error
-}
-
-func (a *app) withOperation(ctx context.Context, name string, do func(context.Context, string, operations) error) error {
-	client, c, ctx, cancel, err := a.connect(ctx)
+func (a *app) removeOperation(ctx context.Context, which string) error {
+	client, c, ctx, done, err := a.connect(ctx)
 	if err != nil {
 		return err
 	}
-	defer cancel()
-	id, err := operationID(c, name)
+	defer done()
+	id, err := operationID(c, which)
 	if err != nil {
 		return err
 	}
-	if err := do(ctx, id, client); err != nil {
+	if err := client.DeleteOperation(ctx, id); err != nil {
 		return err
 	}
-	return a.Report(map[string]any{"operation_id": id}, "done")
+	if name := called(c, id); name != "" {
+		a.Say("%s still names it %q; PAM lines with operation=%s refuse every login until they are changed", c.Path, name, name)
+	}
+	return a.Report(map[string]any{"operation_id": id, "removed": true}, "%s is removed", id)
 }

@@ -4,8 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
-	"os"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -16,11 +14,12 @@ import (
 	"github.com/latch-linux/latch/pkg/latch"
 )
 
-// storeTimeout bounds the wait for other writers of the pairing file.
+// storeTimeout bounds the wait for other writers of the same file.
 const storeTimeout = 30 * time.Second
 
 type pairOptions struct {
 	importFrom string
+	anyUID     bool
 }
 
 func newPair(a *app) *cobra.Command {
@@ -31,27 +30,31 @@ func newPair(a *app) *cobra.Command {
 		Long: `pair exchanges a pairing code for an account of the Latch server and stores it for a user of
 this machine: --user, else who called sudo, else who logged in. In a root shell --user is
 needed. The uid is stored with the name, so that a name that passes to somebody else does
-not take the latch along.
+not take the latch along. If the account cannot be stored, the pairing is undone at the
+server.
 
 Called as pairSYS or pairOVPN, "CODE -f FILE" first copies app_id and secret_key (and
-latch_host, if FILE has one) from FILE into the profile's own configuration.
+latch_host and ca_file, if FILE has them) from FILE into the profile's own configuration.
 
---import reads pairings that "latch list --export" wrote on another machine; the users must
-exist here, and get the uids that they have here.
+--import reads pairings that "latch list --export" wrote on another machine with the same
+application. Every user must exist here and have the uid that they have there (or, with
+--any-uid, any), and nobody who is paired with another account is touched: else nothing is
+imported.
 ` + cli.ExitHelp,
 		Example: "  sudo latch pair AbC7xY\n  sudo latch pair --user ana AbC7xY\n  ssh web1 sudo latch list --export | sudo latch pair --import -",
 		Args:    cobra.MaximumNArgs(1),
 		RunE: func(c *cobra.Command, args []string) error {
 			switch {
-			case o.importFrom != "" && len(args) == 0:
-				return a.importPairings(c.Context(), o.importFrom)
-			case o.importFrom != "" || len(args) == 0:
-				return cli.Usage("pair takes a code, or --import FILE")
+			case o.importFrom != "" && len(args) == 0 && a.user == "":
+				return a.importPairings(c.Context(), o.importFrom, o.anyUID)
+			case o.importFrom != "" || o.anyUID || len(args) == 0:
+				return cli.Usage("pair takes a code, or --import FILE [--any-uid]")
 			}
 			return a.pair(c.Context(), args[0])
 		},
 	}
 	c.Flags().StringVar(&o.importFrom, "import", "", "read exported pairings from `FILE`, - for standard input")
+	c.Flags().BoolVar(&o.anyUID, "any-uid", false, "with --import: the names are the same people, whatever their uids")
 	return c
 }
 
@@ -59,12 +62,6 @@ func (a *app) pair(ctx context.Context, code string) error {
 	if !api.ValidCode(code) {
 		return cli.WithHint(cli.ExitUsage, errors.New("a pairing code has six letters and digits, none of them S, 5, l, 1, 0 or O"),
 			"ask the phone for a new code; large and small letters differ")
-	}
-	if a.asLink && a.config != "" {
-		if err := a.installCredentials(ctx, a.config); err != nil {
-			return err
-		}
-		a.config = ""
 	}
 	who, err := a.whoToPair()
 	if err != nil {
@@ -78,29 +75,57 @@ func (a *app) pair(ctx context.Context, code string) error {
 	if err != nil {
 		return err
 	}
-	if _, paired := f.Find(who.name); paired {
-		return fmt.Errorf("%q: %w", who.name, account.ErrExists)
+	if p, paired := f.Find(who.name); paired {
+		return alreadyPaired(who, p)
+	}
+	if a.asLink && a.config != "" {
+		if err := a.installCredentials(ctx, a.config, len(f.All())); err != nil {
+			return err
+		}
+		a.config = ""
 	}
 	return a.pairAs(ctx, who, code, path)
 }
 
+func alreadyPaired(who person, p account.Pairing) error {
+	if p.UID >= 0 && who.uid >= 0 && p.UID != who.uid {
+		return cli.WithHint(cli.ExitError, fmt.Errorf("%q is already paired, as the user with the uid %d, who is somebody else now", who.name, p.UID),
+			fmt.Sprintf("run latch unpair --user %s first", who.name))
+	}
+	return cli.WithHint(cli.ExitError, fmt.Errorf("%q is already paired", who.name),
+		fmt.Sprintf("to pair anew run latch unpair --user %s first", who.name))
+}
+
 // pairAs asks the server and stores the answer. What cannot be stored is undone at the server.
 func (a *app) pairAs(ctx context.Context, who person, code, path string) error {
-	client, _, ctx, cancel, err := a.connect(ctx)
+	client, _, asking, done, err := a.connect(ctx)
 	if err != nil {
 		return err
 	}
-	defer cancel()
-	id, err := client.Pair(ctx, code, "")
+	defer done()
+	id, err := client.Pair(asking, code, "")
 	if id == "" {
-		return err
+		return lostPairing(err)
 	}
+	known := err != nil
 	// From here on an interrupt must not leave a pairing that only the server knows.
 	ctx = context.WithoutCancel(ctx)
 	if failed := store(ctx, path, account.Pairing{User: who.name, AccountID: id, UID: who.uid}); failed != nil {
-		return a.undo(ctx, client, id, failed, err != nil)
+		return a.undo(ctx, client, path, id, failed, known)
+	}
+	if known {
+		a.Say("the server had this pairing already")
 	}
 	return a.Report(map[string]any{"user": who.name, "paired": true}, "%s is paired", who.name)
+}
+
+// lostPairing tells what may have happened where a pairing was asked for and no answer came.
+func lostPairing(err error) error {
+	if latch.KindOf(err) != latch.KindNoAnswer && !errors.Is(err, context.Canceled) {
+		return err
+	}
+	return cli.WithHint(cli.StatusOf(explain(err)), explain(err),
+		"if the phone shows a new pairing all the same, pair again with a new code, or unpair on the phone first; else check the network and latch_host")
 }
 
 func store(ctx context.Context, path string, p account.Pairing) error {
@@ -109,68 +134,30 @@ func store(ctx context.Context, path string, p account.Pairing) error {
 	return account.Store{Path: path}.Add(ctx, p)
 }
 
-// undo takes back what could not be stored, unless the account was paired before.
-func (a *app) undo(ctx context.Context, client *latch.Client, id string, failed error, pairedBefore bool) error {
-	if pairedBefore {
-		return fmt.Errorf("the account was paired already, and its id cannot be stored: %w", failed)
+// undo takes back what could not be stored, but not what was there before: the account may be another user's too.
+func (a *app) undo(ctx context.Context, client *latch.Client, path, id string, failed error, known bool) error {
+	f, err := account.Load(path)
+	if known || err != nil || holders(f, id, "") > 0 {
+		return cli.WithHint(cli.ExitError, fmt.Errorf("the pairing cannot be stored: %w", failed),
+			"mend the cause, unpair on the phone if no other user needs the pairing, and pair again; the account is "+id)
 	}
 	ctx, cancel := context.WithTimeout(ctx, storeTimeout)
 	defer cancel()
 	if err := client.Unpair(ctx, id); err != nil && latch.KindOf(err) != latch.KindNotPaired {
 		return cli.WithHint(cli.ExitError, fmt.Errorf("the pairing cannot be stored (%w), and the server could not be told: %w", failed, err),
-			"unpair on the phone, mend the cause, and pair again")
+			"mend the cause, unpair on the phone, and pair again; the account is "+id)
 	}
-	return fmt.Errorf("the pairing cannot be stored, so it was undone at the server: %w", failed)
+	return cli.WithHint(cli.ExitError, fmt.Errorf("the pairing cannot be stored, so it was undone at the server: %w", failed),
+		"mend the cause, and pair again with a new code")
 }
 
-// importPairings checks everything before it changes anything.
-func (a *app) importPairings(ctx context.Context, from string) error {
-	data, err := a.readInput(from)
-	if err != nil {
-		return err
-	}
-	imported, err := account.Parse(from, data)
-	if err != nil {
-		return err
-	}
-	_, path, err := a.files()
-	if err != nil {
-		return err
-	}
-	present, err := account.Load(path)
-	if err != nil {
-		return err
-	}
-	var list []account.Pairing
-	for _, p := range imported.All() {
-		who, err := a.find(p.User)
-		if err != nil {
-			return fmt.Errorf("nothing was imported: %w", err)
-		}
-		if old, ok := present.Find(who.name); ok && old.AccountID != p.AccountID {
-			return fmt.Errorf("nothing was imported: %q: %w", who.name, account.ErrExists)
-		}
-		list = append(list, account.Pairing{User: who.name, AccountID: p.AccountID, UID: who.uid})
-	}
-	for _, p := range list {
-		if err := store(ctx, path, p); err != nil {
-			return err
+// holders counts the users with this account, but for one.
+func holders(f *account.File, id, but string) int {
+	n := 0
+	for _, p := range f.All() {
+		if p.AccountID == id && p.User != but {
+			n++
 		}
 	}
-	return a.Report(map[string]any{"imported": len(list)}, "%d pairings imported", len(list))
-}
-
-// inputLimit bounds what is read from a pipe or from a file that somebody hands in.
-const inputLimit = 16 << 20
-
-func (a *app) readInput(from string) ([]byte, error) {
-	if from == "-" {
-		return io.ReadAll(io.LimitReader(a.in, inputLimit))
-	}
-	f, err := os.Open(from)
-	if err != nil {
-		return nil, err
-	}
-	defer f.Close()
-	return io.ReadAll(io.LimitReader(f, inputLimit))
+	return n
 }

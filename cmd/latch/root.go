@@ -17,7 +17,6 @@ import (
 	"github.com/latch-linux/latch/pkg/cli"
 	"github.com/latch-linux/latch/pkg/config"
 	"github.com/latch-linux/latch/pkg/latch"
-	"github.com/latch-linux/latch/pkg/securefile"
 )
 
 // app is what all commands share: the streams, the world outside, and the global flags.
@@ -26,8 +25,10 @@ type app struct {
 	in       io.Reader
 	terminal cli.Terminal
 	getenv   func(string) string
+	now      func() time.Time
 	uid      int
-	find     func(name string) (person, error)
+	find     func(nameOrUID string) (person, error)
+	login    func() string // name or uid that this session logged in as, "" if it did not
 
 	config, accounts, profile, user string // flags
 	asLink                          bool   // called as pairSYS or one of its neighbours
@@ -43,7 +44,7 @@ var links = map[string][]string{
 }
 
 // run runs one command line and returns the exit status.
-func (a *app) run(ctx context.Context, argv []string) int {
+func (a *app) run(ctx context.Context, argv []string) cli.Exit {
 	args := argv[1:]
 	if link, ok := links[filepath.Base(argv[0])]; ok {
 		a.asLink, a.Program = true, filepath.Base(argv[0])
@@ -71,49 +72,6 @@ func (a *app) run(ctx context.Context, argv []string) int {
 	return a.Fail(explain(err))
 }
 
-// closedError ends a command whose result has been printed and was "closed".
-type closedError struct{}
-
-func (*closedError) Error() string { return "closed" }
-
-// explain gives an error its exit status and its hint, both by its type alone.
-func explain(err error) error {
-	var known *cli.Error
-	var failed *latch.Error
-	var untrusted *securefile.TrustError
-	switch {
-	case errors.As(err, &known):
-		return err
-	case errors.As(err, &failed):
-		return explainServer(err, failed)
-	case errors.As(err, &untrusted) && untrusted.Fix != "":
-		return cli.WithHint(cli.ExitError, err, "run: "+untrusted.Fix)
-	case errors.Is(err, account.ErrNotPaired):
-		return cli.WithHint(cli.ExitNotPaired, err, "run latch pair CODE with the code that the phone shows")
-	case errors.Is(err, account.ErrExists):
-		return cli.WithHint(cli.ExitError, err, "run latch unpair first")
-	case errors.Is(err, fs.ErrPermission):
-		return cli.WithHint(cli.ExitError, err, "run it as root, with sudo")
-	}
-	return err
-}
-
-func explainServer(err error, failed *latch.Error) error {
-	hint := ""
-	if failed.Code != 0 {
-		hint = api.Advice(failed.Code)
-	}
-	switch failed.Kind {
-	case latch.KindNoAnswer:
-		return cli.WithHint(cli.ExitNoAnswer, err, "check the network, and latch_host in the configuration")
-	case latch.KindNotPaired:
-		return cli.WithHint(cli.ExitNotPaired, err, hint)
-	case latch.KindCertificate:
-		hint = "if the server is your own, run latch setup URL to trust its CA"
-	}
-	return cli.WithHint(cli.ExitError, err, hint)
-}
-
 func newRoot(a *app) *cobra.Command {
 	var old upstreamFlags
 	root := &cobra.Command{
@@ -133,6 +91,7 @@ Start with setup, then pair. The flags -p, -s, -o, -u and -v are those of the or
 		},
 		RunE: func(c *cobra.Command, _ []string) error { return old.run(a, c) },
 	}
+	root.CompletionOptions.DisableDefaultCmd = true
 	flags := root.PersistentFlags()
 	flags.StringVarP(&a.config, "config", "f", "", "configuration `file` (default: the profile's)")
 	flags.StringVarP(&a.accounts, "accounts", "a", "", "pairing `file` (default: the profile's)")
@@ -141,7 +100,7 @@ Start with setup, then pair. The flags -p, -s, -o, -u and -v are those of the or
 	flags.BoolVar(&a.JSON, "json", false, "print one JSON object")
 	old.add(root)
 	root.AddCommand(newPair(a), newUnpair(a), newStatus(a), newList(a), newOpen(a), newClose(a), newHistory(a),
-		newOperation(a), newConfig(a), newSetup(a), newVersion(a))
+		newOperation(a), newConfig(a), newSetup(a), newVersion(a), newCompletion(a))
 	return root
 }
 
@@ -195,7 +154,13 @@ func (a *app) connect(ctx context.Context) (*latch.Client, *config.Config, conte
 		return nil, nil, nil, nil, err
 	}
 	ctx, cancel := context.WithTimeout(ctx, c.Timeout)
-	return client, c, ctx, cancel, nil
+	done := func() {
+		cancel()
+		if wrong := client.Offset(); wrong != 0 {
+			a.Say("this machine's clock is %v; set it (timedatectl set-ntp true)", apart(wrong))
+		}
+	}
+	return client, c, ctx, done, nil
 }
 
 func newClient(c *config.Config) (*latch.Client, error) {
@@ -205,8 +170,30 @@ func newClient(c *config.Config) (*latch.Client, error) {
 	})
 }
 
-// pairing finds the pairing of the user that the command is about.
-func (a *app) pairing() (person, account.Pairing, error) {
+// apart tells by how much this machine's clock differs from the server's, which is ahead by offset.
+func apart(offset time.Duration) string {
+	switch offset = offset.Round(time.Second); {
+	case offset > 0:
+		return offset.String() + " behind the server's"
+	case offset < 0:
+		return (-offset).String() + " ahead of the server's"
+	}
+	return "the same as the server's"
+}
+
+// pairing finds the pairing of the user that the command is about, and refuses one that a login would refuse.
+func (a *app) pairing() (account.Pairing, error) {
+	who, p, err := a.anyPairing()
+	if err == nil && who.uid >= 0 && p.UID >= 0 && p.UID != who.uid {
+		err = cli.WithHint(cli.ExitError,
+			fmt.Errorf("%q had the uid %d when it was paired and has %d now, so logins are refused", p.User, p.UID, who.uid),
+			"if it is still the same person: latch unpair, then latch pair CODE")
+	}
+	return p, err
+}
+
+// anyPairing finds the pairing even where the name has passed to somebody else.
+func (a *app) anyPairing() (person, account.Pairing, error) {
 	who, err := a.who()
 	if err != nil {
 		return person{}, account.Pairing{}, err
@@ -220,6 +207,11 @@ func (a *app) pairing() (person, account.Pairing, error) {
 		return who, account.Pairing{}, err
 	}
 	p, ok := f.Find(who.name)
+	if !ok && who.unknown() {
+		if p, ok, err = f.FindLoose(who.name); err != nil {
+			return who, account.Pairing{}, err
+		}
+	}
 	if !ok {
 		return who, account.Pairing{}, fmt.Errorf("%q: %w", who.name, account.ErrNotPaired)
 	}
@@ -234,8 +226,6 @@ func word(open bool) string {
 	return "closed"
 }
 
-func day(ms int64) string { return time.UnixMilli(ms).Format(time.RFC3339) }
-
 // operationID returns the id for --operation: a name of latch.conf, or an id.
 func operationID(c *config.Config, name string) (string, error) {
 	if name == "" || (api.ValidAppID(name) && c.Operations[name] == "") {
@@ -243,7 +233,11 @@ func operationID(c *config.Config, name string) (string, error) {
 	}
 	id, err := c.Operation(name)
 	if err != nil {
-		return "", cli.WithHint(cli.ExitError, err, "the names are: "+strings.Join(operationNames(c), ", "))
+		hint := "the configuration names none: see latch operation add --save"
+		if names := operationNames(c); len(names) > 0 {
+			hint = "the names are: " + strings.Join(names, ", ")
+		}
+		return "", cli.WithHint(cli.ExitError, err, hint)
 	}
 	return id, nil
 }

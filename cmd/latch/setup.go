@@ -2,13 +2,8 @@ package main
 
 import (
 	"context"
-	"crypto/sha256"
-	"crypto/x509"
-	"encoding/hex"
-	"encoding/pem"
 	"errors"
 	"fmt"
-	"net/url"
 	"os"
 	"path/filepath"
 	"strings"
@@ -16,6 +11,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/latch-linux/latch/pkg/account"
 	"github.com/latch-linux/latch/pkg/api"
 	"github.com/latch-linux/latch/pkg/cli"
 	"github.com/latch-linux/latch/pkg/config"
@@ -26,7 +22,7 @@ import (
 // setupTimeout bounds each question of setup to the server.
 const setupTimeout = 20 * time.Second
 
-// clockLimit is how far the clocks may be apart before setup says so; servers refuse beyond a few minutes.
+// clockLimit is how far the clocks may be apart before setup says what to do; servers refuse beyond a few minutes.
 const clockLimit = 30 * time.Second
 
 type setupOptions struct {
@@ -39,20 +35,22 @@ func newSetup(a *app) *cobra.Command {
 	c := &cobra.Command{
 		Use:   "setup [URL]",
 		Short: "connect this machine to a Latch server",
-		Long: `setup is the first command after installation. It asks for the application's id and secret on the
-terminal, checks the server's certificate, this machine's clock and the credentials, and then
-writes the configuration. Without a URL the server is Telefonica's cloud.
+		Long: `setup is the first command after installation, and may be run again. It asks for the server
+(without a URL: the one that the configuration names, else Telefonica's cloud) and for the
+application's id and secret on the terminal, checks the server's certificate, this machine's
+clock and the credentials, and only then writes the configuration; other keys and comments
+stay. Then it offers to pair.
 
 A server with a private CA: setup shows the CA's SHA-256 and asks; compare it with the server's
 own (openssl x509 -in ca.pem -noout -fingerprint -sha256). The CA is stored beside the
 configuration. In scripts name the CA with --ca-file, or its digest with --ca-sha256.
 
-The secret is never an argument: --secret-file reads it from a file.
+The secret is never an argument: --secret-file reads it from a file, - from standard input.
 ` + cli.ExitHelp,
-		Example: "  sudo latch setup\n  sudo latch setup https://latch.example.org --app-id ID --secret-file /root/secret --ca-sha256 HEX",
+		Example: "  sudo latch setup\n  sudo latch setup https://latch.example.org --app-id ID --secret-file /root/secret --ca-sha256 HEX --yes",
 		Args:    cobra.MaximumNArgs(1),
 		RunE: func(c *cobra.Command, args []string) error {
-			address := config.DefaultHost
+			address := ""
 			if len(args) == 1 {
 				address = args[0]
 			}
@@ -64,172 +62,240 @@ The secret is never an argument: --secret-file reads it from a file.
 	f.StringVar(&o.secretFile, "secret-file", "", "read the application's secret from `FILE`")
 	f.StringVar(&o.caFile, "ca-file", "", "trust the CAs in `FILE` and no others")
 	f.StringVar(&o.caSHA256, "ca-sha256", "", "trust the server's CA if it has this SHA-256 `HEX`")
-	f.BoolVar(&o.yes, "yes", false, "replace the server of an existing configuration without asking, and do not offer to pair")
+	f.BoolVarP(&o.yes, "yes", "y", false, "keep the server, change the application of paired users, and do not offer to pair, without asking")
 	return c
 }
 
+// plan is a configuration in the making.
+type plan struct {
+	path string
+	text []byte            // as it stands
+	old  *config.Config    // what it says, nil where it is not complete
+	set  map[string]string // what is to change
+	ca   []byte            // PEM to store beside it, nil for none
+	skew time.Duration     // by how much the server's clock is ahead
+}
+
 func (a *app) setup(ctx context.Context, address string, o setupOptions) error {
-	path, _, err := a.files()
+	p, err := a.newPlan(ctx, address, o)
 	if err != nil {
 		return err
 	}
-	set := map[string]string{"latch_host": address}
-	if set["app_id"], set["secret_key"], err = a.credentials(o); err != nil {
+	if err := a.confirmChange(ctx, p, o); err != nil {
 		return err
 	}
-	draft, err := config.SetKeys(nil, set)
+	c, err := config.Parse(p.path, p.draft())
 	if err != nil {
 		return err
 	}
-	c, err := config.Parse("the new configuration", draft)
-	if err != nil {
+	p.set["latch_host"] = c.Host.String()
+	if err := a.chooseAuthority(ctx, p, c, o); err != nil {
 		return err
 	}
-	set["latch_host"] = c.Host.String()
-	ca, err := a.authority(ctx, c.Host, filepath.Dir(path), o)
-	if err != nil {
+	if err := a.tryOut(ctx, p); err != nil {
+		return fmt.Errorf("nothing was written: %w", err)
+	}
+	if err := a.write(ctx, p); err != nil {
 		return err
 	}
-	if ca != "" {
-		set["ca_file"] = ca
+	fields := map[string]any{"config": p.path, "server": p.set["latch_host"], "clock_offset_seconds": int(p.skew.Seconds())}
+	if p.ca != nil {
+		fields["ca_file"] = p.set["ca_file"]
 	}
-	if err := a.tryOut(ctx, set); err != nil {
-		return err
-	}
-	if err := a.changeConfig(ctx, path, func(now []byte) ([]byte, error) { return config.SetKeys(now, set) }); err != nil {
-		return err
-	}
-	if err := a.Report(map[string]any{"config": path, "server": set["latch_host"], "changed": true}, "%s is written", path); err != nil {
+	if err := a.Report(fields, "%s is written", p.path); err != nil {
 		return err
 	}
 	return a.offerPairing(ctx, o)
 }
 
-// credentials come from the flags or from the terminal.
-func (a *app) credentials(o setupOptions) (id, secret string, err error) {
-	if id = o.appID; id == "" {
-		if id, err = a.terminal.Ask("Application id", ""); err != nil {
-			return "", "", cli.WithHint(cli.ExitUsage, err, "name it with --app-id")
+// newPlan gathers what the flags or the person say, on top of the configuration that is there.
+func (a *app) newPlan(ctx context.Context, address string, o setupOptions) (*plan, error) {
+	path, _, err := a.files()
+	if err != nil {
+		return nil, err
+	}
+	if path, err = filepath.Abs(path); err != nil {
+		return nil, err
+	}
+	p := &plan{path: path, set: map[string]string{}}
+	if p.text, err = readConfig(path); err != nil {
+		return nil, err
+	}
+	p.old, err = config.Parse(path, p.text)
+	if err := tolerable(p.old, err); err != nil {
+		a.Say("%v", err)
+	}
+	if address == "" {
+		if address, err = a.askServer(ctx, p.old, o); err != nil {
+			return nil, err
 		}
+	}
+	p.set["latch_host"] = address
+	p.set["app_id"], p.set["secret_key"], err = a.credentials(ctx, p.old, o)
+	return p, err
+}
+
+// draft is the configuration as it will be.
+func (p *plan) draft() []byte {
+	text, err := config.SetKeys(p.text, p.set)
+	if err != nil {
+		return nil // Parse then says that there is no app_id; the values were on one line each
+	}
+	return text
+}
+
+func (a *app) askServer(ctx context.Context, old *config.Config, o setupOptions) (string, error) {
+	host := config.DefaultHost
+	if old != nil {
+		host = old.Host.String()
+	}
+	if o.yes || (o.appID != "" && o.secretFile != "") {
+		return host, nil
+	}
+	answer, err := a.terminal.Ask(ctx, "Latch server", host)
+	return answer, needs(err, "name the server, as in latch setup "+host)
+}
+
+// credentials come from the flags or from the terminal. An empty answer keeps what is there.
+func (a *app) credentials(ctx context.Context, old *config.Config, o setupOptions) (id, secret string, err error) {
+	present := ""
+	if old != nil {
+		present = old.AppID
+	}
+	if id = o.appID; id == "" {
+		if id, err = a.terminal.Ask(ctx, "Application id", present); err != nil {
+			return "", "", needs(err, "name it with --app-id")
+		}
+	}
+	if !api.ValidAppID(id) {
+		return "", "", cli.Usage("an application id has %d letters and digits, this has %d characters", api.AppIDLength, len(id))
 	}
 	if o.secretFile == "" {
-		if secret, err = a.terminal.AskSecret("Secret"); err != nil {
-			return "", "", cli.WithHint(cli.ExitUsage, err, "name a file with --secret-file")
-		}
-		return id, secret, nil
+		secret, err = a.terminal.AskSecret(ctx, "Secret")
+		err = needs(err, "name a file with --secret-file")
+	} else {
+		var data []byte
+		data, err = a.readInput(o.secretFile)
+		secret = strings.TrimSpace(string(data))
 	}
-	data, err := a.readInput(o.secretFile)
-	return id, strings.TrimSpace(string(data)), err
+	if err == nil && secret == "" && o.secretFile == "" && id == present {
+		secret = old.SecretKey.Reveal()
+	}
+	if err == nil && !api.ValidSecret(secret) {
+		err = cli.Usage("a secret has %d printable characters, this has %d", api.SecretLength, len(secret))
+	}
+	return id, secret, err
 }
 
-// authority returns the file of the CA to trust, "" for the system's.
-func (a *app) authority(ctx context.Context, host *url.URL, dir string, o setupOptions) (string, error) {
-	if o.caFile != "" {
-		data, err := a.readInput(o.caFile)
-		if err != nil {
-			return "", err
-		}
-		if !x509.NewCertPool().AppendCertsFromPEM(data) {
-			return "", fmt.Errorf("%s holds no certificate", o.caFile)
-		}
-		return a.storeAuthority(dir, data)
+// needs turns "nobody to ask" into a usage error that says what to do without a terminal.
+func needs(err error, instead string) error {
+	if errors.Is(err, cli.ErrNoTerminal) {
+		return cli.WithHint(cli.ExitUsage, err, instead)
 	}
-	port := host.Port()
-	if port == "" {
-		port = "443"
-	}
-	ctx, cancel := context.WithTimeout(ctx, setupTimeout)
-	defer cancel()
-	top, trusted, err := latch.FetchAuthority(ctx, host.Hostname(), port)
-	if err != nil {
-		return "", err
-	}
-	if trusted && o.caSHA256 == "" {
-		a.Say("the server's certificate is vouched for by a CA that this machine trusts")
-		return "", nil
-	}
-	if !top.IsCA {
-		return "", cli.WithHint(cli.ExitError, errors.New("the server's certificate is not trusted, and it does not show its CA"),
-			"copy the CA's certificate from the server and name it with --ca-file")
-	}
-	if err := a.confirmAuthority(top, o.caSHA256); err != nil {
-		return "", err
-	}
-	return a.storeAuthority(dir, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: top.Raw}))
+	return err
 }
 
-func (a *app) confirmAuthority(top *x509.Certificate, want string) error {
-	sum := sha256.Sum256(top.Raw)
-	digest := hex.EncodeToString(sum[:])
-	if want != "" {
-		if !strings.EqualFold(strings.ReplaceAll(want, ":", ""), digest) {
-			return fmt.Errorf("the server's CA has SHA-256 %s, not the one that was named", digest)
-		}
+// confirmChange asks before paired users get an application that does not know them.
+func (a *app) confirmChange(ctx context.Context, p *plan, o setupOptions) error {
+	if p.old == nil || p.old.AppID == p.set["app_id"] {
 		return nil
 	}
-	a.Say("the server's CA is not one that this machine knows:\n  subject  %s\n  valid    until %s\n  SHA-256  %s",
-		top.Subject, top.NotAfter.Format(time.DateOnly), colons(digest))
-	yes, err := a.terminal.Confirm("Is this the CA of your server?")
-	if err != nil {
-		return cli.WithHint(cli.ExitUsage, err, "name the digest with --ca-sha256, or the file with --ca-file")
-	}
-	if !yes {
-		return errors.New("the CA was not confirmed; nothing was written")
-	}
-	return nil
-}
-
-// colons writes a digest as openssl does.
-func colons(digest string) string {
-	var pairs []string
-	for i := 0; i < len(digest); i += 2 {
-		pairs = append(pairs, strings.ToUpper(digest[i:i+2]))
-	}
-	return strings.Join(pairs, ":")
-}
-
-func (a *app) storeAuthority(dir string, data []byte) (string, error) {
-	if err := os.MkdirAll(dir, directoryMode); err != nil {
-		return "", err
-	}
-	file, err := filepath.Abs(filepath.Join(dir, "ca.pem"))
-	if err != nil {
-		return "", err
-	}
-	return file, securefile.Write(file, data, 0o644)
-}
-
-// tryOut asks the server for the application's operations: it checks certificate, clock and credentials and
-// changes nothing.
-func (a *app) tryOut(ctx context.Context, set map[string]string) error {
-	data, err := config.SetKeys(nil, set)
+	_, path, err := a.files()
 	if err != nil {
 		return err
 	}
-	client, _, err := clientOf("the new configuration", data)
+	f, err := account.Load(path)
+	if err != nil {
+		return err
+	}
+	paired := len(f.All())
+	if paired == 0 {
+		return nil
+	}
+	a.Say("%d users are paired with the application %s; with another one they are refused until they are unpaired (--local) and paired anew",
+		paired, p.old.AppID)
+	if o.yes {
+		return nil
+	}
+	yes, err := a.terminal.Confirm(ctx, "Change the application?")
+	if err == nil && !yes {
+		err = errors.New("nothing was written")
+	}
+	return needs(err, "confirm it with --yes")
+}
+
+// tryOut asks for the status of an account that cannot be: "not paired" shows that address, certificate, clock and
+// credentials are right, and nothing changes by it.
+func (a *app) tryOut(ctx context.Context, p *plan) error {
+	c, err := config.Parse(p.path, p.draft())
+	if err != nil {
+		return err
+	}
+	if p.ca != nil {
+		// Beside the configuration, since a CA is trusted only below directories that are.
+		dir, err := os.MkdirTemp(filepath.Dir(p.path), ".setup-")
+		if err != nil {
+			return err
+		}
+		defer os.RemoveAll(dir)
+		c.CAFile = filepath.Join(dir, "ca.pem")
+		if err := securefile.Write(c.CAFile, p.ca, caMode); err != nil {
+			return err
+		}
+	}
+	client, err := newClient(c)
 	if err != nil {
 		return err
 	}
 	ctx, cancel := context.WithTimeout(ctx, setupTimeout)
 	defer cancel()
-	if _, err := client.Operations(ctx, ""); err != nil {
-		return fmt.Errorf("nothing was written: %w", err)
+	_, err = client.Status(ctx, latch.Query{AccountID: strings.Repeat("2", api.AccountIDLength), NoOTP: true})
+	p.skew = client.Skew()
+	if p.skew.Abs() <= clockLimit {
+		a.Say("the clock: %s", apart(p.skew))
+	} else {
+		a.Say("the clock: %s; set it (timedatectl set-ntp true)", apart(p.skew))
 	}
-	a.Say("the server knows the application")
-	if skew := client.Skew(); skew.Abs() > clockLimit {
-		a.Say("this machine's clock is off by %v; set it (timedatectl set-ntp true)", -skew.Round(time.Second))
+	switch {
+	case latch.KindOf(err) == latch.KindNotPaired:
+		a.Say("the credentials: the server knows the application")
+		return nil
+	case err == nil:
+		return errors.New("the server claims to know an account that does not exist")
 	}
-	return nil
+	return err
+}
+
+// write puts the CA and the configuration in their places.
+func (a *app) write(ctx context.Context, p *plan) error {
+	err := a.changeConfig(context.WithoutCancel(ctx), p.path, func(now []byte) ([]byte, error) {
+		if string(now) != string(p.text) {
+			return nil, fmt.Errorf("%s was changed by somebody else meanwhile; nothing was written", p.path)
+		}
+		if p.ca == nil {
+			return p.draft(), nil
+		}
+		return p.draft(), storeAuthority(p.set["ca_file"], p.ca, p.old)
+	})
+	if err == nil && p.ca != nil {
+		err = securefile.Write(p.set["ca_file"], p.ca, caMode)
+	}
+	return err
 }
 
 func (a *app) offerPairing(ctx context.Context, o setupOptions) error {
 	if o.yes || a.JSON {
 		return nil
 	}
-	code, err := a.terminal.Ask("Pairing code from the phone (empty to pair later)", "")
-	if err != nil || !api.ValidCode(code) {
-		a.Say("pair with: latch pair CODE")
+	code, err := a.terminal.Ask(ctx, "Pairing code from the phone (empty to pair later)", "")
+	if err != nil || code == "" {
+		a.Hint("pair with: latch pair CODE")
 		return nil
+	}
+	if _, err := a.whoToPair(); cli.StatusOf(err) == cli.ExitUsage {
+		if a.user, err = a.terminal.Ask(ctx, "Local user", ""); err != nil {
+			return err
+		}
 	}
 	return a.pair(ctx, code)
 }

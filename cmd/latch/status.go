@@ -15,7 +15,8 @@ func newStatus(a *app) *cobra.Command {
 		Use:   "status",
 		Short: "show whether a user's latch is open",
 		Long: `status asks the Latch server whether a user's latch is open and prints "open" or "closed".
-The question makes no one-time token and sends no notice to the phone.
+The question makes no one-time token and, where the application's plan has silent questions,
+sends no notice to the phone: it is not a login.
 ` + cli.ExitHelp,
 		Example: "  sudo latch status\n  sudo latch status --user ana --operation sudo --json",
 		Args:    cobra.NoArgs,
@@ -26,30 +27,29 @@ The question makes no one-time token and sends no notice to the phone.
 }
 
 func (a *app) status(ctx context.Context, operation string) error {
-	who, p, err := a.pairing()
+	p, err := a.pairing()
 	if err != nil {
 		return err
 	}
-	client, c, ctx, cancel, err := a.connect(ctx)
+	client, c, ctx, done, err := a.connect(ctx)
 	if err != nil {
 		return err
 	}
-	defer cancel()
+	defer done()
 	id, err := operationID(c, operation)
 	if err != nil {
 		return err
 	}
 	q := latch.Query{AccountID: p.AccountID, OperationID: id, NoOTP: true, Silent: true}
 	s, err := client.Status(ctx, q)
-	if latch.KindOf(err) == latch.KindErrorAnswer && err != nil {
-		// Not every plan has silent questions.
-		q.Silent = false
+	if err != nil && latch.KindOf(err) == latch.KindErrorAnswer {
+		q.Silent = false // not every plan has silent questions
 		s, err = client.Status(ctx, q)
 	}
 	if err != nil {
 		return err
 	}
-	fields := map[string]any{"user": who.name, "status": word(s.Open)}
+	fields := map[string]any{"user": p.User, "status": word(s.Open)}
 	if operation != "" {
 		fields["operation"] = operation
 	}

@@ -17,8 +17,9 @@ func newUnpair(a *app) *cobra.Command {
 		Use:   "unpair",
 		Short: "end a user's pairing",
 		Long: `unpair ends the pairing of a user at the Latch server and on this machine. Where other users
-of this machine share the account, the server is not told. --local forgets the pairing here
-alone, for a server that is gone.
+of this machine share the account, the server is not told. A pairing that the server does
+not know any more is removed here. If the server does not answer, nothing changes; --local
+removes the pairing here alone, for a server that is gone.
 ` + cli.ExitHelp,
 		Example: "  sudo latch unpair --user ana",
 		Args:    cobra.NoArgs,
@@ -28,8 +29,10 @@ alone, for a server that is gone.
 	return c
 }
 
+// unpair tells the server first: if that fails nothing has changed and the door stays guarded, and if this program
+// ends in between, the server's "not paired" refuses until unpair is run again.
 func (a *app) unpair(ctx context.Context, local bool) error {
-	who, p, err := a.pairing()
+	_, p, err := a.anyPairing()
 	if err != nil {
 		return err
 	}
@@ -37,37 +40,42 @@ func (a *app) unpair(ctx context.Context, local bool) error {
 	if err != nil {
 		return err
 	}
-	if !local {
-		if err := a.unpairAtServer(ctx, path, who, p); err != nil {
-			return err
-		}
-	}
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), storeTimeout)
-	defer cancel()
-	if _, _, err := (account.Store{Path: path}).Remove(ctx, who.name); err != nil {
-		return fmt.Errorf("the server has ended the pairing, this machine still has it: %w", err)
-	}
-	return a.Report(map[string]any{"user": who.name, "paired": false}, "%s is no longer paired", who.name)
-}
-
-// unpairAtServer is done first: if it fails, nothing has changed and the door stays guarded.
-func (a *app) unpairAtServer(ctx context.Context, path string, who person, p account.Pairing) error {
 	f, err := account.Load(path)
 	if err != nil {
 		return err
 	}
-	for _, other := range f.All() {
-		if other.User != who.name && other.AccountID == p.AccountID {
-			a.Say("%s has the same account and stays paired", other.User)
-			return nil
+	tell := !local && holders(f, p.AccountID, p.User) == 0
+	if tell {
+		if err := a.unpairAtServer(ctx, p.AccountID); err != nil {
+			return err
 		}
 	}
-	client, _, ctx, cancel, err := a.connect(ctx)
+	removing, cancel := context.WithTimeout(context.WithoutCancel(ctx), storeTimeout)
+	defer cancel()
+	_, others, err := account.Store{Path: path}.Remove(removing, p.User)
+	switch {
+	case err != nil && tell:
+		return fmt.Errorf("the server has ended the pairing, this machine still has it: %w", err)
+	case err != nil:
+		return err
+	case others > 0:
+		a.Say("the server was not told, because other users here have the same account (%d)", others)
+	case !local && !tell:
+		// The last of the others went while this ran, and left telling the server to us.
+		if err := a.unpairAtServer(ctx, p.AccountID); err != nil {
+			return fmt.Errorf("the pairing is gone here, but not at the server: %w", err)
+		}
+	}
+	return a.Report(map[string]any{"user": p.User, "paired": false}, "%s is no longer paired", p.User)
+}
+
+func (a *app) unpairAtServer(ctx context.Context, id string) error {
+	client, _, ctx, done, err := a.connect(ctx)
 	if err != nil {
 		return err
 	}
-	defer cancel()
-	if err = client.Unpair(ctx, p.AccountID); err == nil {
+	defer done()
+	if err = client.Unpair(ctx, id); err == nil {
 		return nil
 	}
 	switch latch.KindOf(err) {

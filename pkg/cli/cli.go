@@ -3,7 +3,8 @@
 //
 // Three streams, three meanings: the result goes to stdout, commentary to stderr with the program's name in
 // front, secrets and questions to the controlling terminal. With --json the result is one object, also when it is
-// an error, and carries the version of its form.
+// an error, and carries the version of its form. There is neither colour nor progress bar to switch off, and no
+// text is translated: what people search for and scripts match stays the same everywhere.
 package cli
 
 import (
@@ -16,15 +17,28 @@ import (
 	"unicode"
 )
 
+// Exit is the exit status of a command.
+type Exit int
+
 // Exit statuses of every command.
 const (
-	ExitOK        = 0 // done, or the latch is open
-	ExitError     = 1
-	ExitUsage     = 2
-	ExitClosed    = 3 // the latch is closed
-	ExitNoAnswer  = 4 // the Latch server did not answer
-	ExitNotPaired = 5
+	ExitOK        Exit = iota // done, or the latch is open
+	ExitError                 // it failed
+	ExitUsage                 // the command line cannot be meant
+	ExitClosed                // the latch is closed
+	ExitNoAnswer              // the Latch server did not answer
+	ExitNotPaired             // the user is not paired, here or at the server
 )
+
+// kinds name the statuses in JSON.
+var kinds = [...]string{"ok", "error", "usage", "closed", "no-answer", "not-paired"}
+
+func (e Exit) String() string {
+	if e < 0 || int(e) >= len(kinds) {
+		return fmt.Sprintf("Exit(%d)", int(e))
+	}
+	return kinds[e]
+}
 
 // ExitHelp stands at the end of each help text.
 const ExitHelp = `
@@ -36,7 +50,7 @@ const jsonVersion = 1
 
 // Error is a failure with its exit status and, where there is something to do about it, a hint.
 type Error struct {
-	Status int
+	Status Exit
 	Err    error
 	Hint   string
 }
@@ -52,10 +66,10 @@ func Usage(format string, args ...any) error {
 }
 
 // WithHint adds what to do.
-func WithHint(status int, err error, hint string) error { return &Error{status, err, hint} }
+func WithHint(status Exit, err error, hint string) error { return &Error{status, err, hint} }
 
 // StatusOf returns the exit status of an error, ExitOK for none.
-func StatusOf(err error) int {
+func StatusOf(err error) Exit {
 	var e *Error
 	switch {
 	case err == nil:
@@ -66,9 +80,6 @@ func StatusOf(err error) int {
 	return ExitError
 }
 
-// kinds name the statuses in JSON.
-var kinds = map[int]string{ExitError: "error", ExitUsage: "usage", ExitClosed: "closed", ExitNoAnswer: "no-answer", ExitNotPaired: "not-paired"}
-
 // Printer writes what a program has to say.
 type Printer struct {
 	Program  string
@@ -76,13 +87,16 @@ type Printer struct {
 	Out, Err io.Writer
 }
 
-// Say writes commentary.
+// Say writes one line of commentary.
 func (p *Printer) Say(format string, args ...any) {
 	fmt.Fprintf(p.Err, "%s: %s\n", p.Program, Clean(fmt.Sprintf(format, args...)))
 }
 
+// Hint writes one line of advice.
+func (p *Printer) Hint(format string, args ...any) { p.Say("hint: "+format, args...) }
+
 // Fail writes an error and returns its exit status.
-func (p *Printer) Fail(err error) int {
+func (p *Printer) Fail(err error) Exit {
 	status := StatusOf(err)
 	hint := ""
 	var e *Error
@@ -90,7 +104,7 @@ func (p *Printer) Fail(err error) int {
 		hint = e.Hint
 	}
 	if p.JSON {
-		fields := map[string]any{"kind": kinds[status], "message": err.Error()}
+		fields := map[string]any{"kind": status.String(), "message": err.Error()}
 		if hint != "" {
 			fields["hint"] = hint
 		}
@@ -98,9 +112,9 @@ func (p *Printer) Fail(err error) int {
 			return status
 		}
 	}
-	fmt.Fprintf(p.Err, "%s: error: %s\n", p.Program, Clean(err.Error()))
+	p.Say("error: %v", err)
 	if hint != "" {
-		fmt.Fprintf(p.Err, "%s: hint: %s\n", p.Program, Clean(hint))
+		p.Hint("%s", hint)
 	}
 	return status
 }
@@ -161,8 +175,11 @@ func (p *Printer) Table(name string, rows []Row) error {
 	return w.Flush()
 }
 
+// text is a value as a table shows it; nil is JSON's null.
 func text(v any) string {
 	switch v := v.(type) {
+	case nil:
+		return "-"
 	case bool:
 		if v {
 			return "yes"
@@ -177,11 +194,14 @@ func text(v any) string {
 	return Clean(fmt.Sprint(v))
 }
 
-// Clean keeps what came from a server or a file from steering the terminal: everything that is not printable
-// becomes "?", but for newlines.
+// Clean makes a text that came from a server or a file fit for one line of a terminal: blanks of every kind become
+// one space each, and what cannot be seen (escape sequences, marks that turn the direction of writing) becomes "?".
 func Clean(s string) string {
 	return strings.Map(func(r rune) rune {
-		if r == '\n' || r == '\t' || unicode.IsGraphic(r) && r != unicode.ReplacementChar {
+		switch {
+		case unicode.IsSpace(r):
+			return ' '
+		case unicode.IsGraphic(r) && r != unicode.ReplacementChar:
 			return r
 		}
 		return '?'

@@ -22,7 +22,7 @@ type answer struct {
 func readAnswer(resp *http.Response, body []byte) (answer, error) {
 	date, _ := http.ParseTime(resp.Header.Get("Date"))
 	switch status := resp.StatusCode; {
-	case status >= 500:
+	case status >= 500 && status <= 599:
 		return answer{}, &Error{Kind: KindNoAnswer, Err: fmt.Errorf("HTTP status %d", status)}
 	case status == http.StatusNoContent:
 		return answer{date: date}, nil
@@ -37,13 +37,21 @@ func readAnswer(resp *http.Response, body []byte) (answer, error) {
 	}
 	data := present(fields["data"])
 	if raw := present(fields["error"]); raw != nil {
-		e := &api.Error{}
-		if _, err := object(raw); err == nil {
-			_ = json.Unmarshal(raw, e) // an error of another form is still an error, of no known code
-		}
-		return answer{data: data}, answerError(e, date)
+		return answer{data: data}, answerError(errorOf(raw), date)
 	}
 	return answer{data, date}, nil
+}
+
+// errorOf reads an error object. One of another form is still an error, of no known code.
+func errorOf(raw json.RawMessage) *api.Error {
+	e := &api.Error{}
+	if fields, err := object(raw); err == nil {
+		_ = json.Unmarshal(fields["message"], &e.Message)
+		if json.Unmarshal(fields["code"], &e.Code) != nil {
+			e.Code = 0
+		}
+	}
+	return e
 }
 
 // present returns nil for a missing value and for null.
@@ -126,7 +134,7 @@ func (s Status) withToken(raw json.RawMessage) (Status, error) {
 		return Status{}, badAnswer("two_factor is no object: %w", err)
 	}
 	var made int64
-	if json.Unmarshal(fields["token"], &s.Token) != nil || !api.ValidToken(s.Token) || json.Unmarshal(fields["generated"], &made) != nil {
+	if json.Unmarshal(fields["token"], &s.Token) != nil || !api.ValidToken(s.Token) || json.Unmarshal(present(fields["generated"]), &made) != nil {
 		return Status{}, badAnswer("two_factor has no token of %d letters and digits with its time", api.TokenLength)
 	}
 	s.TokenTime = time.UnixMilli(made)

@@ -128,7 +128,7 @@ func (c *Client) send(ctx context.Context, method string, params url.Values, seg
 	}
 	resp, err := c.retrying(t).Do(req)
 	if err != nil {
-		return answer{}, c.classify(err, t)
+		return answer{}, t.weigh(c.classify(err, t))
 	}
 	defer resp.Body.Close()
 	if date, err := http.ParseTime(resp.Header.Get("Date")); err == nil {
@@ -136,7 +136,7 @@ func (c *Client) send(ctx context.Context, method string, params url.Values, seg
 	}
 	body, err := io.ReadAll(io.LimitReader(resp.Body, maxBody+1))
 	if err != nil {
-		return answer{}, classifyBody(err)
+		return answer{}, t.weigh(classifyBody(err))
 	}
 	return readAnswer(resp, body)
 }
@@ -187,14 +187,26 @@ func headerValue(s string) string {
 
 // try is what is known of the latest attempt.
 type try struct {
+	reached   atomic.Bool // somebody accepted the connection: from here on what is wrong was said by a peer
 	connected atomic.Bool // TLS included: from here on the request may have reached the server
+	limited   atomic.Bool // of any attempt: the server has answered 429
 }
 
 func (t *try) trace() *httptrace.ClientTrace {
 	return &httptrace.ClientTrace{
-		GetConn: func(string) { t.connected.Store(false) },
-		GotConn: func(httptrace.GotConnInfo) { t.connected.Store(true) },
+		GetConn:           func(string) { t.reached.Store(false); t.connected.Store(false) },
+		TLSHandshakeStart: func() { t.reached.Store(true) },
+		GotConn:           func(httptrace.GotConnInfo) { t.connected.Store(true) },
 	}
+}
+
+// weigh judges a last attempt that brought no answer by what came before it. A server that said 429 did answer:
+// whoever can use up its limit must not get what is meant for a server that is down.
+func (t *try) weigh(e *Error) error {
+	if e.Kind == KindNoAnswer && t.limited.Load() {
+		return &Error{Kind: KindErrorAnswer, Err: fmt.Errorf("HTTP status 429, then: %w", e.Err)}
+	}
+	return e
 }
 
 func (c *Client) retrying(t *try) *retryablehttp.Client {
@@ -224,6 +236,9 @@ func (t *try) again(ctx context.Context, resp *http.Response, err error) bool {
 	}
 	if resp.StatusCode != http.StatusTooManyRequests && resp.StatusCode != http.StatusServiceUnavailable {
 		return false
+	}
+	if resp.StatusCode == http.StatusTooManyRequests {
+		t.limited.Store(true)
 	}
 	end, bounded := ctx.Deadline()
 	return !bounded || time.Until(end) > retryAfter(resp)

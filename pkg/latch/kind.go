@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"net/url"
 	"os"
 	"slices"
 	"syscall"
@@ -86,7 +87,7 @@ func hasErrno(err error, list []syscall.Errno) bool {
 
 func isLocal(err error) bool {
 	var e *Error
-	return hasErrno(err, localErrnos) || (errors.As(err, &e) && e.Kind == KindLocal)
+	return hasErrno(err, localErrnos) || errors.Is(err, context.Canceled) || (errors.As(err, &e) && e.Kind == KindLocal)
 }
 
 func isTimeout(err error) bool {
@@ -95,14 +96,20 @@ func isTimeout(err error) bool {
 }
 
 // classify judges a request that brought no HTTP answer.
-func (c *Client) classify(err error, t *try) error {
+func (c *Client) classify(err error, t *try) *Error {
 	if local := c.local.Load(); local != nil {
 		return &Error{Kind: KindLocal, Err: *local}
 	}
-	return &Error{Kind: kindOfTransport(err, t.connected.Load()), Err: err}
+	kind := kindOfTransport(err, t.reached.Load())
+	var where *url.Error
+	if errors.As(err, &where) {
+		err = where.Err // the address holds the account's id or a pairing code
+	}
+	return &Error{Kind: kind, Err: fmt.Errorf("asking %s: %w", c.options.Host.Host, err)}
 }
 
-func kindOfTransport(err error, connected bool) Kind {
+// kindOfTransport judges an error of net or net/http. reached tells that there was a peer to talk to.
+func kindOfTransport(err error, reached bool) Kind {
 	var dns *net.DNSError
 	switch {
 	case isLocal(err):
@@ -115,8 +122,8 @@ func kindOfTransport(err error, connected bool) Kind {
 		return kindOfDNS(dns)
 	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
 		return KindNoAnswer // hung up without a word
-	case connected, isTLS(err):
-		return KindBadAnswer
+	case reached:
+		return KindBadAnswer // no TLS of ours, no HTTP
 	}
 	return KindLocal
 }
@@ -130,15 +137,8 @@ func kindOfDNS(err *net.DNSError) Kind {
 	return KindNoAnswer
 }
 
-// isTLS recognises a peer that speaks something else, or refuses our TLS.
-func isTLS(err error) bool {
-	var record tls.RecordHeaderError
-	var alert tls.AlertError
-	return errors.As(err, &record) || errors.As(err, &alert)
-}
-
 // classifyBody judges an answer that began and did not end.
-func classifyBody(err error) error {
+func classifyBody(err error) *Error {
 	kind := KindBadAnswer
 	switch {
 	case isLocal(err):

@@ -1,0 +1,148 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+
+	"github.com/latch-linux/latch/pkg/config"
+	"github.com/latch-linux/latch/pkg/securefile"
+)
+
+func (a *app) editConfig(ctx context.Context) error {
+	path, _, err := a.files()
+	if err != nil {
+		return err
+	}
+	before, err := readConfig(path)
+	if err != nil {
+		return err
+	}
+	dir, err := os.MkdirTemp("", "latch-edit-") // mode 0700
+	if err != nil {
+		return err
+	}
+	keep := false
+	defer func() {
+		if !keep {
+			os.RemoveAll(dir)
+		}
+	}()
+	draft := filepath.Join(dir, filepath.Base(path))
+	if err := os.WriteFile(draft, before, configMode); err != nil {
+		return err
+	}
+	after, keep, err := a.editUntilValid(ctx, draft)
+	if err != nil {
+		return err
+	}
+	return a.putEdited(ctx, path, string(before), after)
+}
+
+func (a *app) putEdited(ctx context.Context, path, before string, after []byte) error {
+	if string(after) == before {
+		return a.Report(map[string]any{"config": path, "changed": false}, "%s: unchanged", path)
+	}
+	err := a.changeConfig(ctx, path, func(now []byte) ([]byte, error) {
+		if string(now) != before {
+			return nil, fmt.Errorf("%s was changed by somebody else meanwhile; nothing was written", path)
+		}
+		return after, nil
+	})
+	if err != nil {
+		return err
+	}
+	return a.Report(map[string]any{"config": path, "changed": true}, "%s: written", path)
+}
+
+// editUntilValid returns a text that a login could read, or an error and whether the draft is to stay.
+func (a *app) editUntilValid(ctx context.Context, draft string) (text []byte, keep bool, err error) {
+	for {
+		if err := a.runEditor(draft); err != nil {
+			return nil, false, err
+		}
+		data, err := os.ReadFile(draft)
+		if err != nil {
+			return nil, false, err
+		}
+		_, mistake := config.Parse(draft, data)
+		if mistake == nil {
+			return data, false, nil
+		}
+		a.Say("%v", mistake)
+		answer, err := a.terminal.Ask(ctx, "e edits it again, k keeps the draft aside, q gives it up", "e")
+		if err != nil {
+			return nil, false, fmt.Errorf("nothing was written: %w", mistake)
+		}
+		switch strings.ToLower(answer[:1]) {
+		case "k":
+			return nil, true, fmt.Errorf("nothing was written; the draft is %s", draft)
+		case "q":
+			return nil, false, errors.New("nothing was written")
+		}
+	}
+}
+
+// runEditor gives the editor the terminal. Its words are split at blanks, as visudo does.
+func (a *app) runEditor(draft string) error {
+	words := append(a.editor(), draft)
+	cmd := exec.Command(words[0], words[1:]...)
+	cmd.Stdin, cmd.Stdout, cmd.Stderr = a.in, a.Err, a.Err // stdout holds the result alone
+	if err := cmd.Run(); err != nil {
+		return fmt.Errorf("editor %q: %w; nothing was written", words[0], err)
+	}
+	return nil
+}
+
+func (a *app) editor() []string {
+	for _, name := range []string{"SUDO_EDITOR", "VISUAL", "EDITOR"} {
+		if words := strings.Fields(a.getenv(name)); len(words) > 0 {
+			return words
+		}
+	}
+	for _, name := range []string{"editor", "nano"} {
+		if _, err := exec.LookPath(name); err == nil {
+			return []string{name}
+		}
+	}
+	return []string{"vi"}
+}
+
+// fresh is what a configuration file begins as.
+const fresh = "# Latch for Linux. The sample that comes with it explains every key; latch config check reads this file.\n"
+
+// readConfig returns the text of a configuration file, or that of a new one.
+func readConfig(path string) ([]byte, error) {
+	data, err := securefile.Read(path, inputLimit)
+	if errors.Is(err, fs.ErrNotExist) {
+		return []byte(fresh), nil
+	}
+	return data, err
+}
+
+// changeConfig edits the configuration under its lock. What a login could not read is not written.
+func (a *app) changeConfig(ctx context.Context, path string, edit func([]byte) ([]byte, error)) error {
+	if err := os.MkdirAll(filepath.Dir(path), directoryMode); err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(ctx, storeTimeout)
+	defer cancel()
+	return securefile.WithLock(ctx, path, func() error {
+		data, err := readConfig(path)
+		if err != nil {
+			return err
+		}
+		if data, err = edit(data); err != nil {
+			return err
+		}
+		if _, err := config.Parse(path, data); err != nil {
+			return fmt.Errorf("nothing was written: %w", err)
+		}
+		return securefile.Write(path, data, configMode)
+	})
+}

@@ -1,0 +1,110 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+
+	"github.com/latch-linux/latch/pkg/account"
+	"github.com/latch-linux/latch/pkg/cli"
+)
+
+// inputLimit bounds what is read from a pipe or from a file that somebody hands in.
+const inputLimit = 16 << 20
+
+// readInput reads what is not a file of ours: its owner and mode say nothing about it.
+func (a *app) readInput(from string) ([]byte, error) {
+	if from == "-" {
+		return io.ReadAll(io.LimitReader(a.in, inputLimit))
+	}
+	f, err := os.Open(from)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	return io.ReadAll(io.LimitReader(f, inputLimit))
+}
+
+// importPairings checks everything before it changes anything.
+func (a *app) importPairings(ctx context.Context, from string, anyUID bool) error {
+	data, err := a.readInput(from)
+	if err != nil {
+		return err
+	}
+	given, err := account.Parse(from, data)
+	if err != nil {
+		return nothingImported(err)
+	}
+	if len(given.All()) == 0 {
+		return nothingImported(errors.New("there are no pairings in the input"))
+	}
+	_, path, err := a.files()
+	if err != nil {
+		return err
+	}
+	present, err := account.Load(path)
+	if err != nil {
+		return err
+	}
+	list, err := a.checkImport(given, present, anyUID)
+	if err != nil {
+		return nothingImported(err)
+	}
+	for i, p := range list {
+		if err := store(ctx, path, p); err != nil {
+			return fmt.Errorf("%d of %d pairings imported: %w", i, len(list), err)
+		}
+	}
+	return a.Report(map[string]any{"imported": len(list)}, "%d pairings imported", len(list))
+}
+
+// nothingImported keeps status and hint of the cause.
+func nothingImported(err error) error {
+	var known *cli.Error
+	if errors.As(explain(err), &known) {
+		return cli.WithHint(known.Status, fmt.Errorf("nothing was imported: %w", known.Err), known.Hint)
+	}
+	return fmt.Errorf("nothing was imported: %w", err)
+}
+
+// checkImport returns the pairings under the names and uids of this machine.
+func (a *app) checkImport(given, present *account.File, anyUID bool) ([]account.Pairing, error) {
+	var list []account.Pairing
+	from := map[string]string{} // name here to name there
+	for _, p := range given.All() {
+		who, err := a.importedUser(p, anyUID)
+		if err != nil {
+			return nil, err
+		}
+		if other, twice := from[who.name]; twice {
+			return nil, fmt.Errorf("%q and %q are one user here", other, p.User)
+		}
+		from[who.name] = p.User
+		if old, paired := present.Find(who.name); paired && old.AccountID != p.AccountID {
+			return nil, fmt.Errorf("%q is %w", who.name, account.ErrExists)
+		}
+		list = append(list, account.Pairing{User: who.name, AccountID: p.AccountID, UID: who.uid})
+	}
+	return list, nil
+}
+
+// importedUser finds who here is the user of another machine. Another uid may be another person.
+func (a *app) importedUser(p account.Pairing, anyUID bool) (person, error) {
+	who, err := a.find(p.User)
+	if errors.Is(err, errNoSuchUser) && a.profile == "openvpn" {
+		return person{name: p.User, uid: p.UID}, nil
+	}
+	switch {
+	case err != nil:
+		return person{}, err
+	case !strings.EqualFold(who.name, p.User):
+		return person{}, fmt.Errorf("%q is the user %q here", p.User, who.name)
+	case p.UID >= 0 && p.UID != who.uid && !anyUID:
+		return person{}, cli.WithHint(cli.ExitError, fmt.Errorf("%q has the uid %d there and %d here", who.name, p.UID, who.uid),
+			"if these are the same people, say --any-uid")
+	}
+	return who, nil
+}
