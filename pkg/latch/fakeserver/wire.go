@@ -125,11 +125,11 @@ func compressed(_ *Server, c net.Conn, _ int) {
 // placeFaults are faults of the way to the server.
 func placeFaults() map[string]fault {
 	return map[string]fault{
-		"connect: refused":  {place: (*Server).refuse},
-		"connect: unheard":  {place: (*Server).fill},
-		"connect: closes":   {raw: func(*Server, net.Conn) {}},
-		"connect: resets":   {raw: func(_ *Server, c net.Conn) { reset(c) }},
-		"connect: silent":   {raw: func(s *Server, _ net.Conn) { <-s.quit }},
+		"connect: refused": {place: (*Server).refuse},
+		"connect: unheard": {place: (*Server).fill},
+		"connect: closes":  {raw: func(*Server, net.Conn) {}},
+		"connect: resets":  {raw: func(_ *Server, c net.Conn) { reset(c) }},
+		"connect: silent":  {raw: func(s *Server, _ net.Conn) { <-s.quit }},
 	}
 }
 
