@@ -22,15 +22,14 @@ const module = "github.com/latch-linux/latch"
 // homes says where each third-party module may be imported. One home each keeps a dependency
 // replaceable; the programs in cmd/ and the harness in pam/ wire things together and are named.
 var homes = map[string][]string{
-	"github.com/creack/pty":                 {"pam/"},
+	"github.com/creack/pty":                 {"pam/", "pkg/cli", "cmd/latch"},
 	"github.com/hashicorp/go-retryablehttp": {"pkg/latch"},
 	"github.com/msteinert/pam/v2":           {"pam/"},
 	"github.com/pquerna/otp":                {"pkg/otp"},
 	"github.com/spf13/cobra":                {"cmd/latch", "cmd/latch-server", "pkg/cli"},
 	"golang.org/x/crypto/chacha20poly1305":  {"pkg/seal"},
 	"golang.org/x/crypto/cryptobyte":        {"pkg/latch"},
-	"golang.org/x/sys/unix":                 {"pkg/securefile", "pam/"},
-	"golang.org/x/term":                     {"pkg/cli"},
+	"golang.org/x/sys/unix":                 {"pkg/securefile", "pkg/cli", "pam/"},
 	"gopkg.in/ini.v1":                       {"pkg/config"},
 	"modernc.org/sqlite":                    {"pkg/store"},
 }

@@ -5,14 +5,19 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"strings"
+	"time"
 
-	"golang.org/x/term"
+	"golang.org/x/sys/unix"
 )
 
 // ErrNoTerminal means that there is nobody to ask.
 var ErrNoTerminal = errors.New("there is no terminal to ask on")
+
+// ErrNotAnswered means that the person ended the input instead of answering.
+var ErrNotAnswered = errors.New("the question was not answered")
 
 // controlling is the terminal of the session, whatever the streams are redirected to.
 const controlling = "/dev/tty"
@@ -28,9 +33,7 @@ func (t Terminal) Ask(ctx context.Context, question, fallback string) (string, e
 	if fallback != "" {
 		question += " [" + fallback + "]"
 	}
-	answer, err := t.ask(ctx, question, func(f *os.File) (string, error) {
-		return bufio.NewReader(f).ReadString('\n')
-	})
+	answer, err := t.ask(ctx, question, true)
 	if answer == "" && err == nil {
 		return fallback, nil
 	}
@@ -39,11 +42,7 @@ func (t Terminal) Ask(ctx context.Context, question, fallback string) (string, e
 
 // AskSecret asks without echo.
 func (t Terminal) AskSecret(ctx context.Context, question string) (string, error) {
-	return t.ask(ctx, question, func(f *os.File) (string, error) {
-		secret, err := term.ReadPassword(int(f.Fd()))
-		fmt.Fprintln(f)
-		return string(secret), err
-	})
+	return t.ask(ctx, question, false)
 }
 
 // Confirm asks a question whose default is no.
@@ -52,39 +51,73 @@ func (t Terminal) Confirm(ctx context.Context, question string) (bool, error) {
 	return strings.EqualFold(answer, "y") || strings.EqualFold(answer, "yes"), err
 }
 
-// reply is what came of reading.
-type reply struct {
-	text string
-	err  error
-}
-
-func (t Terminal) ask(ctx context.Context, question string, read func(*os.File) (string, error)) (string, error) {
+func (t Terminal) ask(ctx context.Context, question string, echo bool) (string, error) {
 	path := t.Path
 	if path == "" {
 		path = controlling
 	}
-	f, err := os.OpenFile(path, os.O_RDWR, 0)
+	f, err := os.OpenFile(path, os.O_RDWR|unix.O_NOCTTY, 0)
 	if err != nil {
 		return "", fmt.Errorf("%w: %w", ErrNoTerminal, err)
 	}
 	defer f.Close()
-	state, err := term.GetState(int(f.Fd()))
+	restore, err := prepare(f, echo)
 	if err != nil {
 		return "", fmt.Errorf("%w: %s: %w", ErrNoTerminal, path, err)
 	}
+	// The echo is off before the question shows: some people, and most scripts, type at once.
 	fmt.Fprint(f, Clean(question)+": ")
-	replies := make(chan reply, 1)
-	go func() {
-		text, err := read(f)
-		replies <- reply{text, err}
-	}()
-	select {
-	case r := <-replies:
-		return strings.TrimSpace(r.text), r.err
-	case <-ctx.Done():
-		// The reader stays in its read; the program ends right after this.
-		err := term.Restore(int(f.Fd()), state)
-		fmt.Fprintln(f)
-		return "", errors.Join(ctx.Err(), err)
+	answer, err := readLine(ctx, f)
+	if !echo || err != nil {
+		fmt.Fprintln(f) // what ended the line was not shown
 	}
+	return answer, errors.Join(err, restore())
+}
+
+// prepare switches the echo off where that is wanted, and returns what makes the terminal as it was.
+func prepare(f *os.File, echo bool) (restore func() error, err error) {
+	before, err := termios(f)
+	if err != nil || echo {
+		return func() error { return nil }, err
+	}
+	silent := *before
+	silent.Lflag = silent.Lflag&^unix.ECHO | unix.ICANON | unix.ISIG
+	silent.Iflag |= unix.ICRNL
+	return func() error { return setTermios(f, before) }, setTermios(f, &silent)
+}
+
+// termios and setTermios keep away from Fd, which would make reads block beyond their deadline.
+func termios(f *os.File) (state *unix.Termios, err error) {
+	conn, err := f.SyscallConn()
+	if err != nil {
+		return nil, err
+	}
+	failed := conn.Control(func(fd uintptr) { state, err = unix.IoctlGetTermios(int(fd), unix.TCGETS) })
+	return state, errors.Join(failed, err)
+}
+
+func setTermios(f *os.File, state *unix.Termios) error {
+	conn, err := f.SyscallConn()
+	if err != nil {
+		return err
+	}
+	failed := conn.Control(func(fd uintptr) { err = unix.IoctlSetTermios(int(fd), unix.TCSETS, state) })
+	return errors.Join(failed, err)
+}
+
+// readLine returns the next line without outer blanks. A terminal hands out one line at a time, so none is lost in
+// the reader.
+func readLine(ctx context.Context, f *os.File) (string, error) {
+	stop := context.AfterFunc(ctx, func() { _ = f.SetReadDeadline(time.Unix(1, 0)) })
+	defer stop()
+	line, err := bufio.NewReader(f).ReadString('\n')
+	switch line = strings.TrimSpace(line); {
+	case ctx.Err() != nil:
+		return "", ctx.Err()
+	case err == io.EOF && line == "":
+		return "", ErrNotAnswered
+	case err == io.EOF:
+		return line, nil
+	}
+	return line, err
 }
