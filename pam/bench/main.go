@@ -1,0 +1,98 @@
+// Command bench measures, side by side in one run, what pam_latch.so adds to a login and how many questions latch-server
+// answers, and prints tables in Markdown; docs/benchmarks.md tells how to read them. It needs root, runs on a machine
+// of its own (testbed.Isolate), talks to nothing outside it, judges no time, and ends by itself.
+package main
+
+import (
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"syscall"
+	"time"
+
+	"github.com/latch-linux/latch/pam/testbed"
+)
+
+// options are what the command line says.
+type options struct {
+	rounds     int           // logins of each kind in each host
+	farRounds  int           // the same over the slow link
+	rtt        time.Duration // of the slow link
+	accounts   int           // of the large server
+	few        int           // of the small one
+	seconds    time.Duration // of load in each turn
+	turns      int           // of load for each kind
+	workers    int           // questions under way at once
+	only, temp string
+}
+
+func parse() options {
+	var o options
+	flag.IntVar(&o.rounds, "rounds", 200, "logins of each kind in each host")
+	flag.IntVar(&o.farRounds, "far-rounds", 100, "logins of each kind over the slow link")
+	flag.DurationVar(&o.rtt, "rtt", 40*time.Millisecond, "round trip time of the slow link")
+	flag.IntVar(&o.accounts, "accounts", 1_000_000, "accounts of the large server")
+	flag.IntVar(&o.few, "few", 1000, "accounts of the small server")
+	flag.DurationVar(&o.seconds, "load", 3*time.Second, "length of one turn of load")
+	flag.IntVar(&o.turns, "turns", 5, "turns of load of each kind")
+	flag.IntVar(&o.workers, "workers", 32, "questions under way at once")
+	flag.StringVar(&o.only, "only", "", "one part alone: logins, far or server")
+	flag.StringVar(&o.temp, "temp", os.TempDir(), "directory for the databases, on the disk to be measured")
+	flag.Parse()
+	return o
+}
+
+func main() {
+	o := parse()
+	os.Exit(testbed.Isolate(func() int {
+		if err := run(o, os.Stdout); err != nil {
+			fmt.Fprintf(os.Stderr, "bench: %v\n", err)
+			return 1
+		}
+		return 0
+	}))
+}
+
+func run(o options, out io.Writer) error {
+	dir, err := os.MkdirTemp(o.temp, "latch-bench-")
+	if err != nil {
+		return err
+	}
+	defer os.RemoveAll(dir)
+	removeOnSignal(dir)
+	started := time.Now()
+	b, err := newBed(dir, out)
+	if err != nil {
+		return err
+	}
+	defer b.server.Stop()
+	b.describe()
+	parts := []struct {
+		name string
+		run  func(options) error
+	}{{"logins", b.logins}, {"far", b.far}, {"server", b.serve}}
+	for _, part := range parts {
+		if o.only != "" && o.only != part.name {
+			continue
+		}
+		if err := part.run(o); err != nil {
+			return fmt.Errorf("%s: %w", part.name, err)
+		}
+	}
+	b.reached()
+	fmt.Fprintf(out, "\n%v in all.\n", time.Since(started).Round(time.Second))
+	return nil
+}
+
+// removeOnSignal keeps an interrupted run from leaving its databases behind. The processes die with the machine.
+func removeOnSignal(dir string) {
+	signals := make(chan os.Signal, 1)
+	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
+	go func() {
+		<-signals
+		os.RemoveAll(dir)
+		os.Exit(130)
+	}()
+}
