@@ -68,7 +68,7 @@ fuzz:
 bench:
 	@scripts/bootstrap test
 	@$(MAKE) --no-print-directory build
-	@$(GO) run ./pam/bench
+	@$(GO) run ./pam/bench $(BENCHFLAGS)
 
 # install does not build, so that root's caches and root's files stay out of the work tree.
 # put MODE,FILE,DESTINATION replaces a file in one step: a login in between finds the old or the new one.
