@@ -3,28 +3,32 @@ package relay
 import (
 	"bytes"
 	"io"
-	"sync"
+	"sync/atomic"
 )
 
-// Conn is latch-auth's end of a conversation. A reader of its own notices the end of file at any time, also while
-// a question is out: onEnd is then called, once, and is expected to end the process.
+// Conn is latch-auth's end of a conversation. A reader of its own notices the end of file and frames that are not due
+// at any time, also while a question is out: onEnd is then called, once, and is expected to end the process.
 type Conn struct {
 	w      io.Writer
+	due    atomic.Uint32 // the type of the one frame that the module may send now, or nothing
 	frames chan Frame
 	failed chan error
-	once   sync.Once
 	held   bool
 }
+
+// nothing is due: no frame has this type.
+const nothing = 1 << 8
 
 // NewConn starts reading. onEnd runs in the reader's goroutine when the module is gone or breaks the protocol.
 func NewConn(rw io.ReadWriter, onEnd func(error)) *Conn {
 	c := &Conn{w: rw, frames: make(chan Frame, 1), failed: make(chan error, 1)}
+	c.due.Store(uint32(Hello))
 	go func() {
 		for {
-			f, err := ReadFrame(rw)
+			f, err := c.read(rw)
 			if err != nil {
 				c.failed <- err
-				c.once.Do(func() { onEnd(err) })
+				onEnd(err)
 				return
 			}
 			c.frames <- f
@@ -33,21 +37,36 @@ func NewConn(rw io.ReadWriter, onEnd func(error)) *Conn {
 	return c
 }
 
-func (c *Conn) next(want Type) ([]byte, error) {
+// read reads a frame, which must be the one that is due.
+func (c *Conn) read(r io.Reader) (Frame, error) {
+	f, err := ReadFrame(r)
+	if err == nil && !c.due.CompareAndSwap(uint32(f.Type), nothing) {
+		err = broken("a frame of type 0x%02x that is not due", byte(f.Type))
+	}
+	return f, err
+}
+
+func (c *Conn) next() ([]byte, error) {
 	select {
 	case f := <-c.frames:
-		if f.Type != want {
-			return nil, broken("frame 0x%02x where 0x%02x was due", byte(f.Type), byte(want))
-		}
 		return f.Payload, nil
 	case err := <-c.failed:
 		return nil, err
 	}
 }
 
+// exchange sends a frame and waits for the one that answers it.
+func (c *Conn) exchange(t Type, payload []byte, want Type) ([]byte, error) {
+	c.due.Store(uint32(want))
+	if err := WriteFrame(c.w, t, payload); err != nil {
+		return nil, err
+	}
+	return c.next()
+}
+
 // Hello waits for the first frame.
 func (c *Conn) Hello() (Greeting, error) {
-	p, err := c.next(Hello)
+	p, err := c.next()
 	if err != nil {
 		return Greeting{}, err
 	}
@@ -68,10 +87,7 @@ func (c *Conn) Member(group string) (bool, error) {
 	if group == "" || len(group) > MaxText || bytes.IndexByte([]byte(group), 0) >= 0 {
 		return false, nil
 	}
-	if err := WriteFrame(c.w, Group, []byte(group)); err != nil {
-		return false, err
-	}
-	p, err := c.next(Member)
+	p, err := c.exchange(Group, []byte(group), Member)
 	if err != nil {
 		return false, err
 	}
@@ -87,10 +103,7 @@ func (c *Conn) Ask(text string, echo bool) (reply string, asked bool, err error)
 	if echo {
 		flag = 1
 	}
-	if err := WriteFrame(c.w, Prompt, append([]byte{flag}, clip(text)...)); err != nil {
-		return "", false, err
-	}
-	p, err := c.next(Answer)
+	p, err := c.exchange(Prompt, append([]byte{flag}, clip(text)...), Answer)
 	switch {
 	case err != nil:
 		return "", false, err

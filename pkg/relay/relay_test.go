@@ -182,6 +182,28 @@ func TestWrongAnswers(t *testing.T) {
 	}
 }
 
+// TestFrameThatIsNotDue: nobody waits for a frame, and one that comes ends the conversation.
+func TestFrameThatIsNotDue(t *testing.T) {
+	for _, kind := range []relay.Type{relay.Hello, relay.Answer, relay.Member, relay.Verdict, 0, 0x7f} {
+		c, m := conversation(t)
+		go func() {
+			m.send(relay.Hello, string(marshal(t, hello())))
+			m.send(kind, "\x01")
+		}()
+		if _, err := c.Hello(); err != nil {
+			t.Fatal(err)
+		}
+		select {
+		case err := <-m.ended:
+			if !errors.Is(err, relay.ErrProtocol) {
+				t.Errorf("frame 0x%02x: ended with %v", byte(kind), err)
+			}
+		case <-time.After(10 * time.Second):
+			t.Errorf("frame 0x%02x was not noticed", byte(kind))
+		}
+	}
+}
+
 // TestEndIsNoticedInMidQuestion: nobody is asking anything when the host goes away.
 func TestEndIsNoticedInMidQuestion(t *testing.T) {
 	_, m := conversation(t)
