@@ -3,10 +3,12 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"runtime"
 	"runtime/debug"
+	"sync"
 	"syscall"
 
 	"github.com/latch-linux/latch/pkg/audit"
@@ -30,12 +32,19 @@ func main() {
 	if err := syscall.SetNonblock(conversation, true); err != nil {
 		os.Exit(1)
 	}
-	conn := relay.NewConn(os.NewFile(conversation, "pam"), func(error) {
-		// The host is gone or talks nonsense: there is nobody to answer, in mid-question or not.
-		os.Exit(1)
-	})
-	if err := serve(conn, log); err != nil {
-		os.Exit(1)
+	// The host is gone or talks nonsense: there is nobody to answer, in mid-question or not. Both the reader and serve
+	// may notice; the first one to do so ends the process.
+	var once sync.Once
+	end := func(err error) {
+		once.Do(func() {
+			if errors.Is(err, relay.ErrProtocol) {
+				log.Warn("refused: " + err.Error())
+			}
+			os.Exit(1)
+		})
+	}
+	if err := serve(relay.NewConn(os.NewFile(conversation, "pam"), end), log); err != nil {
+		end(err)
 	}
 }
 

@@ -1,0 +1,274 @@
+package main_test
+
+import (
+	"bytes"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/latch-linux/latch/pam/testbed"
+	"github.com/latch-linux/latch/pkg/latch/fakeserver"
+	"github.com/latch-linux/latch/pkg/relay"
+)
+
+// TestLineOfAVerdict: HOLD, VERDICT, one line, and the secrets in none.
+func TestLineOfAVerdict(t *testing.T) {
+	t.Parallel()
+	s := newSite(t)
+	s.set("timeout", "7")
+	s.serve("none")
+	c := ask(t, s.hello(nil))
+	if hold := c.expect(relay.Hold); hold != "\x08" {
+		t.Errorf("HOLD %q, want the question's 7 s and one more", hold)
+	}
+	if v := c.verdict(); v != relay.Success {
+		t.Errorf("verdict %d", v)
+	}
+	c.logged(`opened user="ana" service="sshd" phase="auth" rhost="203.0.113.7" reason="open" ms=`)
+	for _, secret := range []string{fakeserver.Secret, fakeserver.AccountID} {
+		if lines := syslog.Lines(secret); len(lines) > 0 {
+			t.Errorf("a secret in the log: %q", lines)
+		}
+	}
+}
+
+// TestEndOfFile: the host is gone in the middle of something that would last far longer.
+func TestEndOfFile(t *testing.T) {
+	const soon = 3 * time.Second
+	t.Run("in mid-question", func(t *testing.T) {
+		t.Parallel()
+		s := newSite(t)
+		s.set("timeout", "60")
+		server := s.serve("wire: never answers")
+		c := ask(t, s.hello(nil))
+		await(t, "the question", func() bool { return server.Requests() == 1 })
+		must(t, c.module.Close())
+		if took := c.ends(); took > soon {
+			t.Errorf("ended after %v", took)
+		}
+	})
+	t.Run("while it connects", func(t *testing.T) {
+		t.Parallel()
+		s := newSite(t)
+		s.set("timeout", "60")
+		server := s.serve("connect: silent")
+		c := ask(t, s.hello(nil))
+		await(t, "the connection", func() bool { return server.Connections() == 1 })
+		must(t, c.module.Close())
+		if took := c.ends(); took > soon {
+			t.Errorf("ended after %v", took)
+		}
+	})
+	t.Run("in mid-prompt", func(t *testing.T) {
+		t.Parallel()
+		s := newSite(t)
+		s.set("otp", "yes")
+		s.serve("two_factor: good")
+		c := ask(t, s.hello(nil))
+		c.expect(relay.Hold)
+		c.expect(relay.Prompt)
+		must(t, c.module.Close())
+		if took := c.ends(); took > soon {
+			t.Errorf("ended after %v", took)
+		}
+	})
+	t.Run("before HELLO", func(t *testing.T) {
+		t.Parallel()
+		c := begin(t, nil)
+		must(t, c.module.Close())
+		c.ends()
+	})
+	t.Run("in HELLO", func(t *testing.T) {
+		t.Parallel()
+		c := begin(t, nil)
+		_, err := c.module.Write([]byte{0, 0, 0, 9, 1, 1})
+		must(t, err)
+		must(t, c.module.CloseWrite())
+		c.ends()
+	})
+}
+
+// TestBrokenProtocol: everything that docs/relay.md does not allow ends the conversation, also where the server is about
+// to say "open", and the log says why.
+func TestBrokenProtocol(t *testing.T) {
+	s := newSite(t)
+	s.serve("none")
+	good, err := s.hello(nil).Marshal()
+	must(t, err)
+	frame := func(kind relay.Type, payload []byte) []byte {
+		var b bytes.Buffer
+		must(t, relay.WriteFrame(&b, kind, payload))
+		return b.Bytes()
+	}
+	hello := frame(relay.Hello, good)
+	for name, sent := range map[string][]byte{
+		"garbage":               []byte("GET / HTTP/1.1\r\n\r\n"),
+		"zeros":                 make([]byte, 64),
+		"a length of 0":         {0, 0, 0, 0},
+		"a frame of 65537":      append([]byte{0, 1, 0, 1}, make([]byte, 65537)...),
+		"a frame of 4 GiB":      {255, 255, 255, 255, 1},
+		"HELLO of version 0":    frame(relay.Hello, append([]byte{0}, good[1:]...)),
+		"HELLO of version 2":    frame(relay.Hello, append([]byte{2}, good[1:]...)),
+		"an empty HELLO":        frame(relay.Hello, nil),
+		"a short HELLO":         frame(relay.Hello, good[:len(good)-1]),
+		"a HELLO with more":     frame(relay.Hello, append(bytes.Clone(good), 99, 0, 0)),
+		"another first frame":   frame(relay.Answer, []byte("\x00123456")),
+		"a frame of ours":       frame(relay.Verdict, []byte{relay.Success}),
+		"a second HELLO":        append(bytes.Clone(hello), hello...),
+		"an ANSWER not asked":   append(bytes.Clone(hello), frame(relay.Answer, []byte("\x00123456"))...),
+		"a MEMBER not asked":    append(bytes.Clone(hello), frame(relay.Member, []byte{1})...),
+		"garbage after HELLO":   append(bytes.Clone(hello), "garbage"...),
+		"a flood behind HELLO":  append(bytes.Clone(hello), bytes.Repeat(frame(relay.Member, []byte{1}), 1000)...),
+		"zeros behind a HELLO":  append(bytes.Clone(hello), 0, 0, 0, 0),
+		"an unknown type after": append(bytes.Clone(hello), frame(0x04, nil)...),
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			c := begin(t, nil)
+			// The other end may be gone before the last byte.
+			_, _ = c.module.Write(sent)
+			c.ends()
+			c.logged("relay protocol")
+		})
+	}
+}
+
+func TestStartedByHand(t *testing.T) {
+	t.Parallel()
+	cmd := exec.Command(built.Auth)
+	var stderr bytes.Buffer
+	cmd.Stderr = &stderr
+	if err := cmd.Run(); err == nil || cmd.ProcessState.ExitCode() != 2 || !strings.Contains(stderr.String(), "pam_latch.so starts this program") {
+		t.Errorf("%v: %q", err, stderr.String())
+	}
+}
+
+// TestThreads counts while the module waits for a server that says nothing. Debian's openvpn@.service allows ten threads
+// (TasksMax=10), of which OpenVPN takes one and its auth-pam process two while it asks.
+func TestThreads(t *testing.T) {
+	t.Parallel()
+	const most = 10 - 3
+	s := newSite(t)
+	s.set("timeout", "60")
+	server := s.serve("wire: never answers")
+	dir := filepath.Dir(s.conf)
+	authenticator := filepath.Join(dir, "latch-auth")
+	program, err := os.ReadFile(built.Auth)
+	must(t, err)
+	must(t, os.WriteFile(authenticator, program, 0o755))
+	s.pair("root: " + fakeserver.AccountID + "\n")
+	must(t, testbed.WriteService(dir, "threads", "auth required "+built.Module+" authenticator="+authenticator+" config="+s.conf+" accounts="+s.accounts))
+	answered := make(chan testbed.Outcome)
+	go func() {
+		outcome, err := testbed.Transaction{Dir: dir, Service: "threads", User: "root"}.Run()
+		if err != nil {
+			t.Error(err)
+		}
+		answered <- outcome
+	}()
+	await(t, "the question", func() bool { return server.Requests() == 1 })
+	pid := running(t, authenticator)
+	between := status(t, pid, "PPid")
+	ours := status(t, pid, "Threads") + status(t, between, "Threads")
+	if t.Logf("%d threads, the process in between included", ours); ours > most {
+		t.Errorf("%d threads, the others leave %d", ours, most)
+	}
+	must(t, syscall.Kill(pid, syscall.SIGKILL))
+	if outcome := <-answered; outcome.In() {
+		t.Error("killed, and let in")
+	}
+}
+
+// running returns the process that runs the program.
+func running(t *testing.T, program string) int {
+	t.Helper()
+	links, err := filepath.Glob("/proc/[0-9]*/exe")
+	must(t, err)
+	for _, link := range links {
+		if to, err := os.Readlink(link); err == nil && to == program {
+			pid, err := strconv.Atoi(strings.Split(link, "/")[2])
+			must(t, err)
+			return pid
+		}
+	}
+	t.Fatalf("nobody runs %s", program)
+	return 0
+}
+
+// status returns a number from /proc/PID/status.
+func status(t *testing.T, pid int, key string) int {
+	t.Helper()
+	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
+	must(t, err)
+	_, rest, _ := strings.Cut(string(text), "\n"+key+":")
+	value, _, _ := strings.Cut(rest, "\n")
+	n, err := strconv.Atoi(strings.TrimSpace(value))
+	must(t, err)
+	return n
+}
+
+// TestFrozen: a server that gives no answer opens under this policy, unless this process was stopped meanwhile: then
+// nobody knows what the server would have said.
+func TestFrozen(t *testing.T) {
+	for name, c := range map[string]struct {
+		stop   time.Duration
+		want   byte
+		reason string
+	}{
+		"not at all":   {0, relay.Success, "no-answer-open"},
+		"for 1 s":      {time.Second, relay.Refuse, "local-failure"},
+		"past the end": {3 * time.Second, relay.Refuse, "local-failure"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := newSite(t)
+			server := s.serve("connect: silent")
+			a := ask(t, s.hello(nil))
+			await(t, "the connection", func() bool { return server.Connections() == 1 })
+			if c.stop > 0 {
+				must(t, a.cmd.Process.Signal(syscall.SIGSTOP))
+				time.Sleep(c.stop)
+				must(t, a.cmd.Process.Signal(syscall.SIGCONT))
+			}
+			if v := a.verdict(); v != c.want {
+				t.Errorf("verdict %d, want %d", v, c.want)
+			}
+			a.logged("reason=" + strconv.Quote(c.reason))
+		})
+	}
+}
+
+// TestNotRoot: a host that is not root is served from files of its own user's, and of root's, and of nobody else's.
+func TestNotRoot(t *testing.T) {
+	const host, other = 4242, 4243
+	for name, c := range map[string]struct {
+		owner  int
+		want   byte
+		reason string
+	}{
+		"its own files":   {host, relay.Success, "open"},
+		"somebody else's": {other, relay.Refuse, "bad-config"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := newSite(t)
+			s.serve("none")
+			for _, path := range []string{filepath.Dir(s.conf), s.conf, s.accounts, s.settings["ca_file"]} {
+				must(t, os.Chown(path, c.owner, c.owner))
+			}
+			must(t, os.Chmod(filepath.Dir(s.conf), 0o755))
+			a := begin(t, &syscall.Credential{Uid: host, Gid: host})
+			a.greet(s.hello(func(g *relay.Greeting) { g.HostUID, g.HostEUID = host, host }))
+			if v := a.verdict(); v != c.want {
+				t.Errorf("verdict %d, want %d; log: %q", v, c.want, a.log())
+			}
+			a.logged("reason=" + strconv.Quote(c.reason))
+		})
+	}
+}
