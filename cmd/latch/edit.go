@@ -7,9 +7,12 @@ import (
 	"io/fs"
 	"os"
 	"os/exec"
+	"os/signal"
 	"path/filepath"
 	"strings"
+	"syscall"
 
+	"github.com/latch-linux/latch/pkg/cli"
 	"github.com/latch-linux/latch/pkg/config"
 	"github.com/latch-linux/latch/pkg/securefile"
 )
@@ -41,7 +44,11 @@ func (a *app) editConfig(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	return a.putEdited(ctx, path, string(before), after)
+	if err := a.putEdited(ctx, path, string(before), after); err != nil {
+		keep = true
+		return cli.WithHint(cli.StatusOf(explain(err)), err, "your text is kept in "+draft)
+	}
+	return nil
 }
 
 func (a *app) putEdited(ctx context.Context, path, before string, after []byte) error {
@@ -75,7 +82,7 @@ func (a *app) editUntilValid(ctx context.Context, draft string) (text []byte, ke
 			return data, false, nil
 		}
 		a.Say("%v", mistake)
-		answer, err := a.terminal.Ask(ctx, "e edits it again, k keeps the draft aside, q gives it up", "e")
+		answer, err := a.askInterruptibly(ctx, "e edits it again, k keeps the draft aside, q gives it up", "e")
 		if err != nil {
 			return nil, false, fmt.Errorf("nothing was written: %w", mistake)
 		}
@@ -88,8 +95,19 @@ func (a *app) editUntilValid(ctx context.Context, draft string) (text []byte, ke
 	}
 }
 
-// runEditor gives the editor the terminal. Its words are split at blanks, as visudo does.
+// askInterruptibly asks where the program's own context may have ended long ago, by an interrupt for the editor.
+func (a *app) askInterruptibly(ctx context.Context, question, fallback string) (string, error) {
+	ctx, stop := signal.NotifyContext(ctx, os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
+	defer stop()
+	return a.terminal.Ask(ctx, question, fallback)
+}
+
+// runEditor gives the editor the terminal, and its interrupts: however many are typed, this program waits for it.
+// The words of the editor are split at blanks, as visudo does.
 func (a *app) runEditor(draft string) error {
+	interrupts := make(chan os.Signal, 1)
+	signal.Notify(interrupts, os.Interrupt, syscall.SIGQUIT)
+	defer signal.Stop(interrupts)
 	words := append(a.editor(), draft)
 	cmd := exec.Command(words[0], words[1:]...)
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = a.in, a.Err, a.Err // stdout holds the result alone

@@ -54,7 +54,7 @@ func (a *app) importPairings(ctx context.Context, from string, anyUID bool) erro
 		return nothingImported(err)
 	}
 	for i, p := range list {
-		if err := store(ctx, path, p); err != nil {
+		if err := storePairing(ctx, path, p); err != nil {
 			return fmt.Errorf("%d of %d pairings imported: %w", i, len(list), err)
 		}
 	}

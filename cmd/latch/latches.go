@@ -2,10 +2,13 @@ package main
 
 import (
 	"context"
+	"errors"
 
 	"github.com/spf13/cobra"
 
+	"github.com/latch-linux/latch/pkg/api"
 	"github.com/latch-linux/latch/pkg/cli"
+	"github.com/latch-linux/latch/pkg/latch"
 )
 
 func newOpen(a *app) *cobra.Command {
@@ -30,6 +33,16 @@ func newMove(a *app, open bool, use, alias, short, long string) *cobra.Command {
 	return c
 }
 
+// forbidden adds what to do where the server lets only the person open.
+func forbidden(err error, open bool) error {
+	var failed *latch.Error
+	if !open || !errors.As(err, &failed) || failed.Code != api.ErrCodeUnauthorized {
+		return err
+	}
+	return cli.WithHint(cli.ExitError, err,
+		"open it on the phone; or, on a server of your own, allow it with latch-server app set APP --open-by-api=yes")
+}
+
 func (a *app) move(ctx context.Context, open bool, operation string) error {
 	p, err := a.pairing()
 	if err != nil {
@@ -49,7 +62,7 @@ func (a *app) move(ctx context.Context, open bool, operation string) error {
 		move = client.Unlock
 	}
 	if err := move(ctx, p.AccountID, id); err != nil {
-		return err
+		return forbidden(err, open)
 	}
 	fields := map[string]any{"user": p.User, "status": word(open)}
 	if operation != "" {

@@ -83,8 +83,8 @@ line finds it.
 		RunE:    func(c *cobra.Command, args []string) error { return a.addOperation(c.Context(), args[0], o) },
 	}
 	c.Flags().StringVar(&o.parent, "parent", "", "`name` or id of the operation above")
-	c.Flags().StringVar(&o.twoFactor, "two-factor", "", "one-time token: disabled, opt_in or mandatory")
-	c.Flags().StringVar(&o.lock, "lock-on-request", "", "close after use: disabled, opt_in or mandatory")
+	c.Flags().StringVar(&o.twoFactor, "two-factor", "", "one-time token, `mode` disabled, opt_in or mandatory")
+	c.Flags().StringVar(&o.lock, "lock-on-request", "", "close after use, `mode` disabled, opt_in or mandatory")
 	c.Flags().BoolVar(&o.save, "save", false, "write it into the configuration")
 	return c
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -12,6 +13,7 @@ import (
 	"github.com/latch-linux/latch/pkg/api"
 	"github.com/latch-linux/latch/pkg/cli"
 	"github.com/latch-linux/latch/pkg/latch"
+	"github.com/latch-linux/latch/pkg/securefile"
 )
 
 // storeTimeout bounds the wait for other writers of the same file.
@@ -75,7 +77,7 @@ func (a *app) pair(ctx context.Context, code string) error {
 	if err != nil {
 		return err
 	}
-	if p, paired := f.Find(who.name); paired {
+	if p, paired := pairedAs(f, who); paired {
 		return alreadyPaired(who, p)
 	}
 	if a.asLink && a.config != "" {
@@ -87,13 +89,26 @@ func (a *app) pair(ctx context.Context, code string) error {
 	return a.pairAs(ctx, who, code, path)
 }
 
+// pairedAs finds the pairing of a person. "ANA" and "ana" are one where the name service knows neither.
+func pairedAs(f *account.File, who person) (account.Pairing, bool) {
+	if p, paired := f.Find(who.name); paired || !who.unknown() {
+		return p, paired
+	}
+	for _, p := range f.All() {
+		if strings.EqualFold(p.User, who.name) {
+			return p, true
+		}
+	}
+	return account.Pairing{}, false
+}
+
 func alreadyPaired(who person, p account.Pairing) error {
 	if p.UID >= 0 && who.uid >= 0 && p.UID != who.uid {
-		return cli.WithHint(cli.ExitError, fmt.Errorf("%q is already paired, as the user with the uid %d, who is somebody else now", who.name, p.UID),
-			fmt.Sprintf("run latch unpair --user %s first", who.name))
+		return cli.WithHint(cli.ExitError, fmt.Errorf("%q is already paired, as the user with the uid %d, who is somebody else now", p.User, p.UID),
+			fmt.Sprintf("run latch unpair --user %s first", p.User))
 	}
-	return cli.WithHint(cli.ExitError, fmt.Errorf("%q is already paired", who.name),
-		fmt.Sprintf("to pair anew run latch unpair --user %s first", who.name))
+	return cli.WithHint(cli.ExitError, fmt.Errorf("%q is already paired", p.User),
+		fmt.Sprintf("to pair anew run latch unpair --user %s first", p.User))
 }
 
 // pairAs asks the server and stores the answer. What cannot be stored is undone at the server.
@@ -103,6 +118,9 @@ func (a *app) pairAs(ctx context.Context, who person, code, path string) error {
 		return err
 	}
 	defer done()
+	if err := storable(asking, path); err != nil {
+		return fmt.Errorf("the pairing could not be stored, so the code was not sent: %w", err)
+	}
 	id, err := client.Pair(asking, code, "")
 	if id == "" {
 		return lostPairing(err)
@@ -110,7 +128,7 @@ func (a *app) pairAs(ctx context.Context, who person, code, path string) error {
 	known := err != nil
 	// From here on an interrupt must not leave a pairing that only the server knows.
 	ctx = context.WithoutCancel(ctx)
-	if failed := store(ctx, path, account.Pairing{User: who.name, AccountID: id, UID: who.uid}); failed != nil {
+	if failed := storePairing(ctx, path, account.Pairing{User: who.name, AccountID: id, UID: who.uid}); failed != nil {
 		return a.undo(ctx, client, path, id, failed, known)
 	}
 	if known {
@@ -128,7 +146,12 @@ func lostPairing(err error) error {
 		"if the phone shows a new pairing all the same, pair again with a new code, or unpair on the phone first; else check the network and latch_host")
 }
 
-func store(ctx context.Context, path string, p account.Pairing) error {
+// storable finds out before the code is spent what would keep the pairing from being stored.
+func storable(ctx context.Context, path string) error {
+	return securefile.WithLock(ctx, path, func() error { return nil })
+}
+
+func storePairing(ctx context.Context, path string, p account.Pairing) error {
 	ctx, cancel := context.WithTimeout(ctx, storeTimeout)
 	defer cancel()
 	return account.Store{Path: path}.Add(ctx, p)

@@ -7,6 +7,7 @@ import (
 	"io"
 	"io/fs"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -50,11 +51,9 @@ func (a *app) run(ctx context.Context, argv []string) cli.Exit {
 		a.asLink, a.Program = true, filepath.Base(argv[0])
 		args = append(append([]string{}, link...), args...)
 	}
-	// Cobra parses --json before it may find that the rest is wrong.
-	for _, arg := range args {
-		a.JSON = a.JSON || arg == "--json"
-	}
 	root := newRoot(a)
+	// Cobra may find that the command line is wrong before it has seen --json.
+	a.JSON = slices.Contains(args, "--json")
 	root.SetArgs(args)
 	root.SetOut(a.Out)
 	root.SetErr(a.Err)
@@ -92,10 +91,11 @@ Start with setup, then pair. The flags -p, -s, -o, -u and -v are those of the or
 		RunE: func(c *cobra.Command, _ []string) error { return old.run(a, c) },
 	}
 	root.CompletionOptions.DisableDefaultCmd = true
+	root.SetHelpCommand(newHelp())
 	flags := root.PersistentFlags()
 	flags.StringVarP(&a.config, "config", "f", "", "configuration `file` (default: the profile's)")
 	flags.StringVarP(&a.accounts, "accounts", "a", "", "pairing `file` (default: the profile's)")
-	flags.StringVar(&a.profile, "profile", "system", "set of files: system or openvpn")
+	flags.StringVar(&a.profile, "profile", "system", "`set` of files: system or openvpn")
 	flags.StringVar(&a.user, "user", "", "local user `name` (default: who called sudo, else who logged in)")
 	flags.BoolVar(&a.JSON, "json", false, "print one JSON object")
 	old.add(root)

@@ -130,6 +130,9 @@ func (a *app) newPlan(ctx context.Context, address string, o setupOptions) (*pla
 			return nil, err
 		}
 	}
+	if err := checkAddress(address); err != nil {
+		return nil, err
+	}
 	p.set["latch_host"] = address
 	p.set["app_id"], p.set["secret_key"], err = a.credentials(ctx, p.old, o)
 	return p, err
@@ -142,6 +145,16 @@ func (p *plan) draft() []byte {
 		return nil // Parse then says that there is no app_id; the values were on one line each
 	}
 	return text
+}
+
+// checkAddress says what is wrong with a server's address, before anything else is asked.
+func checkAddress(address string) error {
+	err := tolerable(config.Parse("", []byte("latch_host = "+address)))
+	var wrong *config.LineError
+	if errors.As(err, &wrong) {
+		return cli.WithHint(cli.ExitUsage, errors.New(wrong.Problem), "as in latch setup https://latch.example.org")
+	}
+	return err
 }
 
 func (a *app) askServer(ctx context.Context, old *config.Config, o setupOptions) (string, error) {
