@@ -124,7 +124,7 @@ func newWorld(t testing.TB) *world {
 	var err error
 	w.app, w.secret, err = shared.store.AddApplication(context.Background(), store.Application{Name: t.Name()})
 	w.must(err)
-	w.configure("latch_host = " + shared.url)
+	w.configure()
 	return w
 }
 
@@ -135,11 +135,16 @@ func (w *world) must(err error) {
 	}
 }
 
-// configure writes a configuration with the application's credentials and further lines.
+// configure writes a configuration for the server and the application, with further lines, or other values.
 func (w *world) configure(lines ...string) {
 	w.t.Helper()
-	lines = append([]string{"app_id = " + w.app.ID, "secret_key = " + w.secret, "ca_file = " + shared.ca, "retries = 0"}, lines...)
-	w.write(w.conf, strings.Join(lines, "\n")+"\n")
+	text := strings.Join(append(lines, ""), "\n")
+	for key, value := range map[string]string{"app_id": w.app.ID, "secret_key": w.secret, "latch_host": shared.url, "ca_file": shared.ca, "retries": "0"} {
+		if !strings.Contains("\n"+text, "\n"+key+" = ") {
+			text = key + " = " + value + "\n" + text
+		}
+	}
+	w.write(w.conf, text)
 }
 
 func (w *world) write(path, text string) {
