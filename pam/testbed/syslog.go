@@ -17,6 +17,10 @@ type Syslog struct {
 
 // ListenSyslog takes the place of a syslog daemon. Only for work that Isolate runs.
 func ListenSyslog() (*Syslog, error) {
+	// A new network namespace lets ten lines wait, and who writes to a full queue does without.
+	if err := os.WriteFile("/proc/sys/net/unix/max_dgram_qlen", []byte("512"), 0); err != nil {
+		return nil, err
+	}
 	socket, err := net.ListenUnixgram("unixgram", &net.UnixAddr{Name: "/dev/log", Net: "unixgram"})
 	if err != nil {
 		return nil, err
