@@ -244,6 +244,38 @@ func TestFrozen(t *testing.T) {
 	}
 }
 
+// TestFrozenBeforeTheQuestion: a moment at which nobody counts would be enough for whoever can freeze this process.
+func TestFrozenBeforeTheQuestion(t *testing.T) {
+	t.Parallel()
+	s := newSite(t)
+	s.set("exempt_groups", "ops")
+	a := ask(t, s.hello(nil))
+	a.expect(relay.Hold)
+	a.expect(relay.Group)
+	must(t, a.cmd.Process.Signal(syscall.SIGSTOP))
+	time.Sleep(time.Second)
+	must(t, a.cmd.Process.Signal(syscall.SIGCONT))
+	a.send(relay.Member, "\x00")
+	if v := a.verdict(); v != relay.Refuse {
+		t.Errorf("verdict %d", v)
+	}
+	a.logged(`reason="local-failure"`, "held up for")
+}
+
+// TestNoCoreDump: the kernel makes none of a process whose files it gives to root. A host that is not root shows it.
+func TestNoCoreDump(t *testing.T) {
+	t.Parallel()
+	a := begin(t, &syscall.Credential{Uid: 4242, Gid: 4242})
+	await(t, "the program", func() bool {
+		exe, err := os.Readlink(fmt.Sprintf("/proc/%d/exe", a.cmd.Process.Pid))
+		return err == nil && exe == built.Auth
+	})
+	await(t, "not to be dumpable", func() bool {
+		info, err := os.Stat(fmt.Sprintf("/proc/%d/environ", a.cmd.Process.Pid))
+		return err == nil && info.Sys().(*syscall.Stat_t).Uid == 0
+	})
+}
+
 // TestNotRoot: a host that is not root is served from files of its own user's, and of root's, and of nobody else's.
 func TestNotRoot(t *testing.T) {
 	const host, other = 4242, 4243

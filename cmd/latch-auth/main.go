@@ -27,6 +27,8 @@ func main() {
 		fmt.Fprintln(os.Stderr, "latch-auth: pam_latch.so starts this program; it is of no use by hand")
 		os.Exit(2)
 	}
+	// RLIMIT_CORE does not stop a core dump that goes to a program; a process that is not dumpable makes none.
+	_, _, _ = syscall.RawSyscall(syscall.SYS_PRCTL, syscall.PR_SET_DUMPABLE, 0, 0)
 	log := audit.Log{}
 	defer refuseOnPanic(log)
 	if err := syscall.SetNonblock(conversation, true); err != nil {

@@ -49,13 +49,15 @@ func (p *pairings) load() (*account.File, error) {
 }
 
 // server asks through pkg/latch, and knows whether this process was kept from running meanwhile.
-type server struct{ client *latch.Client }
+type server struct {
+	client *latch.Client
+	watch  *watch
+}
 
 // Ask turns every failure into an answer of the gate's.
 func (s server) Ask(ctx context.Context, q authn.Question) authn.Answer {
-	watch := startWatch()
 	status, err := s.client.Status(ctx, latch.Query{AccountID: q.AccountID, OperationID: q.OperationID, NoOTP: q.NoToken, Silent: q.Silent})
-	lost := watch.stop()
+	lost := s.watch.lost()
 	detail := ""
 	if off := status.Offset.Round(time.Second); off != 0 {
 		detail = fmt.Sprintf("this machine's clock is off by %v", -off)

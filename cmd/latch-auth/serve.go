@@ -59,7 +59,7 @@ func decide(conn *relay.Conn, log audit.Log, g relay.Greeting) (authn.Outcome, e
 	}
 	book := &pairings{path: args.Accounts}
 	login := authn.Login{
-		Request: requestOf(g), Settings: settings, Pairings: book, Server: server{client}, Person: conn,
+		Request: requestOf(g), Settings: settings, Pairings: book, Server: server{client, startWatch()}, Person: conn,
 		Host: host{conn}, Memory: newMemory(c, log), Clock: clock{},
 	}
 	o, err := login.Run(context.Background())
