@@ -12,6 +12,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -39,7 +40,6 @@ type latchServer struct {
 	store *store.Store
 	url   string
 	ca    string // file
-	host  string // address and port
 }
 
 var shared latchServer
@@ -76,6 +76,7 @@ func setUp() error {
 	return shared.start(filepath.Join(scratch, "server"))
 }
 
+// start runs the server on a free port for as long as the tests run.
 func (s *latchServer) start(dir string) (err error) {
 	if err := store.Create(dir); err != nil {
 		return err
@@ -96,8 +97,7 @@ func (s *latchServer) start(dir string) (err error) {
 	if err != nil {
 		return err
 	}
-	s.host, s.ca = l.Addr().String(), filepath.Join(dir, server.CAFile)
-	s.url = "https://" + s.host
+	s.url, s.ca = "https://"+l.Addr().String(), filepath.Join(dir, server.CAFile)
 	go server.New(server.Options{Store: s.store}).Serve(context.Background(), l, conf)
 	return nil
 }
@@ -116,13 +116,16 @@ type world struct {
 	terminal string // path, "" for none
 }
 
+// worlds counts, so that no two applications have one name.
+var worlds atomic.Int64
+
 func newWorld(t testing.TB) *world {
 	t.Helper()
 	w := &world{t: t, env: map[string]string{}, terminal: filepath.Join(t.TempDir(), "none")}
 	dir := t.TempDir()
 	w.conf, w.accounts = filepath.Join(dir, "latch.conf"), filepath.Join(dir, "latch.accounts")
 	var err error
-	w.app, w.secret, err = shared.store.AddApplication(context.Background(), store.Application{Name: t.Name()})
+	w.app, w.secret, err = shared.store.AddApplication(context.Background(), store.Application{Name: fmt.Sprint(t.Name(), " ", worlds.Add(1))})
 	w.must(err)
 	w.configure()
 	return w

@@ -56,7 +56,7 @@ func explainServer(err error, failed *latch.Error) error {
 	case failed.Code != 0:
 		hint = api.Advice(failed.Code)
 	case failed.Kind == latch.KindCertificate:
-		hint = "if the server is your own, run latch setup URL to trust its CA"
+		hint = "if the server is your own, run latch setup URL to trust its CA, or name the CA with --ca-file there"
 	case failed.Kind == latch.KindBadAnswer, failed.Kind == latch.KindErrorAnswer:
 		hint = "check that latch_host in the configuration is a Latch server"
 	}
