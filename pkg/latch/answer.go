@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"io"
 	"net/http"
 	"time"
@@ -22,12 +21,12 @@ type answer struct {
 func readAnswer(resp *http.Response, body []byte) (answer, error) {
 	date, _ := http.ParseTime(resp.Header.Get("Date"))
 	switch status := resp.StatusCode; {
-	case status >= 500 && status <= 599:
-		return answer{}, &Error{Kind: KindNoAnswer, Err: fmt.Errorf("HTTP status %d", status)}
+	case resp.ProtoMajor != 1:
+		return answer{}, badAnswer("an answer in %q", resp.Proto)
 	case status == http.StatusNoContent:
 		return answer{date: date}, nil
 	case status < 200 || status > 299:
-		return answer{}, &Error{Kind: KindErrorAnswer, Err: fmt.Errorf("HTTP status %d", status)}
+		return answer{}, badStatus(status, "")
 	case len(body) > maxBody:
 		return answer{}, badAnswer("an answer of more than %d bytes", maxBody)
 	}
@@ -66,8 +65,10 @@ func present(raw json.RawMessage) json.RawMessage {
 // equal names; an answer that could be read in two ways is none.
 func object(raw []byte) (map[string]json.RawMessage, error) {
 	dec := json.NewDecoder(bytes.NewReader(raw))
-	if token, err := dec.Token(); err != nil || token != json.Delim('{') {
-		return nil, errors.Join(errors.New("no object"), err)
+	if token, err := dec.Token(); err == nil && token != json.Delim('{') {
+		return nil, errors.New("no object")
+	} else if err != nil {
+		return nil, err
 	}
 	fields := map[string]json.RawMessage{}
 	for dec.More() {
@@ -103,8 +104,9 @@ type Status struct {
 	Offset time.Duration
 }
 
-// readStatus reads the node that was asked for, and no other.
-func readStatus(data json.RawMessage, id string) (Status, error) {
+// readStatus reads the node that was asked for, and no other. A token counts beside "on" alone, and where one was
+// asked for: whatever else stands there makes an answer that is plain neither wrong nor different.
+func readStatus(data json.RawMessage, id string, wantsToken bool) (Status, error) {
 	fields, err := object(data)
 	if err != nil {
 		return Status{}, badAnswer("the status answer has no data: %w", err)
@@ -122,7 +124,7 @@ func readStatus(data json.RawMessage, id string) (Status, error) {
 		return Status{}, badAnswer("the status is neither on nor off")
 	}
 	s := Status{Open: word == api.StatusOn}
-	if raw := present(node["two_factor"]); raw != nil {
+	if raw := present(node["two_factor"]); raw != nil && s.Open && wantsToken {
 		return s.withToken(raw)
 	}
 	return s, nil

@@ -38,7 +38,7 @@ func (c *Client) Status(ctx context.Context, q Query) (Status, error) {
 	if err != nil {
 		return Status{Offset: c.Offset()}, err
 	}
-	s, err := readStatus(a.data, asked)
+	s, err := readStatus(a.data, asked, !q.NoOTP)
 	s.Offset = c.Offset()
 	return s, err
 }

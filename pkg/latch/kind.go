@@ -86,8 +86,7 @@ func hasErrno(err error, list []syscall.Errno) bool {
 }
 
 func isLocal(err error) bool {
-	var e *Error
-	return hasErrno(err, localErrnos) || errors.Is(err, context.Canceled) || (errors.As(err, &e) && e.Kind == KindLocal)
+	return hasErrno(err, localErrnos) || errors.Is(err, context.Canceled)
 }
 
 func isTimeout(err error) bool {
@@ -97,10 +96,10 @@ func isTimeout(err error) bool {
 
 // classify judges a request that brought no HTTP answer.
 func (c *Client) classify(err error, t *try) *Error {
-	if local := c.local.Load(); local != nil {
-		return &Error{Kind: KindLocal, Err: *local}
-	}
 	kind := kindOfTransport(err, t.reached.Load())
+	if local := t.local.Load(); local != nil && !t.reached.Load() {
+		kind, err = KindLocal, *local
+	}
 	var where *url.Error
 	if errors.As(err, &where) {
 		err = where.Err // the address holds the account's id or a pairing code
@@ -110,8 +109,11 @@ func (c *Client) classify(err error, t *try) *Error {
 
 // kindOfTransport judges an error of net or net/http. reached tells that there was a peer to talk to.
 func kindOfTransport(err error, reached bool) Kind {
+	var own *Error
 	var dns *net.DNSError
 	switch {
+	case errors.As(err, &own):
+		return own.Kind // of the certificates' file, or of what the proxy said
 	case isLocal(err):
 		return KindLocal
 	case isCertificate(err):
@@ -156,6 +158,15 @@ func answerError(e *api.Error, date time.Time) error {
 		kind = KindNotPaired
 	}
 	return &Error{Kind: kind, Code: e.Code, Err: e, date: date}
+}
+
+// badStatus judges an HTTP status that is none of success.
+func badStatus(status int, who string) error {
+	kind := KindErrorAnswer
+	if status >= 500 && status <= 599 {
+		kind = KindNoAnswer
+	}
+	return &Error{Kind: kind, Err: fmt.Errorf("%sHTTP status %d", who, status)}
 }
 
 func badAnswer(format string, args ...any) error {

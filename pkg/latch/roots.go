@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"iter"
 	"net"
 	"os"
 	"sync"
@@ -45,24 +46,43 @@ type roots struct {
 func (r *roots) prefetch() { go r.once.Do(r.load) }
 
 func (r *roots) load() {
+	var err error
 	if r.file != "" {
-		if r.pem, r.err = securefile.Read(r.file, bundleLimit); r.err != nil {
-			r.err = &Error{Kind: KindLocal, Err: fmt.Errorf("ca_file: %w", r.err)}
+		if r.pem, err = securefile.Read(r.file, bundleLimit); err == nil && !hasCertificate(r.pem) {
+			err = fmt.Errorf("%s holds no PEM certificate", r.file)
 		}
-		return
+		if err != nil {
+			err = fmt.Errorf("ca_file: %w", err)
+		}
+	} else {
+		r.pem, err = systemBundle()
 	}
+	if err != nil {
+		r.err = &Error{Kind: KindLocal, Err: err}
+	}
+}
+
+func systemBundle() ([]byte, error) {
 	for _, path := range bundles {
 		data, err := os.ReadFile(path)
-		if err == nil {
-			r.pem = data
-			return
-		}
-		if !errors.Is(err, fs.ErrNotExist) {
-			r.err = &Error{Kind: KindLocal, Err: err}
-			return
+		switch {
+		case err == nil && !hasCertificate(data):
+			return nil, fmt.Errorf("%s holds no PEM certificate", path)
+		case !errors.Is(err, fs.ErrNotExist):
+			return data, err
 		}
 	}
-	r.err = &Error{Kind: KindLocal, Err: errors.New("this machine has no CA certificates; install ca-certificates or set ca_file")}
+	return nil, errors.New("this machine has no CA certificates; install ca-certificates or set ca_file")
+}
+
+// hasCertificate finds out whether a bundle is broken altogether, which must not pass for a server's bad certificate.
+func hasCertificate(bundle []byte) bool {
+	for der := range certificates(bundle) {
+		if subjectOf(der) != nil {
+			return true
+		}
+	}
+	return false
 }
 
 // config checks the chain itself, with crypto/x509 and as strictly as crypto/tls does, but against the roots that
@@ -86,16 +106,16 @@ func (r *roots) verify(chain []*x509.Certificate, host string, now time.Time) er
 	if len(chain) == 0 {
 		return certificateError{errors.New("the server shows no certificate")}
 	}
-	issuers := map[string]bool{}
+	wanted := map[string]bool{string(chain[0].RawSubject): true} // a server's own certificate may be trusted as such
 	intermediates := x509.NewCertPool()
 	for i, cert := range chain {
-		issuers[string(cert.RawIssuer)] = true
+		wanted[string(cert.RawIssuer)] = true
 		if i > 0 {
 			intermediates.AddCert(cert)
 		}
 	}
 	_, err := chain[0].Verify(x509.VerifyOptions{
-		Roots: pick(r.pem, issuers), Intermediates: intermediates, DNSName: host, CurrentTime: now,
+		Roots: pick(r.pem, wanted), Intermediates: intermediates, DNSName: host, CurrentTime: now,
 		KeyUsages: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth},
 	})
 	if err != nil {
@@ -107,15 +127,26 @@ func (r *roots) verify(chain []*x509.Certificate, host string, now time.Time) er
 // pick parses the certificates of a PEM bundle whose subject is wanted.
 func pick(bundle []byte, wanted map[string]bool) *x509.CertPool {
 	pool := x509.NewCertPool()
-	for block, rest := pem.Decode(bundle); block != nil; block, rest = pem.Decode(rest) {
-		if block.Type != "CERTIFICATE" || !wanted[string(subjectOf(block.Bytes))] {
+	for der := range certificates(bundle) {
+		if !wanted[string(subjectOf(der))] {
 			continue
 		}
-		if cert, err := x509.ParseCertificate(block.Bytes); err == nil {
+		if cert, err := x509.ParseCertificate(der); err == nil {
 			pool.AddCert(cert)
 		}
 	}
 	return pool
+}
+
+// certificates yields the PEM blocks that crypto/x509 takes for certificates too.
+func certificates(bundle []byte) iter.Seq[[]byte] {
+	return func(yield func([]byte) bool) {
+		for block, rest := pem.Decode(bundle); block != nil; block, rest = pem.Decode(rest) {
+			if block.Type == "CERTIFICATE" && len(block.Headers) == 0 && !yield(block.Bytes) {
+				return
+			}
+		}
+	}
 }
 
 // subjectOf returns the raw subject of a DER certificate (RFC 5280, section 4.1), nil for what is none.

@@ -40,14 +40,14 @@ func status(code int, headers ...string) fault {
 	return fault{answer: func(_ *Server, c net.Conn, _ int) { reply(c, code, on, headers...) }}
 }
 
-// first is a fault of the first request alone.
-func first(code int, headers ...string) fault {
-	return fault{answer: func(_ *Server, c net.Conn, n int) {
+// first puts the first request off and answers the others as rest does.
+func first(code int, rest fault, headers ...string) fault {
+	return fault{answer: func(s *Server, c net.Conn, n int) {
 		if n == 1 {
 			reply(c, code, on, headers...)
 			return
 		}
-		answer(c, on)
+		rest.answer(s, c, n)
 	}}
 }
 
@@ -63,12 +63,18 @@ func statusFaults() map[string]fault {
 	m := map[string]fault{
 		"none":                         body(on),
 		"none, closed":                 body(off),
-		"429 then good":                first(429, "Retry-After: 1"),
+		"429 then good":                first(429, body(on), "Retry-After: 1"),
 		"429 without Retry-After":      status(429),
 		"429 Retry-After past the end": status(429, "Retry-After: 3000"),
 		"429 Retry-After a date":       status(429, "Retry-After: "+time.Now().Add(time.Hour).UTC().Format(http.TimeFormat)),
 		"429 Retry-After nonsense":     status(429, "Retry-After: -9223372036854775809"),
-		"503 then good":                first(503),
+		"429 then 503":                 first(429, status(503)),
+		"429 then hangs up":            first(429, text("")),
+		"429 then never answers":       first(429, stalled("")),
+		"429 with a body that stalls":  stalled("HTTP/1.1 429 Too Many Requests\r\nContent-Length: 9\r\n\r\n{"),
+		"503 then good":                first(503, body(on)),
+		"503 then never answers":       first(503, stalled("")),
+		"503 with a body that stalls":  stalled("HTTP/1.1 503 Service Unavailable\r\nContent-Length: 9\r\n\r\n{"),
 		"503 always":                   status(503),
 		"204 no content":               {answer: func(_ *Server, c net.Conn, _ int) { send(c, "HTTP/1.1 204 No Content\r\n\r\n") }},
 		"100 for ever":                 {answer: continueForEver},
@@ -164,6 +170,7 @@ func tokenFaults() map[string]fault {
 	} {
 		m["two_factor: "+name] = body(node(`"status":"on","two_factor":` + value))
 	}
+	m["two_factor: text beside off"] = body(node(`"status":"off","two_factor":"g4K9wz"`))
 	m["two_factor: good"] = fault{answer: func(_ *Server, c net.Conn, _ int) {
 		answer(c, node(fmt.Sprintf(`"status":"on","two_factor":{"token":"%s","generated":%d}`, Token, time.Now().UnixMilli())))
 	}}

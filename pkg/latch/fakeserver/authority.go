@@ -19,17 +19,27 @@ type authority struct {
 	key  *ecdsa.PrivateKey
 }
 
-func newAuthority(name string) (*authority, error) {
+func newAuthority(name string) (*authority, error) { return issue(name, nil, nil) }
+
+// issue makes an authority below another, or a root below nil. change may spoil it first.
+func issue(name string, parent *authority, change func(*x509.Certificate)) (*authority, error) {
 	template := &x509.Certificate{
 		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: name},
 		NotBefore: time.Now().Add(-24 * time.Hour), NotAfter: time.Now().Add(24 * time.Hour),
 		IsCA: true, BasicConstraintsValid: true, KeyUsage: x509.KeyUsageCertSign,
 	}
+	if change != nil {
+		change(template)
+	}
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
 		return nil, err
 	}
-	cert, err := sign(template, template, key, key)
+	issuer, signer := template, key
+	if parent != nil {
+		issuer, signer = parent.cert, parent.key
+	}
+	cert, err := sign(template, issuer, key, signer)
 	return &authority{cert, key}, err
 }
 

@@ -191,10 +191,18 @@ func tlsFaults() map[string]fault {
 		"tls: self-signed":     spoiled(func(c *x509.Certificate) { c.IsCA, c.BasicConstraintsValid = true, true }),
 		"tls: unknown CA":      {tls: strangers("another authority")},
 		"tls: CA of that name": {tls: strangers("fake authority")},
-		"tls: 1.1 at most":     {tls: oldTLS},
-		"tls: not TLS":         {raw: func(_ *Server, c net.Conn) { answer(c, on) }},
-		"tls: garbage":         {raw: func(_ *Server, c net.Conn) { send(c, strings.Repeat("\x16\x03\x03garbage", 100)) }},
-		"tls: alert":           {raw: alert},
+		"tls: chain":           below(nil),
+		"tls: chain cut short": {tls: cutShort},
+		"tls: issuer expired":  below(func(c *x509.Certificate) { c.NotBefore, c.NotAfter = time.Now().Add(-2*day), time.Now().Add(-day) }),
+		"tls: issuer no CA":    below(func(c *x509.Certificate) { c.IsCA = false }),
+		"tls: other addresses": below(func(c *x509.Certificate) {
+			c.PermittedDNSDomainsCritical = true
+			c.PermittedIPRanges = []*net.IPNet{{IP: net.IPv4(10, 0, 0, 0).To4(), Mask: net.CIDRMask(8, 32)}}
+		}),
+		"tls: 1.1 at most": {tls: oldTLS},
+		"tls: not TLS":     {raw: func(_ *Server, c net.Conn) { answer(c, on) }},
+		"tls: garbage":     {raw: func(_ *Server, c net.Conn) { send(c, strings.Repeat("\x16\x03\x03garbage", 100)) }},
+		"tls: alert":       {raw: alert},
 	}
 }
 
@@ -203,6 +211,28 @@ func spoiled(change func(*x509.Certificate)) fault {
 		cert, err := ca.leaf(change)
 		return &tls.Config{Certificates: []tls.Certificate{cert}}, err
 	}}
+}
+
+// below signs by an intermediate authority, which change may spoil, and shows it.
+func below(change func(*x509.Certificate)) fault {
+	return fault{tls: func(ca *authority) (*tls.Config, error) {
+		middle, err := issue("fake intermediate authority", ca, change)
+		if err != nil {
+			return nil, err
+		}
+		cert, err := middle.leaf(nil)
+		cert.Certificate = append(cert.Certificate, middle.cert.Raw)
+		return &tls.Config{Certificates: []tls.Certificate{cert}}, err
+	}}
+}
+
+// cutShort keeps the intermediate authority to itself.
+func cutShort(ca *authority) (*tls.Config, error) {
+	middle, err := issue("fake intermediate authority", ca, nil)
+	if err != nil {
+		return nil, err
+	}
+	return good(middle)
 }
 
 // strangers signs by an authority that is not in CA.

@@ -1,0 +1,122 @@
+package latch
+
+import (
+	"context"
+	"flag"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/latch-linux/latch/pkg/api"
+	"github.com/latch-linux/latch/pkg/latch/fakeserver"
+)
+
+// deadline is what every question of these tests may take, and slack what a busy machine may add to it.
+const (
+	deadline = 2 * time.Second
+	slack    = 500 * time.Millisecond
+)
+
+func TestMain(m *testing.M) {
+	flag.Parse()
+	if child, asked := os.LookupEnv(childVariable); asked {
+		os.Exit(children[child]())
+	}
+	// These tests wait more than they work.
+	if err := flag.Set("test.parallel", "16"); err != nil {
+		panic(err)
+	}
+	os.Exit(m.Run())
+}
+
+// childVariable names the function that this test binary runs in place of its tests, in a process of its own whose
+// environment or limits a test has spoiled.
+const childVariable = "LATCH_TEST_CHILD"
+
+var children = map[string]func() int{"environment": environmentChild, "descriptors": descriptorsChild}
+
+// runChild returns what the child prints. args reach it as further variables.
+func runChild(t *testing.T, name string, variables ...string) string {
+	t.Helper()
+	program, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.Command(program)
+	cmd.Env = append(variables, childVariable+"="+name)
+	cmd.Stderr = os.Stderr
+	out, err := cmd.Output()
+	if err != nil {
+		t.Fatalf("child %s: %v: %s", name, err, out)
+	}
+	return strings.TrimSpace(string(out))
+}
+
+func start(t testing.TB, fault string) *fakeserver.Server {
+	t.Helper()
+	s, err := fakeserver.New(fault)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(s.Close)
+	return s
+}
+
+// caFile writes a file as ca_file wants it.
+func caFile(t testing.TB, pem []byte) string {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "ca.pem")
+	if err := os.WriteFile(path, pem, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+func credentials() api.Credentials {
+	return api.Credentials{ID: fakeserver.AppID, Secret: fakeserver.Secret}
+}
+
+func optionsFor(t testing.TB, s *fakeserver.Server) Options {
+	t.Helper()
+	return Options{Host: s.URL, Credentials: credentials(), APIVersion: "1.3", Retries: 2, CAFile: caFile(t, s.CA)}
+}
+
+func clientOf(t testing.TB, o Options) *Client {
+	t.Helper()
+	c, err := New(o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return c
+}
+
+func clientFor(t testing.TB, s *fakeserver.Server) *Client {
+	t.Helper()
+	return clientOf(t, optionsFor(t, s))
+}
+
+// ask asks as a login without a code does.
+func ask(c *Client) (Status, error) { return askWithin(c, deadline) }
+
+func askWithin(c *Client, limit time.Duration) (Status, error) {
+	ctx, cancel := context.WithTimeout(context.Background(), limit)
+	defer cancel()
+	return c.Status(ctx, Query{AccountID: fakeserver.AccountID, NoOTP: true})
+}
+
+// word is an answer in one word: open, closed, or the kind of the failure.
+func word(s Status, err error) string {
+	switch {
+	case err != nil && s.Open:
+		return fmt.Sprintf("open with the error %v", err)
+	case err != nil:
+		return strings.ReplaceAll(KindOf(err).String(), " ", "-")
+	case s.Open:
+		return "open"
+	}
+	return "closed"
+}
