@@ -252,6 +252,8 @@ func (l *Login) weigh(q Question, a Answer) Outcome {
 // wait asks again, silently, until the phone opens the latch or the time is over. Somebody with a stopwatch
 // then learns that the password was right; latch.conf says so.
 func (l *Login) wait(ctx context.Context, p Pairing, refused Outcome) (Outcome, Answer) {
+	ctx, cancel := context.WithTimeout(ctx, l.Settings.Wait)
+	defer cancel()
 	end := l.Clock.Now().Add(l.Settings.Wait)
 	for l.Clock.Now().Before(end) && l.Clock.Sleep(ctx, pollEvery) {
 		q := Question{AccountID: p.AccountID, OperationID: l.Settings.Operation, NoToken: !l.Settings.Code, Silent: true}

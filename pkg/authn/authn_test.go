@@ -27,6 +27,7 @@ type world struct {
 	questions []authn.Question
 	reply     string
 	cannotAsk bool
+	unbounded int // questions without a deadline
 	prompts   []string
 	told      []string
 	closed    bool // refused within the last minute
@@ -45,7 +46,10 @@ func (w *world) FindLoosely(name string) (authn.Pairing, bool, error) {
 	return w.Find(strings.ToLower(strings.TrimSpace(name)))
 }
 
-func (w *world) Ask(_ context.Context, q authn.Question) authn.Answer {
+func (w *world) Ask(ctx context.Context, q authn.Question) authn.Answer {
+	if _, bounded := ctx.Deadline(); !bounded {
+		w.unbounded++
+	}
 	w.questions = append(w.questions, q)
 	return w.answers[min(len(w.questions), len(w.answers))-1]
 }
@@ -223,8 +227,8 @@ func TestWaitForThePhone(t *testing.T) {
 	l.Settings.Wait = 10 * time.Second
 	w.answers = []authn.Answer{{Kind: gate.Off}, {Kind: gate.NoAnswer}, {Kind: gate.Off}, {Kind: gate.On}}
 	o, err := l.Run(t.Context())
-	if err != nil || o.Verdict != gate.Success || len(w.questions) != 4 || !w.questions[3].Silent {
-		t.Errorf("%v after %+v, error %v", o.Verdict, w.questions, err)
+	if err != nil || o.Verdict != gate.Success || len(w.questions) != 4 || !w.questions[3].Silent || w.unbounded > 0 {
+		t.Errorf("%v after %+v, %d of them without a deadline, error %v", o.Verdict, w.questions, w.unbounded, err)
 	}
 
 	w, l = scene()
