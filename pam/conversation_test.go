@@ -130,6 +130,7 @@ func TestVerdictReuse(t *testing.T) {
 	auth := func(tx *pam.Transaction) error { return tx.Authenticate(0) }
 	account := func(tx *pam.Transaction) error { return tx.AcctMgmt(0) }
 	rename := func(tx *pam.Transaction) error { return tx.SetItem(pam.User, "daemon") }
+	move := func(tx *pam.Transaction) error { return tx.SetItem(pam.Service, "second") }
 	for name, c := range map[string]struct {
 		steps  []step
 		phases string // of the questions: a, c
@@ -139,10 +140,12 @@ func TestVerdictReuse(t *testing.T) {
 		"account alone asks":               {[]step{account}, "c"},
 		"auth asks each time":              {[]step{auth, auth, account}, "aa"},
 		"another user is another question": {[]step{auth, rename, account}, "ac"},
+		"another service is another one":   {[]step{auth, move, account}, "ac"},
 		"account's verdict is nobody's":    {[]step{account, account}, "cc"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			b := newBed(t, "read", send(hold(5), success))
+			b.service("second", module, b.auth)
 			tx := b.begin(nil)
 			for _, s := range c.steps {
 				must(t, s(tx))

@@ -118,6 +118,15 @@ func TestQuestionHidesInTheFailDelay(t *testing.T) {
 	}
 }
 
+// TestHostKeepsItsOwnDelay: a host that set a delay function, as sshd does to sleep none, is called and sees no other.
+func TestHostKeepsItsOwnDelay(t *testing.T) {
+	t.Parallel()
+	b := newBed(t, "read", send(hold(5), refuse))
+	if out := b.inHost("owndelay"); !slices.Equal(out[:3], []string{"own delay 7 1", "code 7 kept 1", nothingLeft}) {
+		t.Error(out)
+	}
+}
+
 // TestHostMemory wants less than 64 KiB of private memory for our module, beside pam_permit's in the same host.
 func TestHostMemory(t *testing.T) {
 	b := newBed(t, "read", send(hold(5), success))

@@ -196,6 +196,25 @@ static void timed_failure(void)
 	pam_end(h, PAM_SUCCESS);
 }
 
+static void own_delay(int status, unsigned us, void *data)
+{
+	(void)data;
+	fprintf(out, "own delay %d %d\n", status, us > 0);
+}
+
+/* PAM_FAIL_DELAY is a function, which ISO C does not let us keep as data. */
+static void keeps_own_delay(void)
+{
+	union { void (*fn)(int, unsigned, void *); const void *item; } delay = { .fn = own_delay }, after;
+	pam_handle_t *h = start();
+	pam_set_item(h, PAM_FAIL_DELAY, delay.item);
+	pam_fail_delay(h, 3000000);
+	int code = pam_authenticate(h, 0);
+	pam_get_item(h, PAM_FAIL_DELAY, &after.item);
+	fprintf(out, "code %d kept %d\n", code, after.fn == own_delay);
+	pam_end(h, PAM_SUCCESS);
+}
+
 static void many(int n)
 {
 	struct timespec a, b;
@@ -237,6 +256,8 @@ int main(int argc, char **argv)
 		hostile();
 	else if (strcmp(mode, "delay") == 0)
 		timed_failure();
+	else if (strcmp(mode, "owndelay") == 0)
+		keeps_own_delay();
 	else if (strcmp(mode, "many") == 0)
 		many(200);
 	else
