@@ -1,0 +1,80 @@
+package pamconf
+
+import "slices"
+
+// What modules answer, from their manual pages. A checker is a module that compares a secret which somebody typed or
+// carries, so its failure is a guess that must not reach the phone.
+var checkers = map[string]bool{
+	"pam_unix.so": true, "pam_unix2.so": true, "pam_tcb.so": true, "pam_sss.so": true, "pam_sss_gss.so": true,
+	"pam_ldap.so": true, "pam_ldapd.so": true, "pam_krb5.so": true, "pam_winbind.so": true, "pam_systemd_home.so": true,
+	"pam_userdb.so": true, "pam_pwdfile.so": true, "pam_radius_auth.so": true, "pam_tacplus.so": true, "pam_mysql.so": true,
+	"pam_pgsql.so": true, "pam_himmelblau.so": true, "pam_aad.so": true, "pam_authd.so": true, "pam_authd_exec.so": true,
+	"pam_google_authenticator.so": true, "pam_oath.so": true, "pam_u2f.so": true, "pam_yubico.so": true,
+	"pam_fprintd.so": true, "pam_pkcs11.so": true, "pam_p11.so": true, "pam_duo.so": true, "pam_ssh_agent_auth.so": true,
+	"pam_howdy.so": true, "pam_rhosts.so": true, "pam_timestamp.so": true,
+}
+
+// neutral modules look at other things than a secret.
+var neutral = map[string]bool{
+	"pam_access.so": true, "pam_cap.so": true, "pam_cgroup.so": true, "pam_debug.so": true, "pam_echo.so": true,
+	"pam_ecryptfs.so": true, "pam_env.so": true, "pam_exec.so": true, "pam_faildelay.so": true, "pam_faillock.so": true,
+	"pam_filter.so": true, "pam_ftp.so": true, "pam_fscrypt.so": true, "pam_gdm.so": true, "pam_gnome_keyring.so": true,
+	"pam_group.so": true, "pam_issue.so": true, "pam_keyinit.so": true, "pam_kwallet.so": true, "pam_kwallet5.so": true,
+	"pam_lastlog.so": true, "pam_limits.so": true, "pam_listfile.so": true, "pam_localuser.so": true,
+	"pam_loginuid.so": true, "pam_mail.so": true, "pam_mkhomedir.so": true, "pam_motd.so": true, "pam_mount.so": true,
+	"pam_namespace.so": true, "pam_nologin.so": true, "pam_oddjob_mkhomedir.so": true, "pam_pwquality.so": true,
+	"pam_script.so": true, "pam_securetty.so": true, "pam_selinux.so": true, "pam_selinux_permit.so": true,
+	"pam_sepermit.so": true, "pam_setquota.so": true, "pam_shells.so": true, "pam_slurm.so": true, "pam_slurm_adopt.so": true,
+	"pam_succeed_if.so": true, "pam_systemd.so": true, "pam_tally.so": true, "pam_tally2.so": true, "pam_time.so": true,
+	"pam_tty_audit.so": true, "pam_umask.so": true, "pam_usertype.so": true, "pam_warn.so": true, "pam_wheel.so": true,
+	"pam_xauth.so": true,
+}
+
+// excuses tells whether success of the step means that root itself called, who is let by everywhere.
+func excuses(s Step) bool {
+	switch s.Rule.Base() {
+	case "pam_rootok.so":
+		return true
+	case "pam_succeed_if.so":
+		args := slices.DeleteFunc(slices.Clone(s.Rule.Args), func(a string) bool { return a == "quiet" || a == "use_uid" })
+		return slices.Contains(s.Rule.Args, "use_uid") && slices.Equal(args, []string{"uid", "=", "0"})
+	}
+	return false
+}
+
+func isChecker(s Step) bool { return !s.opens && !s.fails && checkers[s.Rule.Base()] }
+
+// wrongSecret answers as modules do to somebody who has no right secret. Where no known module checks one, those that
+// we do not know are taken for checkers.
+func (s *Stack) wrongSecret() Answers {
+	known := slices.ContainsFunc(s.Steps, isChecker)
+	return func(step Step) []Code {
+		base := step.Rule.Base()
+		switch {
+		case excuses(step):
+			return []Code{AuthErr}
+		case checkers[base], !known && !neutral[base] && !fixed(step) && !step.Rule.IsLatch():
+			return []Code{AuthErr, UserUnknown, AuthinfoUnavail}
+		}
+		return anything(step)
+	}
+}
+
+func fixed(step Step) bool {
+	return step.Rule.Base() == "pam_permit.so" || step.Rule.Base() == "pam_deny.so"
+}
+
+// anything answers as the module may, whoever comes.
+func anything(step Step) []Code {
+	switch {
+	case step.Rule.IsLatch() && step.Rule.Phase == Account:
+		return []Code{Success, Ignore, PermDenied}
+	case step.Rule.IsLatch():
+		return []Code{Success, Ignore, AuthErr}
+	case step.Rule.Base() == "pam_permit.so":
+		return []Code{Success}
+	case step.Rule.Base() == "pam_deny.so":
+		return []Code{AuthErr, PermDenied}
+	}
+	return []Code{Success, Ignore, NewAuthtokReqd, AuthErr, PermDenied, UserUnknown, AuthinfoUnavail, AcctExpired}
+}

@@ -1,0 +1,253 @@
+package pamconf
+
+import (
+	"bytes"
+	"fmt"
+	"slices"
+	"strings"
+)
+
+// Problem is why a place is no good for the latch.
+type Problem int
+
+// Problems, in the order in which they are told when no place is good.
+const (
+	Good     Problem = iota
+	Covered          // the stack asks already
+	Empty            // no module but ours would be in the phase
+	Spanned          // a jump would end elsewhere
+	Guessed          // somebody without a right secret gets there
+	Changed          // an open latch would change the result
+	Bypassed         // a way in leads past it
+	Moot             // a closed latch does not refuse
+)
+
+func (p Problem) String() string {
+	return [...]string{"good", "the stack asks already", "there is no other rule in this phase", "a jump would end elsewhere",
+		"a wrong password reaches it", "an open latch would let in whom no other module lets in", "a way in leads past it",
+		"a closed latch would not refuse"}[p]
+}
+
+// Finding is a problem with the rule that causes it.
+type Finding struct {
+	Problem Problem
+	Step    *Step // nil where no single rule does
+}
+
+func (f Finding) String() string {
+	if f.Step == nil {
+		return f.Problem.String()
+	}
+	r := f.Step.Rule
+	return fmt.Sprintf("%v, because of %s: %s", f.Problem, f.Step.Where(), strings.Join(append([]string{string(r.Phase), shown(r), r.Module}, r.Args...), " "))
+}
+
+func shown(r Rule) string {
+	if r.Bracketed {
+		return "[" + r.Control + "]"
+	}
+	return r.Control
+}
+
+// Judge tells what is wrong with a stack that asks the latch: every problem once.
+func (s *Stack) Judge() []Finding {
+	asks := s.Asks()
+	if asks < 0 {
+		return []Finding{{Problem: Bypassed}}
+	}
+	found := map[Problem]*Step{}
+	note := func(p Problem, by int) {
+		if _, known := found[p]; !known || found[p] == nil {
+			found[p] = nil
+			if by >= 0 {
+				found[p] = &s.Steps[by]
+			}
+		}
+	}
+	if s.Phase == Auth && slices.ContainsFunc(s.Steps, isChecker) {
+		for _, o := range s.Run(s.wrongSecret()) {
+			if o.Asked {
+				note(Guessed, s.lastChecker(asks))
+			}
+		}
+	}
+	for _, o := range s.Run(anything) {
+		switch {
+		case !o.Asked && o.LetIn() && !o.Excused:
+			note(Bypassed, o.By)
+		case o.Asked && o.LetIn() && (o.Latch == AuthErr || o.Latch == PermDenied):
+			note(Moot, -1)
+		case o.Asked && (o.Latch == Success || o.Latch == Ignore) && o.Status != o.Without:
+			note(Changed, -1)
+		}
+	}
+	var all []Finding
+	for p := Guessed; p <= Moot; p++ {
+		if step, ok := found[p]; ok {
+			all = append(all, Finding{p, step})
+		}
+	}
+	return all
+}
+
+// lastChecker is the checker that lets a wrong secret through to step at: the last one before it, or -1.
+func (s *Stack) lastChecker(at int) int {
+	for i := at - 1; i >= 0; i-- {
+		if isChecker(s.Steps[i]) {
+			return i
+		}
+	}
+	return -1
+}
+
+// Line is the text of our rule.
+func Line(phase Phase, args []string) string {
+	words := append([]string{fmt.Sprintf("%-10s required     %s", phase, ModuleFile)}, args...)
+	return strings.Join(words, " ")
+}
+
+// Insert returns the file with our rule in the best place of the phase: the first one where the stack, judged as a
+// whole, has no problem, or none but those that allowed lists. Without such a place it returns the findings of the
+// place that comes nearest.
+func Insert(f *File, phase Phase, tree Tree, args []string, allowed ...Problem) (*File, []Finding, error) {
+	before, err := Load(f, phase, tree)
+	if err != nil {
+		return nil, nil, err
+	}
+	if len(before.Steps) == 0 {
+		return nil, []Finding{{Problem: Empty}}, nil
+	}
+	if at := before.Asks(); at >= 0 {
+		return nil, []Finding{{Covered, &before.Steps[at]}}, nil
+	}
+	var best []Finding
+	for _, line := range before.places(f) {
+		after := f.with(line, Line(phase, args))
+		findings, err := before.compare(after, tree)
+		if err != nil {
+			return nil, nil, err
+		}
+		if findings = slices.DeleteFunc(findings, func(x Finding) bool { return slices.Contains(allowed, x.Problem) }); len(findings) == 0 {
+			return after, nil, nil
+		}
+		// Later places are nearer: what is wrong at the end of a stack is wrong everywhere.
+		best = findings
+	}
+	return nil, best, nil
+}
+
+// places are the lines before which our rule could stand, first to last.
+func (s *Stack) places(f *File) []int {
+	var rules []int // of the service's own file that bring something to this phase
+	for _, step := range s.Steps {
+		if !slices.Contains(rules, step.Top) {
+			rules = append(rules, step.Top)
+		}
+	}
+	var lines []int
+	for n, rule := range rules {
+		if s.Phase == Account && n == 0 {
+			lines = append(lines, f.above(rule))
+		} else if n == 0 {
+			lines = append(lines, f.Rules[rule].First)
+		}
+		lines = append(lines, f.Rules[rule].Last+1)
+	}
+	return lines
+}
+
+// above is the first line of the comment that stands directly above a rule, or the rule's own.
+func (f *File) above(rule int) int {
+	line := f.Rules[rule].First
+	for line > 0 && bytes.HasPrefix(bytes.TrimLeft(f.lines[line-1], " \t"), []byte("#")) {
+		line--
+	}
+	if line == 0 {
+		return f.Rules[rule].First // a comment at the head belongs to the file
+	}
+	return line
+}
+
+// compare judges the file with our rule in it, against the stack without.
+func (s *Stack) compare(after *File, tree Tree) ([]Finding, error) {
+	stack, err := Load(after, s.Phase, tree)
+	if err != nil {
+		return nil, err
+	}
+	if at := s.displaced(stack); at >= 0 {
+		return []Finding{{Spanned, &s.Steps[at]}}, nil
+	}
+	findings := stack.Judge()
+	if s.Phase == Account && len(findings) == 0 && s.leadingExcuse(stack.Asks()) {
+		return []Finding{{Problem: Changed}}, nil
+	}
+	return findings, nil
+}
+
+// leadingExcuse tells whether the next step is one that lets root by, which our rule should come after.
+func (s *Stack) leadingExcuse(asks int) bool { return asks < len(s.Steps) && excuses(s.Steps[asks]) }
+
+// displaced finds a step with a jump that would end elsewhere once our rule is in the stack. Ours is the only new step.
+func (s *Stack) displaced(after *Stack) int {
+	ours := after.Asks()
+	for i, step := range s.Steps {
+		if step.opens || step.fails {
+			continue
+		}
+		for _, action := range step.control {
+			if action <= 0 {
+				continue
+			}
+			target, ok := s.jump(i, int(action))
+			at := i
+			if i >= ours {
+				at++
+			}
+			now, okNow := after.jump(at, int(action))
+			if now > ours {
+				now--
+			}
+			if ok != okNow || now != target {
+				return i
+			}
+		}
+	}
+	return -1
+}
+
+// with returns the file with a line put before line number at.
+func (f *File) with(at int, text string) *File {
+	var b bytes.Buffer
+	for i, line := range f.lines {
+		if i == at {
+			b.WriteString(text + "\n")
+		}
+		b.Write(line)
+	}
+	if at >= len(f.lines) {
+		if n := len(f.lines); n > 0 && !bytes.HasSuffix(f.lines[n-1], []byte("\n")) {
+			b.WriteString("\n" + text) // and Without finds it without a line end
+		} else {
+			b.WriteString(text + "\n")
+		}
+	}
+	return Parse(f.Name, b.Bytes())
+}
+
+// Without returns the file without any rule that calls our module, and how many there were. It takes back what Insert
+// did, byte for byte.
+func (f *File) Without() (*File, int) {
+	var kept [][]byte
+	gone, next := 0, 0
+	for _, r := range f.Rules {
+		if !r.IsLatch() {
+			continue
+		}
+		kept = append(kept, f.lines[next:r.First]...)
+		gone, next = gone+1, r.Last+1
+		if last := f.lines[r.Last]; r.Last == len(f.lines)-1 && !bytes.HasSuffix(last, []byte("\n")) && len(kept) > 0 {
+			kept[len(kept)-1] = bytes.TrimSuffix(kept[len(kept)-1], []byte("\n"))
+		}
+	}
+	return Parse(f.Name, bytes.Join(append(kept, f.lines[next:]...), nil)), gone
+}
