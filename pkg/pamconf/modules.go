@@ -67,6 +67,8 @@ func fixed(step Step) bool {
 // anything answers as the module may, whoever comes.
 func anything(step Step) []Code {
 	switch {
+	case excuses(step):
+		return []Code{Success, AuthErr}
 	case step.Rule.IsLatch() && step.Rule.Phase == Account:
 		return []Code{Success, Ignore, PermDenied}
 	case step.Rule.IsLatch():
