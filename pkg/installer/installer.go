@@ -1,0 +1,139 @@
+// Package installer puts our line into the service files of this machine and takes it out again. It plans first, so
+// that every change can be shown and tried before it is made, keeps what it replaced, and puts it back byte for byte.
+package installer
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+
+	"github.com/latch-linux/latch/pkg/pamconf"
+	"github.com/latch-linux/latch/pkg/securefile"
+)
+
+// System is where a machine keeps its files.
+type System struct {
+	PamDirs  []string // where libpam looks; changes are written to the first
+	StateDir string   // what was replaced; 0700
+}
+
+// Default is this machine, with the places that Linux-PAM of Debian, Fedora, Arch and openSUSE look at.
+func Default() System {
+	return System{PamDirs: []string{"/etc/pam.d", "/usr/lib/pam.d", "/usr/etc/pam.d"}, StateDir: "/var/lib/latch/install"}
+}
+
+// limit bounds a service file; bytes.
+const limit = 1 << 20
+
+// Errors that callers tell apart.
+var (
+	ErrNoService = errors.New("there is no such PAM service")
+	ErrRefused   = errors.New("refused")
+)
+
+// serviceName keeps a service from being a path.
+var serviceName = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._+-]*$`)
+
+// Read returns the text of a service file, as pamconf.Tree wants it. Absolute names are what include lines may have.
+func (s System) Read(name string) ([]byte, error) {
+	_, text, err := s.find(name)
+	return text, err
+}
+
+// find returns the path that libpam would read for a service, and its text.
+func (s System) find(name string) (path string, text []byte, err error) {
+	if filepath.IsAbs(name) {
+		text, err = readLinked(name)
+		return name, text, err
+	}
+	for _, dir := range s.PamDirs {
+		path = filepath.Join(dir, name)
+		if text, err = readLinked(path); !errors.Is(err, fs.ErrNotExist) {
+			return path, text, err
+		}
+	}
+	return "", nil, fmt.Errorf("%q: %w: %w", name, ErrNoService, fs.ErrNotExist)
+}
+
+// readLinked reads a file that may be a symbolic link of the distribution's, as authselect's are.
+func readLinked(path string) ([]byte, error) {
+	real, err := filepath.EvalSymlinks(path)
+	if err != nil {
+		return nil, err
+	}
+	return securefile.Read(real, limit)
+}
+
+// Services lists every service that libpam would find, sorted.
+func (s System) Services() ([]string, error) {
+	var names []string
+	for _, dir := range s.PamDirs {
+		entries, err := os.ReadDir(dir)
+		if err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return nil, err
+		}
+		for _, e := range entries {
+			if serviceName.MatchString(e.Name()) && !e.IsDir() && !leftover(e.Name()) {
+				names = append(names, e.Name())
+			}
+		}
+	}
+	slices.Sort(names)
+	return slices.Compact(names), nil
+}
+
+// leftover tells of what package managers leave beside a file that an administrator changed.
+func leftover(name string) bool {
+	for _, suffix := range []string{".dpkg-old", ".dpkg-dist", ".dpkg-new", ".rpmnew", ".rpmsave", ".pacnew", ".bak", "~"} {
+		if strings.HasSuffix(name, suffix) {
+			return true
+		}
+	}
+	return false
+}
+
+// Asking tells in which phases a service asks the latch, with what is wrong about each.
+type Asking struct {
+	Service string
+	Phases  map[pamconf.Phase][]pamconf.Finding // of the phases that ask
+	Err     error                               // the file cannot be read, or libpam would give up on it
+}
+
+// Survey looks at every service.
+func (s System) Survey() ([]Asking, error) {
+	names, err := s.Services()
+	if err != nil {
+		return nil, err
+	}
+	var all []Asking
+	for _, name := range names {
+		all = append(all, s.asking(name))
+	}
+	return all, nil
+}
+
+func (s System) asking(name string) Asking {
+	a := Asking{Service: name, Phases: map[pamconf.Phase][]pamconf.Finding{}}
+	text, err := s.Read(name)
+	if err != nil {
+		a.Err = err
+		return a
+	}
+	f := pamconf.Parse(name, text)
+	for _, phase := range []pamconf.Phase{pamconf.Auth, pamconf.Account} {
+		stack, err := pamconf.Load(f, phase, s)
+		if err != nil {
+			a.Err = err
+			return a
+		}
+		if stack.Asks() >= 0 {
+			a.Phases[phase] = stack.Judge()
+		}
+	}
+	return a
+}

@@ -1,0 +1,207 @@
+package installer
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/aymanbagabas/go-udiff"
+
+	"github.com/latch-linux/latch/pkg/pamconf"
+)
+
+// Options are what a line may say.
+type Options struct {
+	Operation string // name of an operation of latch.conf
+	OTP       string // "" leaves it to latch.conf
+	EveryUse  bool   // su, sudo: the account phase too, which asks root and every NOPASSWD command
+}
+
+// Change is what is to happen to one service file.
+type Change struct {
+	Service string
+	Path    string
+	Before  []byte // nil where the file is not there, or is the vendor's
+	After   []byte // nil removes the file
+	Mode    fs.FileMode
+	Notes   []string // what the person should know
+}
+
+// None tells whether there is nothing to do.
+func (c Change) None() bool { return c.Before != nil && bytes.Equal(c.Before, c.After) }
+
+// Diff shows the change in the unified format of diff(1).
+func (c Change) Diff() string {
+	from, to := c.Path, c.Path
+	if c.Before == nil {
+		from = "/dev/null"
+	}
+	if c.After == nil {
+		to = "/dev/null"
+	}
+	return udiff.Unified(from, to, string(c.Before), string(c.After))
+}
+
+// authOnly are services whose account phase asks too often: root's own su, and every sudo without a password.
+var authOnly = []string{"su", "su-l", "sudo", "sudo-i"}
+
+// generated belong to authselect(8), which writes them anew.
+var generated = []string{"system-auth", "password-auth", "fingerprint-auth", "smartcard-auth", "postlogin"}
+
+// unasked serve no person who could be refused, or refuse the machine itself.
+var unasked = []string{"cron", "crond", "atd", "systemd-user", "runuser", "runuser-l", "other", "passwd", "chpasswd", "newusers",
+	"lightdm-greeter", "gdm-launch-environment", "sddm-greeter", "greetd-greeter"}
+
+func refuse(format string, args ...any) error {
+	return fmt.Errorf("%w: %s", ErrRefused, fmt.Sprintf(format, args...))
+}
+
+// args are the module arguments of a service's line.
+func (o Options) args(service string) []string {
+	var args []string
+	if service == "openvpn" {
+		args = append(args, "profile=openvpn")
+	}
+	if o.Operation != "" {
+		args = append(args, "operation="+o.Operation)
+	}
+	if o.OTP != "" {
+		args = append(args, "otp="+o.OTP)
+	}
+	return args
+}
+
+// Plan works out how to make a service ask. A service that asks already has nothing to change.
+func (s System) Plan(service string, o Options) (Change, error) {
+	path, text, err := s.writable(service)
+	if err != nil {
+		return Change{}, err
+	}
+	c := Change{Service: service, Path: filepath.Join(s.PamDirs[0], service), Mode: 0o644}
+	if path == c.Path {
+		info, err := os.Stat(path)
+		if err != nil {
+			return Change{}, err
+		}
+		c.Before, c.Mode = text, info.Mode().Perm()
+	} else {
+		c.Notes = append(c.Notes, fmt.Sprintf("%s is copied to %s, and the copy goes with latch uninstall", path, c.Path))
+	}
+	after, err := s.edit(pamconf.Parse(service, text), o, &c)
+	if err != nil {
+		return Change{}, err
+	}
+	c.After = after.Bytes()
+	if bytes.Equal(c.After, text) {
+		c.Before = c.After // the vendor's file needs no copy then
+	}
+	return c, nil
+}
+
+// writable finds a service that may be changed.
+func (s System) writable(service string) (path string, text []byte, err error) {
+	switch {
+	case !serviceName.MatchString(service) || leftover(service):
+		return "", nil, fmt.Errorf("%q is no name of a PAM service", service)
+	case slices.Contains(generated, service):
+		return "", nil, refuse("authselect writes %s anew; install the services themselves, or make a profile of your own with authselect create-profile", service)
+	case slices.Contains(unasked, service):
+		return "", nil, refuse("%s has nobody to ask, and must not depend on a latch", service)
+	}
+	if path, text, err = s.find(service); err != nil {
+		return "", nil, err
+	}
+	info, err := os.Lstat(path)
+	if err == nil && info.Mode()&fs.ModeSymlink != 0 {
+		err = refuse("%s is a symbolic link, which somebody else manages", path)
+	}
+	return path, text, err
+}
+
+// edit puts our lines into a service file.
+func (s System) edit(f *pamconf.File, o Options, c *Change) (*pamconf.File, error) {
+	only := slices.Contains(authOnly, f.Name) && !o.EveryUse
+	after, authErr := s.editAuth(f, o, c)
+	if authErr != nil && only {
+		return nil, authErr
+	}
+	if only {
+		return after, nil
+	}
+	both, err := s.editPhase(after, pamconf.Account, o)
+	switch {
+	case err != nil:
+		return nil, err
+	case authErr != nil:
+		c.Notes = append(c.Notes, "only the account phase asks: "+strings.TrimPrefix(authErr.Error(), f.Name+": ")+
+			"; a closed latch then looks different from a wrong password")
+	}
+	return both, nil
+}
+
+// editAuth places the auth line. An error says why there is no place; the file then is as it was.
+func (s System) editAuth(f *pamconf.File, o Options, c *Change) (*pamconf.File, error) {
+	after, err := s.editPhase(f, pamconf.Auth, o)
+	if err == nil || o.OTP == "" || o.OTP == "no" {
+		return after, err
+	}
+	// Only the auth phase can ask for a code, so a place that guesses reach is better than none.
+	guessed, again := s.editPhase(f, pamconf.Auth, o, pamconf.Guessed)
+	if again != nil {
+		return f, err
+	}
+	c.Notes = append(c.Notes, "a wrong password reaches the latch here, and may show on the phone")
+	return guessed, nil
+}
+
+// editPhase places one line. Without any rule in the phase, or with one of ours already, there is nothing to do.
+func (s System) editPhase(f *pamconf.File, phase pamconf.Phase, o Options, allowed ...pamconf.Problem) (*pamconf.File, error) {
+	after, findings, err := pamconf.Insert(f, phase, s, o.args(f.Name), allowed...)
+	switch {
+	case err != nil:
+		return f, err
+	case after != nil:
+		return after, nil
+	case findings[0].Problem == pamconf.Covered:
+		return f, nil
+	}
+	var reasons []string
+	for _, finding := range findings {
+		reasons = append(reasons, finding.String())
+	}
+	return f, fmt.Errorf("%s: %w: no place for the %s line: %s", f.Name, ErrRefused, phase, strings.Join(reasons, "; "))
+}
+
+// PlanRemoval works out how to make a service forget us: back to the bytes of before where nobody changed them since,
+// else without our lines.
+func (s System) PlanRemoval(service string) (Change, error) {
+	path := filepath.Join(s.PamDirs[0], service)
+	text, err := readLinked(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return Change{Service: service, Path: path, Before: []byte{}, After: []byte{}}, nil
+	}
+	if err != nil {
+		return Change{}, err
+	}
+	info, err := os.Stat(path)
+	if err != nil {
+		return Change{}, err
+	}
+	c := Change{Service: service, Path: path, Before: text, Mode: info.Mode().Perm()}
+	kept, err := s.kept(service)
+	if err != nil {
+		return Change{}, err
+	}
+	if kept != nil && kept.after(text) {
+		c.After = kept.before
+		return c, nil
+	}
+	without, _ := pamconf.Parse(service, text).Without()
+	c.After = without.Bytes()
+	return c, nil
+}
