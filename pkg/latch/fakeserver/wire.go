@@ -67,7 +67,7 @@ func wireFaults() map[string]fault {
 		"wire: stalls behind JSON":    stalled(headOf(len(on)+9) + on),
 		"wire: slow body":             {answer: func(s *Server, c net.Conn, _ int) { send(c, headOf(len(on))); drip(s, c, on) }},
 		"wire: body too large":        body(large),
-		"wire: body far too large":    body(strings.Repeat(" ", 8<<20) + on),
+		"wire: body far too large":    {answer: farTooLarge},
 		"wire: endless body":          {answer: func(s *Server, c net.Conn, _ int) { flood(s, c, "HTTP/1.1 200 OK\r\n\r\n"+on, "                ") }},
 		"wire: endless chunks":        {answer: func(s *Server, c net.Conn, _ int) { flood(s, c, chunked, "1\r\nx\r\n") }},
 		"wire: chunk garbage":         text(chunked + "zz\r\n" + on),
@@ -107,6 +107,18 @@ func flood(s *Server, c net.Conn, head, text string) {
 			return
 		}
 	}
+}
+
+// farTooLarge says its length and keeps to it.
+func farTooLarge(_ *Server, c net.Conn, _ int) {
+	blanks := strings.Repeat(" ", 64<<10)
+	send(c, headOf(len(on)+128*len(blanks)))
+	for range 128 {
+		if _, err := c.Write([]byte(blanks)); err != nil {
+			return
+		}
+	}
+	send(c, on)
 }
 
 func endlessHeaders(s *Server, c net.Conn, _ int) {
@@ -186,7 +198,7 @@ func tlsFaults() map[string]fault {
 		"tls: not yet valid":   spoiled(func(c *x509.Certificate) { c.NotBefore, c.NotAfter = time.Now().Add(day), time.Now().Add(2*day) }),
 		"tls: wrong address":   spoiled(func(c *x509.Certificate) { c.IPAddresses = []net.IP{net.IPv4(127, 0, 0, 2)} }),
 		"tls: only a name":     spoiled(func(c *x509.Certificate) { c.IPAddresses, c.DNSNames = nil, []string{"localhost", "127.0.0.1"} }),
-		"tls: no name":         spoiled(func(c *x509.Certificate) { c.IPAddresses, c.Subject.CommonName = nil, "127.0.0.1" }),
+		"tls: no name":         spoiled(func(c *x509.Certificate) { c.IPAddresses, c.DNSNames, c.Subject.CommonName = nil, nil, "127.0.0.1" }),
 		"tls: for clients":     spoiled(func(c *x509.Certificate) { c.ExtKeyUsage = []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth} }),
 		"tls: self-signed":     spoiled(func(c *x509.Certificate) { c.IsCA, c.BasicConstraintsValid = true, true }),
 		"tls: unknown CA":      {tls: strangers("another authority")},

@@ -1,0 +1,205 @@
+package faults
+
+import (
+	"fmt"
+	"maps"
+	"os"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/latch-linux/latch/pkg/latch/fakeserver"
+)
+
+const tableFile = "testdata/table.txt"
+
+const tableHead = `# What a login comes to, by fault of the server or of the way to it. The columns are the policies of latch.conf,
+# action/on_error; the last one says what the fault counts as. timeout = 2, everything else by default.
+#
+# fault                              open/open open/close close/open close/close counts as
+`
+
+// goodAnswers are the faults behind which there is an answer "on" all the same: late, by an old protocol, beside a
+// one-time token that nobody asked for. No other may open but by a policy.
+var goodAnswers = []string{
+	"none", "429 then good", "503 then good", "error 109 then good", "error null", "tls: chain", "wire: HTTP/1.0",
+	"two_factor: empty object", "two_factor: good", "two_factor: no time", "two_factor: null", "two_factor: text",
+	"two_factor: time a text", "two_factor: time null", "two_factor: token a number", "two_factor: token empty",
+	"two_factor: token no letters", "two_factor: token null", "two_factor: token too long", "two_factor: token twice",
+	"name: good", "name: one address is dead", "name: truncated, good over TCP",
+	"name server: prohibited, good", "name server: the second one is good",
+}
+
+// answersOff are those with an answer "off".
+var answersOff = []string{"none, closed", "status: off, child open", "two_factor: text beside off", "wire: HTTP/1.0 closed"}
+
+// row is one fault. Each cell gets a place of its own.
+type row struct {
+	name  string
+	place func(t *testing.T) place
+}
+
+func rows() []row {
+	var all []row
+	for _, name := range fakeserver.Names() {
+		all = append(all, row{name, func(t *testing.T) place { return serve(t, name) }})
+	}
+	return append(all, networkRows()...)
+}
+
+func serve(t *testing.T, fault string) place {
+	t.Helper()
+	s, err := fakeserver.New(fault)
+	must(t, err)
+	t.Cleanup(func() {
+		s.Close()
+		if s.Trapped() > 0 {
+			t.Error("a redirect was followed")
+		}
+	})
+	return place{url: s.URL.String(), ca: s.CA}
+}
+
+// verdictBy is the whole policy: what the outcome of a question counts as decides, under latch.conf.
+func verdictBy(kind string, p policies) string {
+	opens := map[string]bool{"open": true, "no-answer": p.action == "open",
+		"error": p.onError == "open", "bad-certificate": p.onError == "open"}
+	if opens[kind] {
+		return "success"
+	}
+	return "refuse"
+}
+
+// kindOf takes the policy's own word from a reason.
+func kindOf(reason string, p policies) string {
+	for _, suffix := range []string{"-" + p.action, "-" + p.onError, "-close"} {
+		if kind, found := strings.CutSuffix(reason, suffix); found && kind != "" {
+			return kind
+		}
+	}
+	return reason
+}
+
+// extremes are the worst that was measured.
+type extremes struct {
+	sync.Mutex
+	slowest, largest, largestOwn cell
+	slow, large, largeOwn        string
+}
+
+func (e *extremes) add(name string, c cell) {
+	e.Lock()
+	defer e.Unlock()
+	if c.took > e.slowest.took {
+		e.slowest, e.slow = c, name
+	}
+	if c.peak > e.largest.peak {
+		e.largest, e.large = c, name
+	}
+	if c.own > e.largestOwn.own {
+		e.largestOwn, e.largeOwn = c, name
+	}
+}
+
+// outcome runs the four cells of a row and returns its line.
+func (r row) outcome(t *testing.T, worst *extremes) string {
+	t.Helper()
+	var verdicts, kinds []string
+	for _, p := range columns {
+		c := login(t, p, r.place(t))
+		for again := 0; c.heldUp() && again < 3; again++ {
+			t.Logf("%v: once more after %s", p, c.line)
+			c = login(t, p, r.place(t))
+		}
+		worst.add(r.name, c)
+		kind := kindOf(c.reason, p)
+		verdicts, kinds = append(verdicts, c.verdict), append(kinds, kind)
+		r.judge(t, p, kind, c)
+	}
+	if len(slices.Compact(slices.Clone(kinds))) != 1 {
+		t.Errorf("counts as %v, by policy", kinds)
+	}
+	v := verdicts
+	return fmt.Sprintf("%-36s %-9s %-10s %-10s %-12s %s", r.name, v[0], v[1], v[2], v[3], kinds[0])
+}
+
+// judge holds a cell against the rules, which the table itself cannot change.
+func (r row) judge(t *testing.T, p policies, kind string, c cell) {
+	t.Helper()
+	if want := verdictBy(kind, p); c.verdict != want {
+		t.Errorf("%v: %s, but %q under this policy is %s", p, c.verdict, kind, want)
+	}
+	if (kind == "open") != slices.Contains(goodAnswers, r.name) || (kind == "closed") != slices.Contains(answersOff, r.name) {
+		t.Errorf("%v: counts as %q; log: %s", p, kind, c.line)
+	}
+	if c.took > deadline+slack {
+		t.Errorf("%v: took %v", p, c.took)
+	}
+	if c.peak > memoryLimit {
+		t.Errorf("%v: used %d KiB, this process %d KiB", p, c.peak, highWater(os.Getpid()))
+	}
+	if strings.Contains(c.line, fakeserver.Secret) || strings.Contains(c.line, fakeserver.AccountID) {
+		t.Errorf("a secret in the log: %s", c.line)
+	}
+}
+
+// TestTable runs every row. With -update it writes what it finds; the rules hold all the same.
+func TestTable(t *testing.T) {
+	golden := readTable(t)
+	var worst extremes
+	var mutex sync.Mutex
+	found := map[string]string{}
+	all := rows()
+	t.Run("rows", func(t *testing.T) {
+		for _, r := range all {
+			t.Run(r.name, func(t *testing.T) {
+				t.Parallel()
+				line := r.outcome(t, &worst)
+				mutex.Lock()
+				found[r.name] = line
+				mutex.Unlock()
+				if line != golden[r.name] && !*update {
+					t.Errorf("\n%s, the table says\n%s", line, golden[r.name])
+				}
+			})
+		}
+	})
+	t.Logf("%d rows; slowest %v: %s; largest %d KiB (with this process when it forked): %s; largest of its own %d KiB: %s", len(found),
+		worst.slowest.took, worst.slow, worst.largest.peak, worst.large, worst.largestOwn.own, worst.largeOwn)
+	for _, r := range all {
+		delete(golden, r.name)
+	}
+	if *update && len(found) == len(all) {
+		writeTable(t, all, found)
+	} else if len(golden) > 0 {
+		t.Errorf("the table has rows that are no faults: %q", slices.Sorted(maps.Keys(golden)))
+	}
+}
+
+// readTable returns the table's lines by fault.
+func readTable(t *testing.T) map[string]string {
+	t.Helper()
+	text, err := os.ReadFile(tableFile)
+	if err != nil && !*update {
+		t.Fatal(err)
+	}
+	lines := map[string]string{}
+	for line := range strings.Lines(string(text)) {
+		line = strings.TrimRight(line, "\n")
+		fields := strings.Fields(line)
+		if len(fields) > 5 && fields[0] != "#" {
+			lines[strings.Join(fields[:len(fields)-5], " ")] = line
+		}
+	}
+	return lines
+}
+
+func writeTable(t *testing.T, all []row, found map[string]string) {
+	t.Helper()
+	text := tableHead
+	for _, r := range all {
+		text += found[r.name] + "\n"
+	}
+	must(t, os.WriteFile(tableFile, []byte(text), 0o644))
+}
