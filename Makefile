@@ -9,6 +9,8 @@ BUILD      := build
 
 # The module runs this program and no other; distributions set LIBEXECDIR.
 AUTHENTICATOR ?= $(LIBEXECDIR)/latch/latch-auth
+# latch install tries a service file with it before a login does.
+PROBE_PATH    ?= $(LIBEXECDIR)/latch/latch-probe
 
 CC       ?= cc
 CFLAGS   ?= -O2 -g
@@ -19,12 +21,13 @@ C_LINK   := -shared -Wl,--version-script=pam/pam_latch.map -Wl,-z,defs -Wl,-z,re
 C_FILES  := $(wildcard pam/*.c)
 
 GO         ?= go
-GO_LDFLAGS := -s -w -X github.com/latch-linux/latch/pkg/version.version=$(VERSION)
+GO_LDFLAGS := -s -w -X github.com/latch-linux/latch/pkg/version.version=$(VERSION) -X main.probe=$(PROBE_PATH)
 GO_BUILD   := CGO_ENABLED=0 $(GO) build -trimpath -ldflags '$(GO_LDFLAGS)'
 GO_FILES   := $(shell find cmd pkg -name '*.go' -o -path '*/testdata' -prune -false) go.mod go.sum VERSION
 
 PROGRAMS := $(BUILD)/latch-auth $(BUILD)/latch $(BUILD)/latch-server
-BUILT    := $(BUILD)/pam_latch.so $(PROGRAMS)
+PROBE    := $(BUILD)/latch-probe
+BUILT    := $(BUILD)/pam_latch.so $(PROGRAMS) $(PROBE)
 
 # libpam looks for modules where this system keeps pam_unix.so; the compiler's own architecture comes first.
 ARCH_DIR := $(shell $(CC) -print-multiarch 2>/dev/null)
@@ -47,6 +50,11 @@ $(BUILD)/pam_latch.so: $(C_FILES) $(wildcard pam/*.h) pam/pam_latch.map Makefile
 $(PROGRAMS): $(BUILD)/%: $(GO_FILES)
 	@mkdir -p $(BUILD)
 	$(GO_BUILD) -o $@ ./cmd/$*
+
+# libpam can only be had through cgo.
+$(PROBE): $(GO_FILES)
+	@mkdir -p $(BUILD)
+	CGO_ENABLED=1 $(GO) build -trimpath -ldflags '$(GO_LDFLAGS)' -o $@ ./cmd/latch-probe
 
 demo:
 	@scripts/bootstrap demo
@@ -84,6 +92,7 @@ install:
 	  echo "run make clean and make with the same PREFIX and LIBEXECDIR" >&2; exit 1; }
 	@test -n '$(PAMDIR)' || { echo "make install: pam_unix.so was not found; say PAMDIR=..." >&2; exit 1; }
 	$(call put,0755,$(BUILD)/latch-auth,$(AUTHENTICATOR))
+	$(call put,0755,$(PROBE),$(PROBE_PATH))
 	$(call put,0644,$(BUILD)/pam_latch.so,$(PAMDIR)/pam_latch.so)
 	$(call put,0755,$(BUILD)/latch,$(BINDIR)/latch)
 	$(call put,0755,$(BUILD)/latch-server,$(BINDIR)/latch-server)
@@ -96,7 +105,7 @@ uninstall:
 	@lines=$$(grep -rHE '^[^#]*pam_latch\.so' $(DESTDIR)$(SYSCONFDIR)/pam.d $(DESTDIR)$(SYSCONFDIR)/pam.conf 2>/dev/null); \
 	test -z "$$lines" || { \
 	  printf 'make uninstall: these lines still use pam_latch.so; remove them first (nothing was removed):\n%s\n' "$$lines" >&2; exit 1; }
-	rm -f $(DESTDIR)$(PAMDIR)/pam_latch.so $(DESTDIR)$(AUTHENTICATOR)
+	rm -f $(DESTDIR)$(PAMDIR)/pam_latch.so $(DESTDIR)$(AUTHENTICATOR) $(DESTDIR)$(PROBE_PATH)
 	rm -f $(addprefix $(DESTDIR)$(BINDIR)/,latch latch-server $(PROFILE_LINKS))
 	-rmdir $(DESTDIR)$(dir $(AUTHENTICATOR)) 2>/dev/null
 	@echo 'kept: $(DESTDIR)$(SYSCONFDIR)/latch (configuration and pairings)'

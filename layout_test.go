@@ -22,9 +22,10 @@ const module = "github.com/latch-linux/latch"
 // homes says where each third-party module may be imported. One home each keeps a dependency
 // replaceable; the programs in cmd/ and the harness in pam/ wire things together and are named.
 var homes = map[string][]string{
+	"github.com/aymanbagabas/go-udiff":      {"pkg/installer"},
 	"github.com/creack/pty":                 {"pam/", "pkg/cli", "cmd/latch"},
 	"github.com/hashicorp/go-retryablehttp": {"pkg/latch"},
-	"github.com/msteinert/pam/v2":           {"pam/"},
+	"github.com/msteinert/pam/v2":           {"pam/", "cmd/latch-probe"},
 	"github.com/pquerna/otp":                {"pkg/otp"},
 	"github.com/spf13/cobra":                {"cmd/latch", "cmd/latch-server", "pkg/cli"},
 	"golang.org/x/crypto/chacha20poly1305":  {"pkg/seal"},
