@@ -2,6 +2,7 @@ package latch
 
 import (
 	"context"
+	"errors"
 	"testing"
 	"time"
 
@@ -45,6 +46,15 @@ func TestDeadlineBoundsRetries(t *testing.T) {
 				t.Errorf("%d requests, want %d", s.Requests(), c.requests)
 			}
 		})
+	}
+}
+
+// TestRetryAfterPastTheEnd: where the server wants more time than there is, its answer stands at once.
+func TestRetryAfterPastTheEnd(t *testing.T) {
+	for _, fault := range []string{"429 Retry-After past the end", "429 Retry-After a date"} {
+		if _, err := ask(clientFor(t, start(t, fault))); err == nil || errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("%s: %v", fault, err)
+		}
 	}
 }
 
