@@ -32,6 +32,8 @@ enum {
 enum { F_PHASE = 1, F_SERVICE, F_USER, F_FOUND, F_UNKNOWN, F_NSS_ERROR, F_RHOST, F_TTY, F_RUSER, F_IDS, F_FLAGS,
 	F_SSH_CONNECTION, F_SSH_AUTH_INFO, F_ARGUMENT };
 
+static const char broken[] = "the authenticator broke the protocol";
+
 /* What NSS says of the user, asked once, here, where the host's own LDAP or SSSD answers. */
 struct person {
 	struct passwd entry;
@@ -203,7 +205,7 @@ static void text_of(const struct frame *f, char out[FRAME_TEXT_MAX + 1])
 	out[f->text_len] = '\0';
 }
 
-static int on_prompt(struct talk *t, const struct frame *f)
+static const char *on_prompt(struct talk *t, const struct frame *f)
 {
 	char text[FRAME_TEXT_MAX + 1];
 	struct builder b;
@@ -223,10 +225,12 @@ static int on_prompt(struct talk *t, const struct frame *f)
 		explicit_bzero(reply, strlen(reply));
 		free(reply);
 	}
-	return t->prompted > PROMPT_BUDGET_MS ? -1 : send_frame(t, &b);
+	if (t->prompted > PROMPT_BUDGET_MS)
+		return "the person took too long";
+	return send_frame(t, &b) == 0 ? NULL : "the authenticator did not take the answer";
 }
 
-static int on_group(struct talk *t, const struct frame *f)
+static const char *on_group(struct talk *t, const struct frame *f)
 {
 	char name[FRAME_TEXT_MAX + 1];
 	struct builder b;
@@ -236,7 +240,7 @@ static int on_group(struct talk *t, const struct frame *f)
 		member = pam_modutil_user_in_group_nam_nam(t->pamh, t->person.entry.pw_name, name) > 0;
 	build_begin(&b, t->buf + t->have, sizeof t->buf - t->have, FRAME_MEMBER);
 	build_u8(&b, (unsigned)member);
-	return send_frame(t, &b);
+	return send_frame(t, &b) == 0 ? NULL : "the authenticator did not take the answer";
 }
 
 static void on_text(struct talk *t, const struct frame *f, int style)
@@ -249,17 +253,17 @@ static void on_text(struct talk *t, const struct frame *f, int style)
 	free(reply);
 }
 
-static int on_hold(struct talk *t, const struct frame *f)
+static const char *on_hold(struct talk *t, const struct frame *f)
 {
 	if (t->held)
-		return -1;
+		return broken;
 	t->held = 1;
 	t->deadline = now_ms() + (int64_t)f->hold * 1000;
-	return 0;
+	return NULL;
 }
 
-/* Obeys one frame. 0 to go on, -1 to refuse; a verdict is the caller's. */
-static int obey(struct talk *t, const struct frame *f)
+/* Obeys one frame. Returns NULL, or why to refuse; a verdict is the caller's. */
+static const char *obey(struct talk *t, const struct frame *f)
 {
 	switch (f->type) {
 	case FRAME_HOLD:
@@ -270,12 +274,12 @@ static int obey(struct talk *t, const struct frame *f)
 		return on_prompt(t, f);
 	case FRAME_INFO:
 		on_text(t, f, PAM_TEXT_INFO);
-		return 0;
+		return NULL;
 	case FRAME_ERROR:
 		on_text(t, f, PAM_ERROR_MSG);
-		return 0;
+		return NULL;
 	default:
-		return -1;
+		return broken;
 	}
 }
 
@@ -320,7 +324,7 @@ static enum verdict conversation(struct talk *t)
 	while (t->frames < FRAMES_MAX) {
 		long taken = frame_parse(t->buf, t->have, &f);
 		if (taken < 0) {
-			complain(t, "the authenticator broke the protocol");
+			complain(t, broken);
 			return VERDICT_REFUSE;
 		}
 		if (taken == 0) {
@@ -339,8 +343,9 @@ static enum verdict conversation(struct talk *t)
 				complain(t, "the authenticator's verdict was late or out of order");
 			return VERDICT_REFUSE;
 		}
-		if (obey(t, &f) != 0) {
-			complain(t, "the authenticator broke the protocol");
+		const char *problem = obey(t, &f);
+		if (problem != NULL) {
+			complain(t, problem);
 			return VERDICT_REFUSE;
 		}
 		t->have -= (size_t)taken;

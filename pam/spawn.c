@@ -230,12 +230,12 @@ __attribute__((noreturn)) static void child_main(int sock, int exec)
 
 /*
  * A plain copy of this process: no vfork, whose child would run on the host's stack, and no atfork handlers of the
- * host's. Without an exit signal the host's waiting and its SIGCHLD handler never meet the copy, and a host that ignores
- * SIGCHLD does not reap it.
+ * host's. Without an exit signal (0) the host's waiting and its SIGCHLD handler never meet the copy, and a host that
+ * ignores SIGCHLD does not reap it.
  */
-static long copy_process(int *pidfd)
+static long copy_process(int *pidfd, int exit_signal)
 {
-	return syscall(SYS_clone, (unsigned long)CLONE_PIDFD, NULL, pidfd, NULL, 0UL);
+	return syscall(SYS_clone, (unsigned long)(CLONE_PIDFD | exit_signal), NULL, pidfd, NULL, 0UL);
 }
 
 /* Waits until the authenticator has ended, or until child_end() asks by SIGTERM that it be ended. */
@@ -260,7 +260,8 @@ __attribute__((noreturn)) static void go_between_main(int sock, int exec, uid_t 
 {
 	int pidfd = -1;
 	default_signals(SA_NOCLDSTOP);
-	long pid = become_root(euid) == 0 ? copy_process(&pidfd) : -1;
+	/* watch() must also hear of a copy that ends without having exec'd: the host may be gone by then. */
+	long pid = become_root(euid) == 0 ? copy_process(&pidfd, SIGCHLD) : -1;
 	if (pid == 0)
 		child_main(sock, exec);
 	if (pid > 0)
@@ -277,7 +278,7 @@ static long launch(int sock, int exec, int *pidfd)
 	sigfillset(&all);
 	if (pthread_sigmask(SIG_SETMASK, &all, &before) != 0)
 		return -1;
-	long pid = copy_process(pidfd);
+	long pid = copy_process(pidfd, 0);
 	if (pid == 0)
 		go_between_main(sock, exec, euid);
 	int failed = errno;
