@@ -183,3 +183,28 @@ func TestRetryReplacesTheVerdict(t *testing.T) {
 		t.Errorf("account after a refused auth: %v", err)
 	}
 }
+
+// TestVerdictOfOtherArguments: the account line may ask about another operation, whose latch is another one.
+func TestVerdictOfOtherArguments(t *testing.T) {
+	for name, c := range map[string]struct {
+		auth, account string
+		questions     int
+	}{
+		"the same":               {"operation=a otp=yes", "operation=a otp=yes", 1},
+		"only auth asks for otp": {"otp=yes operation=a", "operation=a", 1},
+		"another operation":      {"operation=a", "operation=b", 2},
+		"one more argument":      {"", "operation=b", 2},
+		"one argument less":      {"operation=a", "", 2},
+		"another configuration":  {"config=/a", "config=/b", 2},
+	} {
+		b := newBed(t, "read", send(hold(5), success))
+		line := " required " + module + " authenticator=" + b.auth + " "
+		must(t, os.WriteFile(b.dir+"/latch", []byte("auth"+line+c.auth+"\naccount"+line+c.account+"\n"), 0o644))
+		tx := b.begin(nil)
+		must(t, tx.Authenticate(0))
+		must(t, tx.AcctMgmt(0))
+		if got := len(b.got()); got != c.questions {
+			t.Errorf("%s: %d questions, want %d", name, got, c.questions)
+		}
+	}
+}

@@ -31,7 +31,7 @@ enum { REUSE_MS = 30000 };
 struct decided {
 	enum verdict verdict;
 	int64_t at;
-	char *user, *service;
+	char *user, *service, *arguments;
 };
 
 /*
@@ -81,7 +81,33 @@ static void free_decided(pam_handle_t *pamh, void *data, int status)
 		return;
 	free(d->user);
 	free(d->service);
+	free(d->arguments);
 	free(d);
+}
+
+/*
+ * The module arguments, which say what was asked: another operation or another file is another question. Not so otp=,
+ * as the account phase asks for no code. NULL without memory.
+ */
+static char *arguments_of(const struct question *q)
+{
+	size_t room = 1;
+	for (int i = 0; i < q->argc; i++)
+		room += strlen(q->argv[i]) + 1;
+	char *all = calloc(room, 1), *end = all;
+	for (int i = 0; all != NULL && i < q->argc; i++)
+		if (strncmp(q->argv[i], "otp=", 4) != 0)
+			end = stpcpy(stpcpy(end, q->argv[i]), "\n");
+	return all;
+}
+
+static int same_question(const struct decided *d, const struct question *q)
+{
+	char *arguments = arguments_of(q);
+	int same = arguments != NULL && strcmp(d->arguments, arguments) == 0 && strcmp(d->user, q->user) == 0 &&
+		strcmp(d->service, q->service) == 0;
+	free(arguments);
+	return same;
 }
 
 /* Without memory nothing is kept, and the account phase asks for itself. */
@@ -89,8 +115,9 @@ static void keep(pam_handle_t *pamh, const struct question *q, enum verdict v)
 {
 	struct decided *d = calloc(1, sizeof *d);
 	if (d != NULL) {
-		*d = (struct decided){ v, now_ms(), strdup(q->user), strdup(q->service) };
-		if (d->user != NULL && d->service != NULL && pam_set_data(pamh, DATA_NAME, d, free_decided) == PAM_SUCCESS)
+		*d = (struct decided){ v, now_ms(), strdup(q->user), strdup(q->service), arguments_of(q) };
+		if (d->user != NULL && d->service != NULL && d->arguments != NULL &&
+		    pam_set_data(pamh, DATA_NAME, d, free_decided) == PAM_SUCCESS)
 			return;
 		free_decided(pamh, d, 0);
 	}
@@ -105,7 +132,7 @@ static enum verdict kept(pam_handle_t *pamh, const struct question *q)
 		return v;
 	const struct decided *d = data;
 	int64_t age = now_ms() - d->at;
-	if (age >= 0 && age <= REUSE_MS && strcmp(d->user, q->user) == 0 && strcmp(d->service, q->service) == 0)
+	if (age >= 0 && age <= REUSE_MS && same_question(d, q))
 		v = d->verdict;
 	(void)pam_set_data(pamh, DATA_NAME, NULL, NULL);
 	return v;
