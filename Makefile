@@ -102,13 +102,18 @@ install:
 
 # A PAM line that names a missing module refuses every login, so those lines go first.
 uninstall:
+	@test -n '$(DESTDIR)' || test ! -x $(BINDIR)/latch || $(BINDIR)/latch uninstall --all --yes
 	@lines=$$(grep -rHE '^[^#]*pam_latch\.so' $(DESTDIR)$(SYSCONFDIR)/pam.d $(DESTDIR)$(SYSCONFDIR)/pam.conf 2>/dev/null); \
 	test -z "$$lines" || { \
 	  printf 'make uninstall: these lines still use pam_latch.so; remove them first (nothing was removed):\n%s\n' "$$lines" >&2; exit 1; }
 	rm -f $(DESTDIR)$(PAMDIR)/pam_latch.so $(DESTDIR)$(AUTHENTICATOR) $(DESTDIR)$(PROBE_PATH)
 	rm -f $(addprefix $(DESTDIR)$(BINDIR)/,latch latch-server $(PROFILE_LINKS))
 	-rmdir $(DESTDIR)$(dir $(AUTHENTICATOR)) 2>/dev/null
-	@echo 'kept: $(DESTDIR)$(SYSCONFDIR)/latch (configuration and pairings)'
+ifdef PURGE
+	rm -rf $(DESTDIR)$(SYSCONFDIR)/latch $(DESTDIR)/var/lib/latch $(DESTDIR)/run/latch
+else
+	@echo 'kept: $(DESTDIR)$(SYSCONFDIR)/latch and $(DESTDIR)/var/lib/latch (PURGE=1 removes them)'
+endif
 
 clean:
 	rm -rf $(BUILD)

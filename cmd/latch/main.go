@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/latch-linux/latch/pkg/cli"
+	"github.com/latch-linux/latch/pkg/installer"
 )
 
 func main() {
@@ -18,6 +19,7 @@ func main() {
 	a := &app{
 		Printer: cli.Printer{Program: "latch", Out: os.Stdout, Err: os.Stderr},
 		in:      os.Stdin, getenv: os.Getenv, now: time.Now, uid: os.Getuid(), find: findPerson, login: loginName,
+		pam: installer.Default(),
 	}
 	os.Exit(int(a.run(ctx, os.Args)))
 }

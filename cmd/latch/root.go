@@ -17,6 +17,7 @@ import (
 	"github.com/latch-linux/latch/pkg/api"
 	"github.com/latch-linux/latch/pkg/cli"
 	"github.com/latch-linux/latch/pkg/config"
+	"github.com/latch-linux/latch/pkg/installer"
 	"github.com/latch-linux/latch/pkg/latch"
 )
 
@@ -30,6 +31,7 @@ type app struct {
 	uid      int
 	find     func(nameOrUID string) (person, error)
 	login    func() string // name or uid that this session logged in as, "" if it did not
+	pam      installer.System
 
 	config, accounts, profile, user string // flags
 	asLink                          bool   // called as pairSYS or one of its neighbours
@@ -100,7 +102,8 @@ Start with setup, then pair. The flags -p, -s, -o, -u and -v are those of the or
 	flags.BoolVar(&a.JSON, "json", false, "print one JSON object")
 	old.add(root)
 	root.AddCommand(newPair(a), newUnpair(a), newStatus(a), newList(a), newOpen(a), newClose(a), newHistory(a),
-		newOperation(a), newConfig(a), newSetup(a), newVersion(a), newCompletion(a))
+		newOperation(a), newConfig(a), newSetup(a), newInstall(a), newUninstall(a), newConfirm(a), newRollback(a),
+		newVersion(a), newCompletion(a))
 	return root
 }
 

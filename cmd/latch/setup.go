@@ -15,7 +15,6 @@ import (
 	"github.com/latch-linux/latch/pkg/api"
 	"github.com/latch-linux/latch/pkg/cli"
 	"github.com/latch-linux/latch/pkg/config"
-	"github.com/latch-linux/latch/pkg/latch"
 	"github.com/latch-linux/latch/pkg/securefile"
 )
 
@@ -225,8 +224,8 @@ func (a *app) confirmChange(ctx context.Context, p *plan, o setupOptions) error 
 	if paired == 0 {
 		return nil
 	}
-	a.Say("%d users are paired with the application %s; with another one they are refused until they are unpaired (--local) and paired anew",
-		paired, p.old.AppID)
+	a.Say("users paired with the application %s: %d; with another one they are refused until they are unpaired (--local) and paired anew",
+		p.old.AppID, paired)
 	if o.yes {
 		return nil
 	}
@@ -256,26 +255,7 @@ func (a *app) tryOut(ctx context.Context, p *plan) error {
 			return err
 		}
 	}
-	client, err := newClient(c)
-	if err != nil {
-		return err
-	}
-	ctx, cancel := context.WithTimeout(ctx, setupTimeout)
-	defer cancel()
-	_, err = client.Status(ctx, latch.Query{AccountID: strings.Repeat("2", api.AccountIDLength), NoOTP: true})
-	p.skew = client.Skew()
-	if p.skew.Abs() <= clockLimit {
-		a.Say("the clock: %s", apart(p.skew))
-	} else {
-		a.Say("the clock: %s; set it (timedatectl set-ntp true)", apart(p.skew))
-	}
-	switch {
-	case latch.KindOf(err) == latch.KindNotPaired:
-		a.Say("the credentials: the server knows the application")
-		return nil
-	case err == nil:
-		return errors.New("the server claims to know an account that does not exist")
-	}
+	p.skew, err = a.proveServer(ctx, c)
 	return err
 }
 

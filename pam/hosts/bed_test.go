@@ -6,20 +6,13 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
-	"path/filepath"
 	"strings"
 	"testing"
 
 	"github.com/latch-linux/latch/pam/testbed"
 )
 
-// The lines that an administrator adds by hand, where the README says.
-const (
-	authLine    = "auth required pam_latch.so"
-	accountLine = "account required pam_latch.so"
-	commonAuth  = "/etc/pam.d/common-auth"
-	includeAuth = "@include common-auth\n"
-)
+const commonAuth = "/etc/pam.d/common-auth"
 
 const (
 	confFile     = "/etc/latch/latch.conf"
@@ -76,7 +69,7 @@ func TestMain(m *testing.M) {
 }
 
 func (b *theBed) setUp(scratch string) error {
-	for _, step := range []func(string) error{b.install, b.addUsers, b.serve, b.pairUsers, b.startSSHD} {
+	for _, step := range []func(string) error{b.install, b.addUsers, b.serve, b.pairUsers, b.ask, b.startSSHD} {
 		if err := step(scratch); err != nil {
 			return err
 		}
@@ -84,7 +77,7 @@ func (b *theBed) setUp(scratch string) error {
 	return nil
 }
 
-// install installs the product as an administrator does, and adds the lines.
+// install installs the product as an administrator does.
 func (b *theBed) install(string) error {
 	root, err := testbed.Root()
 	if err != nil {
@@ -93,11 +86,6 @@ func (b *theBed) install(string) error {
 	if out, err := exec.Command("make", "-s", "-C", root, "install").CombinedOutput(); err != nil {
 		return fmt.Errorf("make install: %w: %s", err, out)
 	}
-	for _, service := range []string{"sshd", "login", "su", "sudo"} {
-		if err := addLines("/etc/pam.d/" + service); err != nil {
-			return err
-		}
-	}
 	if err := quicken(); err != nil {
 		return err
 	}
@@ -105,21 +93,13 @@ func (b *theBed) install(string) error {
 	return err
 }
 
-// addLines adds the auth line after the password check, and for sshd and login the account line before all of its kind.
-func addLines(file string) error {
-	text, err := os.ReadFile(file)
+// ask makes the services ask.
+func (b *theBed) ask(string) error {
+	out, err := exec.Command(cli, "install", "sshd", "login", "su", "sudo", "--yes").CombinedOutput()
 	if err != nil {
-		return err
+		return fmt.Errorf("latch install: %w: %s", err, out)
 	}
-	before, after, found := strings.Cut(string(text), includeAuth)
-	if !found {
-		return fmt.Errorf("%s has no line %q", file, includeAuth)
-	}
-	added := includeAuth + authLine + "\n"
-	if name := filepath.Base(file); name == "sshd" || name == "login" {
-		added += accountLine + "\n"
-	}
-	return os.WriteFile(file, []byte(before+added+after), 0o644)
+	return nil
 }
 
 // quicken takes away what the tests would spend waiting: pam_unix's two seconds after a wrong password and su's own one.

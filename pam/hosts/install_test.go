@@ -47,7 +47,7 @@ func TestInstallAndUninstall(t *testing.T) {
 	}
 	want := []string{"/etc/latch/latch.conf", "/lib/security/pam_latch.so", "/usr/local/bin/latch", "/usr/local/bin/latch-server",
 		"/usr/local/bin/pairOVPN", "/usr/local/bin/pairSYS", "/usr/local/bin/unpairOVPN", "/usr/local/bin/unpairSYS",
-		"/usr/local/libexec/latch/latch-auth"}
+		"/usr/local/libexec/latch/latch-auth", "/usr/local/libexec/latch/latch-probe"}
 	if got := files(t, dir); !slices.Equal(got, want) {
 		t.Errorf("installed %q\nwant %q", got, want)
 	}
@@ -71,19 +71,25 @@ func TestInstallAndUninstall(t *testing.T) {
 
 // A PAM line that names a missing module refuses everybody, root included.
 func TestUninstallRefusesWhilePAMUsesTheModule(t *testing.T) {
-	out, err := makeTarget(t, "uninstall")
-	if err == nil {
-		t.Fatal("uninstall went ahead")
+	dir := t.TempDir()
+	if out, err := makeTarget(t, "install", "DESTDIR="+dir); err != nil {
+		t.Fatalf("install: %v: %s", err, out)
 	}
-	for _, text := range []string{"/etc/pam.d/sshd", "/etc/pam.d/sudo", "nothing was removed"} {
-		if !strings.Contains(out, text) {
-			t.Errorf("its message does not say %q: %s", text, out)
-		}
+	service := filepath.Join(dir, "etc/pam.d/sshd")
+	if err := os.MkdirAll(filepath.Dir(service), 0o755); err != nil {
+		t.Fatal(err)
 	}
-	if _, err := os.Stat(authPath); err != nil {
-		t.Error(err)
+	if err := os.WriteFile(service, []byte("account required pam_latch.so\n"), 0o644); err != nil {
+		t.Fatal(err)
 	}
-	nothingIsWrong(t)
+	before := files(t, dir)
+	out, err := makeTarget(t, "uninstall", "DESTDIR="+dir)
+	if err == nil || !strings.Contains(out, service) || !strings.Contains(out, "nothing was removed") {
+		t.Errorf("%v: %s", err, out)
+	}
+	if after := files(t, dir); !slices.Equal(before, after) {
+		t.Errorf("removed all the same; left are %q", after)
+	}
 }
 
 func TestInstallRefusesAModuleThatWasBuiltForAnotherPlace(t *testing.T) {

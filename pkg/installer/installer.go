@@ -20,6 +20,8 @@ import (
 type System struct {
 	PamDirs  []string // where libpam looks; changes are written to the first
 	StateDir string   // what was replaced; 0700
+
+	planned map[string][]byte // what service files will be, while several are planned
 }
 
 // Default is this machine, with the places that Linux-PAM of Debian, Fedora, Arch and openSUSE look at.
@@ -41,6 +43,9 @@ var serviceName = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._+-]*$`)
 
 // Read returns the text of a service file, as pamconf.Tree wants it. Absolute names are what include lines may have.
 func (s System) Read(name string) ([]byte, error) {
+	if text, ok := s.planned[name]; ok {
+		return text, nil
+	}
 	_, text, err := s.find(name)
 	return text, err
 }

@@ -8,10 +8,13 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 	"time"
 
+	"github.com/latch-linux/latch/pkg/pamconf"
 	"github.com/latch-linux/latch/pkg/securefile"
 )
 
@@ -83,6 +86,30 @@ func (s System) Installed() (map[string]Options, error) {
 		all[service] = r.Options
 	}
 	return all, nil
+}
+
+// Touched lists the services that were installed here or have a line of ours in their own file, sorted.
+func (s System) Touched() ([]string, error) {
+	installed, err := s.Installed()
+	if err != nil {
+		return nil, err
+	}
+	names := slices.Collect(maps.Keys(installed))
+	entries, err := os.ReadDir(s.PamDirs[0])
+	if err != nil {
+		return nil, err
+	}
+	for _, e := range entries {
+		text, err := readLinked(filepath.Join(s.PamDirs[0], e.Name()))
+		if err != nil || leftover(e.Name()) {
+			continue // what cannot be read cannot be changed, and may be a directory
+		}
+		if _, lines := pamconf.Parse(e.Name(), text).Without(); lines > 0 {
+			names = append(names, e.Name())
+		}
+	}
+	slices.Sort(names)
+	return slices.Compact(names), nil
 }
 
 // Apply makes a change. What it replaces is on disk before the new file is. It refuses where the file is not what the

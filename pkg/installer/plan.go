@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -92,7 +93,11 @@ func (s System) Plan(service string, o Options) (Change, error) {
 	} else {
 		c.Notes = append(c.Notes, fmt.Sprintf("%s is copied to %s, and the copy goes with latch uninstall", path, c.Path))
 	}
-	after, err := s.edit(pamconf.Parse(service, text), o, &c)
+	f := pamconf.Parse(service, text)
+	if differs(f, o.args(service)) {
+		f, _ = f.Without() // to be placed anew with other arguments
+	}
+	after, err := s.edit(f, o, &c)
 	if err != nil {
 		return Change{}, err
 	}
@@ -101,6 +106,52 @@ func (s System) Plan(service string, o Options) (Change, error) {
 		c.Before = c.After // the vendor's file needs no copy then
 	}
 	return c, nil
+}
+
+// differs tells whether the file has a line of ours with other arguments.
+func differs(f *pamconf.File, args []string) bool {
+	return slices.ContainsFunc(f.Rules, func(r pamconf.Rule) bool { return r.IsLatch() && !slices.Equal(r.Args, args) })
+}
+
+// PlanAll plans several services, each on top of what the others will be: a service that includes another one of them
+// needs no line of its own. The plans come in the order in which they are to be made.
+func (s System) PlanAll(options map[string]Options) ([]Change, error) {
+	s.planned = map[string][]byte{}
+	var plans []Change
+	for _, service := range s.inOrder(slices.Sorted(maps.Keys(options))) {
+		c, err := s.Plan(service, options[service])
+		if err != nil {
+			return nil, err
+		}
+		s.planned[service] = c.After
+		plans = append(plans, c)
+	}
+	return plans, nil
+}
+
+// inOrder puts services behind those that they include.
+func (s System) inOrder(services []string) []string {
+	var ordered []string
+	var visit func(service string, depth int)
+	visit = func(service string, depth int) {
+		if slices.Contains(ordered, service) || depth > len(services) {
+			return
+		}
+		if text, err := s.Read(service); err == nil {
+			for _, r := range pamconf.Parse(service, text).Rules {
+				if r.Inclusion != pamconf.NotIncluding && slices.Contains(services, r.Module) && r.Module != service {
+					visit(r.Module, depth+1)
+				}
+			}
+		}
+		if !slices.Contains(ordered, service) {
+			ordered = append(ordered, service)
+		}
+	}
+	for _, service := range services {
+		visit(service, 0)
+	}
+	return ordered
 }
 
 // writable finds a service that may be changed.

@@ -23,32 +23,26 @@ type process struct {
 // ticksPerSecond is USER_HZ, which is 100 on every architecture of Linux that we build for.
 const ticksPerSecond = 100
 
-// SessionStart tells when the login session began that a process belongs to: the start of its oldest ancestor, leaving
-// out the daemon that let it in. A window of an old tmux or screen is as old as that.
+// SessionStart tells when the login session began that a process belongs to: the start of its oldest ancestor below the
+// daemon that let it in. A window of an old tmux or screen is as old as that.
 func SessionStart(pid int, now time.Time) (time.Time, error) {
 	uptime, err := sinceBoot()
 	if err != nil {
 		return time.Time{}, err
 	}
-	var line []process
-	for pid > 1 && len(line) < 1000 {
+	oldest := ^uint64(0)
+	for pid > 1 {
 		p, err := readProcess(pid)
 		if err != nil {
 			return time.Time{}, err
 		}
-		line = append(line, p)
-		pid = p.parent
+		if doors[p.name] {
+			break
+		}
+		oldest, pid = min(oldest, p.ticks), p.parent
 	}
-	// From the top: the daemon and the processes of its own that it forked for this session.
-	for len(line) > 1 && doors[line[len(line)-1].name] {
-		line = line[:len(line)-1]
-	}
-	if len(line) == 0 {
+	if oldest == ^uint64(0) {
 		return time.Time{}, errors.New("this process has no session")
-	}
-	oldest := line[0].ticks
-	for _, p := range line {
-		oldest = min(oldest, p.ticks)
 	}
 	age := uptime - time.Duration(oldest)*time.Second/ticksPerSecond
 	return now.Add(-age), nil

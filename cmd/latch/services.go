@@ -1,0 +1,237 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/latch-linux/latch/pkg/cli"
+	"github.com/latch-linux/latch/pkg/installer"
+)
+
+// rollbackAfter is how long a change that was made over SSH waits to be confirmed.
+const rollbackAfter = 5 * time.Minute
+
+type installOptions struct {
+	line                                   installer.Options
+	dryRun, check, yes, noRollback, repair bool
+	rollbackAfter                          time.Duration
+}
+
+func newInstall(a *app) *cobra.Command {
+	var o installOptions
+	c := &cobra.Command{
+		Use:     "install SERVICE...",
+		Aliases: []string{"enable"},
+		Short:   "make PAM services ask the latch",
+		Long: `install puts the latch into service files of /etc/pam.d: sshd, login, su, sudo, a display
+manager, or any other. It works out what libpam does with the file, its includes and jumps, and
+puts the auth line where a wrong password does not reach it and no way in leads past it, and the
+account line above everything that could skip it. Where there is no such place it says why and
+changes nothing.
+
+It shows the change as a diff and asks. Before it writes, it tries the result: libpam loads the new
+stack, the module and the authenticator answer, the server knows the application, the clock is
+right. What it replaces is kept: latch uninstall puts it back byte for byte.
+
+Over SSH the change undoes itself after five minutes unless it is confirmed: log in once more
+while this session stays open, and run "latch confirm" there.
+
+su and sudo get the auth line alone, because their account phase runs for root and for commands
+without a password too; --every-use adds it.
+
+--check changes nothing and exits with 3 where something would change. --repair puts lines back
+that were installed and have gone since, as a package upgrade may do.
+` + cli.ExitHelp,
+		Example: "  sudo latch install sshd --dry-run\n  sudo latch install sshd login su sudo\n  sudo latch install sudo --operation sudo",
+		Args: func(_ *cobra.Command, args []string) error {
+			if len(args) == 0 && !o.repair {
+				return cli.Usage("name the services, such as sshd, login, su, sudo")
+			}
+			return nil
+		},
+		RunE: func(c *cobra.Command, args []string) error { return a.installServices(c.Context(), args, o) },
+	}
+	f := c.Flags()
+	f.StringVar(&o.line.Operation, "operation", "", "ask about the operation of this `name` in the configuration")
+	f.StringVar(&o.line.OTP, "otp", "", "override the configuration's otp: `no` or yes")
+	f.BoolVar(&o.line.EveryUse, "every-use", false, "su and sudo: ask in the account phase too")
+	f.BoolVar(&o.dryRun, "dry-run", false, "show the change and do not make it")
+	f.BoolVar(&o.check, "check", false, "as --dry-run, with exit status 3 where something would change")
+	f.BoolVarP(&o.yes, "yes", "y", false, "do not ask; the change still waits to be confirmed")
+	f.BoolVar(&o.noRollback, "no-rollback", false, "keep the change without a confirmation")
+	f.DurationVar(&o.rollbackAfter, "rollback-after", rollbackAfter, "undo the change after this `time` unless it is confirmed; over SSH by default")
+	f.BoolVar(&o.repair, "repair", false, "put back what was installed and has gone; without names, everywhere")
+	return c
+}
+
+func (a *app) installServices(ctx context.Context, services []string, o installOptions) error {
+	plans, options, err := a.planInstall(services, o)
+	if err != nil {
+		return err
+	}
+	if changed(plans) == 0 || o.dryRun || o.check {
+		if err := a.reportChanges("would_change", plans); err != nil {
+			return err
+		}
+		if o.check && changed(plans) > 0 {
+			return &closedError{}
+		}
+		return nil
+	}
+	a.showChanges(plans)
+	if err := a.prove(ctx, plans); err != nil {
+		return fmt.Errorf("nothing was written: %w", err)
+	}
+	if err := a.agree(ctx, o.yes); err != nil {
+		return err
+	}
+	due, err := a.applyChanges(plans, options, a.undoAt(o))
+	if err != nil {
+		return err
+	}
+	return a.reportInstalled(plans, due)
+}
+
+// planInstall plans service by service, each on top of the one before, since one may include the other.
+func (a *app) planInstall(services []string, o installOptions) ([]installer.Change, map[string]installer.Options, error) {
+	options := map[string]installer.Options{}
+	for _, service := range services {
+		options[service] = o.line
+	}
+	if o.repair {
+		installed, err := a.pam.Installed()
+		if err != nil {
+			return nil, nil, err
+		}
+		for service, line := range installed {
+			if len(services) == 0 || slices.Contains(services, service) {
+				options[service] = line
+			}
+		}
+	}
+	plans, err := a.pam.PlanAll(options)
+	if errors.Is(err, installer.ErrNoService) {
+		err = cli.WithHint(cli.ExitError, err, "see ls /etc/pam.d")
+	}
+	return plans, options, err
+}
+
+func changed(plans []installer.Change) int {
+	n := 0
+	for _, c := range plans {
+		if !c.None() {
+			n++
+		}
+	}
+	return n
+}
+
+// showChanges writes diffs and notes for a person who is about to be asked.
+func (a *app) showChanges(plans []installer.Change) {
+	for _, c := range plans {
+		if !a.JSON {
+			fmt.Fprint(a.Out, c.Diff())
+		}
+		for _, note := range c.Notes {
+			a.Say("%s: %s", c.Service, note)
+		}
+	}
+}
+
+// reportChanges writes the plans as the result of a command that changes nothing.
+func (a *app) reportChanges(word string, plans []installer.Change) error {
+	if a.JSON {
+		var diffs []map[string]any
+		for _, c := range plans {
+			diffs = append(diffs, map[string]any{"service": c.Service, "path": c.Path, "changed": !c.None(), "diff": c.Diff(), "notes": c.Notes})
+		}
+		return a.Report(map[string]any{"changed": false, word: changed(plans) > 0, "services": diffs}, "")
+	}
+	a.showChanges(plans)
+	if changed(plans) == 0 {
+		a.Say("nothing to change")
+	}
+	return nil
+}
+
+// agree asks unless the person has said yes beforehand.
+func (a *app) agree(ctx context.Context, yes bool) error {
+	if yes {
+		return nil
+	}
+	ok, err := a.terminal.Confirm(ctx, "Make this change?")
+	if err == nil && !ok {
+		err = errors.New("nothing was written")
+	}
+	return needs(err, "say --yes, or --dry-run")
+}
+
+// undoAt returns when the change undoes itself, or the zero time: over SSH, and where a time was named.
+func (a *app) undoAt(o installOptions) time.Time {
+	overSSH := a.getenv("SSH_CONNECTION") != "" || a.getenv("SSH_TTY") != ""
+	if o.noRollback || (!overSSH && o.rollbackAfter == rollbackAfter) {
+		return time.Time{}
+	}
+	return a.now().Add(o.rollbackAfter)
+}
+
+// applyChanges makes every change, or none. The way back is on disk and its clock runs before the first one.
+func (a *app) applyChanges(plans []installer.Change, options map[string]installer.Options, due time.Time) (time.Time, error) {
+	p := installer.Pending{At: a.now(), Due: due}
+	for _, c := range plans {
+		if !c.None() {
+			p.Items = append(p.Items, installer.ItemOf(c))
+		}
+	}
+	waiting, err := a.pam.Pending()
+	if err != nil {
+		return due, err
+	}
+	if waiting != nil {
+		return due, cli.WithHint(cli.ExitError, fmt.Errorf("an earlier change waits to be confirmed until %s", waiting.Due.Local().Format(time.TimeOnly)),
+			"run latch confirm in a new login, or latch rollback")
+	}
+	if err := a.pam.SetPending(p); err != nil {
+		return due, err
+	}
+	if !due.IsZero() {
+		if err := a.startClock(due); err != nil {
+			return due, errors.Join(fmt.Errorf("nothing was written, because the change could not be made to undo itself: %w", err), a.pam.Confirm())
+		}
+	}
+	for _, c := range plans {
+		if err := a.pam.Apply(c, options[c.Service], a.now()); err != nil {
+			_, back := a.pam.Rollback()
+			return due, errors.Join(fmt.Errorf("nothing was changed: %w", err), back)
+		}
+	}
+	if due.IsZero() {
+		return due, a.pam.Confirm()
+	}
+	return due, nil
+}
+
+func (a *app) reportInstalled(plans []installer.Change, due time.Time) error {
+	var names []string
+	for _, c := range plans {
+		if !c.None() {
+			names = append(names, c.Service)
+		}
+	}
+	fields := map[string]any{"changed": true, "services": names}
+	if due.IsZero() {
+		return a.Report(fields, "installed: %s", strings.Join(names, ", "))
+	}
+	fields["rollback_due"] = due.UTC().Format(time.RFC3339)
+	if err := a.Report(fields, "installed: %s, until %s", strings.Join(names, ", "), due.Local().Format(time.TimeOnly)); err != nil {
+		return err
+	}
+	a.Hint("keep this session open, log in once more, and run there: sudo latch confirm; else the change undoes itself")
+	return nil
+}

@@ -1,0 +1,91 @@
+package main
+
+import (
+	"context"
+	"slices"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/latch-linux/latch/pkg/cli"
+	"github.com/latch-linux/latch/pkg/installer"
+)
+
+type uninstallOptions struct{ all, dryRun, check, yes bool }
+
+func newUninstall(a *app) *cobra.Command {
+	var o uninstallOptions
+	c := &cobra.Command{
+		Use:     "uninstall [SERVICE...]",
+		Aliases: []string{"disable"},
+		Short:   "make PAM services forget the latch",
+		Long: `uninstall takes our lines out of service files. A file that nobody changed since latch install comes
+back byte for byte; from any other only our lines go. --all does that for every service that asks,
+whoever made it ask, and is what package managers call before the module goes.
+
+Pairings and the configuration stay.
+` + cli.ExitHelp,
+		Example: "  sudo latch uninstall sudo\n  sudo latch uninstall --all",
+		RunE: func(c *cobra.Command, args []string) error {
+			if (len(args) == 0) != o.all {
+				return cli.Usage("name the services, or say --all")
+			}
+			return a.uninstallServices(c.Context(), args, o)
+		},
+	}
+	f := c.Flags()
+	f.BoolVar(&o.all, "all", false, "every service that asks")
+	f.BoolVar(&o.dryRun, "dry-run", false, "show the change and do not make it")
+	f.BoolVar(&o.check, "check", false, "as --dry-run, with exit status 3 where something would change")
+	f.BoolVarP(&o.yes, "yes", "y", false, "do not ask")
+	return c
+}
+
+func (a *app) uninstallServices(ctx context.Context, services []string, o uninstallOptions) error {
+	if o.all {
+		var err error
+		if services, err = a.pam.Touched(); err != nil {
+			return err
+		}
+	}
+	var plans []installer.Change
+	for _, service := range slices.Compact(slices.Sorted(slices.Values(services))) {
+		c, err := a.pam.PlanRemoval(service)
+		if err != nil {
+			return err
+		}
+		plans = append(plans, c)
+	}
+	if changed(plans) > 0 && (o.dryRun || o.check) || changed(plans) == 0 && len(plans) == 0 {
+		if err := a.reportChanges("would_change", plans); err != nil || !o.check || changed(plans) == 0 {
+			return err
+		}
+		return &closedError{}
+	}
+	if changed(plans) > 0 {
+		a.showChanges(plans)
+		if err := a.agree(ctx, o.yes); err != nil {
+			return err
+		}
+	}
+	return a.undoChanges(plans)
+}
+
+func (a *app) undoChanges(plans []installer.Change) error {
+	names := []string{}
+	for _, c := range plans {
+		if err := a.pam.Undo(c); err != nil {
+			return err
+		}
+		if !c.None() {
+			names = append(names, c.Service)
+		}
+	}
+	if len(names) == 0 {
+		a.Say("nothing to change")
+		if !a.JSON {
+			return nil
+		}
+	}
+	return a.Report(map[string]any{"changed": len(names) > 0, "services": names}, "uninstalled: %s", strings.Join(names, ", "))
+}
