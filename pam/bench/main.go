@@ -9,6 +9,7 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"slices"
 	"syscall"
 	"time"
 
@@ -41,27 +42,44 @@ func parse() options {
 	flag.StringVar(&o.only, "only", "", "one part alone: logins, far or server")
 	flag.StringVar(&o.temp, "temp", os.TempDir(), "directory for the databases, on the disk to be measured")
 	flag.Parse()
+	parts := []string{"", "logins", "far", "server"}
+	if min(o.rounds, o.farRounds, o.accounts, o.few, o.turns, o.workers) < 1 || o.seconds <= 0 || o.rtt < 0 ||
+		!slices.Contains(parts, o.only) || flag.NArg() > 0 {
+		flag.Usage()
+		os.Exit(2)
+	}
 	return o
 }
 
+// dirVariable hands the directory on to the isolated machine. Who made it removes it: the machine's processes are killed.
+const dirVariable = "LATCH_BENCH_DIR"
+
 func main() {
 	o := parse()
-	os.Exit(testbed.Isolate(func() int {
-		if err := run(o, os.Stdout); err != nil {
+	dir, isolated := os.LookupEnv(dirVariable)
+	if !isolated {
+		var err error
+		if dir, err = os.MkdirTemp(o.temp, "latch-bench-"); err != nil {
+			fmt.Fprintf(os.Stderr, "bench: %v\n", err)
+			os.Exit(1)
+		}
+		os.Setenv(dirVariable, dir)
+		go removeOnSignal(dir)
+	}
+	code := testbed.Isolate(func() int {
+		if err := run(o, dir, os.Stdout); err != nil {
 			fmt.Fprintf(os.Stderr, "bench: %v\n", err)
 			return 1
 		}
 		return 0
-	}))
+	})
+	if !isolated {
+		remove(dir)
+	}
+	os.Exit(code)
 }
 
-func run(o options, out io.Writer) error {
-	dir, err := os.MkdirTemp(o.temp, "latch-bench-")
-	if err != nil {
-		return err
-	}
-	defer os.RemoveAll(dir)
-	removeOnSignal(dir)
+func run(o options, dir string, out io.Writer) error {
 	started := time.Now()
 	b, err := newBed(dir, out)
 	if err != nil {
@@ -86,13 +104,24 @@ func run(o options, out io.Writer) error {
 	return nil
 }
 
-// removeOnSignal keeps an interrupted run from leaving its databases behind. The processes die with the machine.
+// removeOnSignal ends an interrupted run; the machine dies with this process.
 func removeOnSignal(dir string) {
 	signals := make(chan os.Signal, 1)
 	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
-	go func() {
-		<-signals
-		os.RemoveAll(dir)
-		os.Exit(130)
-	}()
+	<-signals
+	remove(dir)
+	os.Exit(130)
+}
+
+// remove tries for a second: a server that is being killed may still write.
+func remove(dir string) {
+	err := os.RemoveAll(dir)
+	for range 50 {
+		if err == nil {
+			return
+		}
+		time.Sleep(20 * time.Millisecond)
+		err = os.RemoveAll(dir)
+	}
+	fmt.Fprintf(os.Stderr, "bench: %v\n", err)
 }
