@@ -21,8 +21,8 @@ C_LINK   := -shared -Wl,--version-script=pam/pam_latch.map -Wl,-z,defs -Wl,-z,re
 C_FILES  := $(wildcard pam/*.c)
 
 GO         ?= go
-GO_LDFLAGS := -s -w -X github.com/latch-linux/latch/pkg/version.version=$(VERSION) -X main.probe=$(PROBE_PATH)
-GO_BUILD   := CGO_ENABLED=0 $(GO) build -trimpath -ldflags '$(GO_LDFLAGS)'
+GO_LDFLAGS  = -s -w -X github.com/latch-linux/latch/pkg/version.version=$(VERSION) -X main.probe=$(PROBE_PATH) -X main.authenticator=$(AUTHENTICATOR) -X main.moduleDir=$(PAMDIR)
+GO_BUILD    = CGO_ENABLED=0 $(GO) build -trimpath -ldflags '$(GO_LDFLAGS)'
 GO_FILES   := $(shell find cmd pkg -name '*.go' -o -path '*/testdata' -prune -false) go.mod go.sum VERSION
 
 PROGRAMS := $(BUILD)/latch-auth $(BUILD)/latch $(BUILD)/latch-server

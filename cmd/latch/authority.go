@@ -48,13 +48,9 @@ func (a *app) chooseAuthority(ctx context.Context, p *plan, c *config.Config, o 
 		a.Say("the CA: behind a proxy it is not fetched; name it with --ca-file if the server has its own")
 		return nil
 	}
-	port := c.Host.Port()
-	if port == "" {
-		port = "443"
-	}
 	fetching, cancel := context.WithTimeout(ctx, setupTimeout)
 	defer cancel()
-	top, trusted, err := latch.FetchAuthority(fetching, c.Host.Hostname(), port)
+	top, trusted, err := latch.FetchAuthority(fetching, c.Host.Hostname(), portOf(c))
 	if err != nil {
 		return err
 	}

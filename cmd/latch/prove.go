@@ -13,6 +13,7 @@ import (
 
 	"github.com/latch-linux/latch/pkg/api"
 	"github.com/latch-linux/latch/pkg/config"
+	"github.com/latch-linux/latch/pkg/doctor"
 	"github.com/latch-linux/latch/pkg/installer"
 	"github.com/latch-linux/latch/pkg/latch"
 	"github.com/latch-linux/latch/pkg/securefile"
@@ -30,7 +31,7 @@ func (a *app) prove(ctx context.Context, plans []installer.Change) error {
 	if err != nil {
 		return err
 	}
-	if err := a.refuseSELinux(); err != nil {
+	if err := refuseSELinux(ctx); err != nil {
 		return err
 	}
 	dir, err := os.MkdirTemp("", "latch-probe-") // 0700
@@ -120,14 +121,10 @@ func (a *app) proveServer(ctx context.Context, c *config.Config) (skew time.Dura
 }
 
 // refuseSELinux refuses where our policy would be needed and is not loaded.
-func (a *app) refuseSELinux() error {
-	enforcing, err := os.ReadFile("/sys/fs/selinux/enforce")
-	if err != nil || strings.TrimSpace(string(enforcing)) != "1" {
-		return nil
+func refuseSELinux(ctx context.Context) error {
+	run := func(name string, args ...string) ([]byte, error) { return doctor.RunProgram(ctx, name, args...) }
+	if enforces, loaded := installer.SELinux("", run); enforces && !loaded {
+		return errors.New("SELinux enforces here, and would keep sshd and login from the Latch server: load our policy module first")
 	}
-	out, err := exec.Command("semodule", "-l").Output()
-	if err == nil && strings.Contains("\n"+string(out), "\nlatch") {
-		return nil
-	}
-	return errors.New("SELinux enforces here, and would keep sshd and login from the Latch server: load our policy module first")
+	return nil
 }

@@ -70,6 +70,9 @@ func (a *app) run(ctx context.Context, argv []string) cli.Exit {
 	if quiet := new(closedError); errors.As(err, &quiet) {
 		return cli.ExitClosed
 	}
+	if health := new(healthError); errors.As(err, &health) {
+		return cli.Exit(health.worst)
+	}
 	return a.Fail(explain(err))
 }
 
@@ -102,7 +105,7 @@ Start with setup, then pair. The flags -p, -s, -o, -u and -v are those of the or
 	flags.BoolVar(&a.JSON, "json", false, "print one JSON object")
 	old.add(root)
 	root.AddCommand(newPair(a), newUnpair(a), newStatus(a), newList(a), newOpen(a), newClose(a), newHistory(a),
-		newOperation(a), newConfig(a), newSetup(a), newInstall(a), newUninstall(a), newConfirm(a), newRollback(a),
+		newOperation(a), newConfig(a), newSetup(a), newInstall(a), newUninstall(a), newConfirm(a), newRollback(a), newDoctor(a),
 		newVersion(a), newCompletion(a))
 	return root
 }

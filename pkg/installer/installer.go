@@ -106,6 +106,7 @@ func leftover(name string) bool {
 type Asking struct {
 	Service string
 	Phases  map[pamconf.Phase][]pamconf.Finding // of the phases that ask
+	Lines   int                                 // how often the phase asks that asks most often
 	Err     error                               // the file cannot be read, or libpam would give up on it
 }
 
@@ -139,6 +140,16 @@ func (s System) asking(name string) Asking {
 		if stack.Asks() >= 0 {
 			a.Phases[phase] = stack.Judge()
 		}
+		lines := 0
+		for _, step := range stack.Steps {
+			if step.Rule.IsLatch() {
+				lines++
+			}
+		}
+		a.Lines = max(a.Lines, lines)
 	}
 	return a
 }
+
+// Asks tells whether a service asks in any phase.
+func (s System) Asks(service string) bool { return len(s.asking(service).Phases) > 0 }

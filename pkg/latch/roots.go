@@ -171,6 +171,17 @@ func subjectOf(der []byte) []byte {
 // the chain that it shows, for a person to compare and pin. trusted reports whether the system's CAs vouch for
 // the server already.
 func FetchAuthority(ctx context.Context, host, port string) (top *x509.Certificate, trusted bool, err error) {
+	chain, err := FetchChain(ctx, host, port)
+	if err != nil {
+		return nil, false, err
+	}
+	system := &roots{}
+	return chain[len(chain)-1], system.verify(chain, host, time.Now()) == nil, nil
+}
+
+// FetchChain connects to an address "host:port" without trusting it and returns the certificates that it shows, its
+// own first; at least one.
+func FetchChain(ctx context.Context, host, port string) ([]*x509.Certificate, error) {
 	var chain []*x509.Certificate
 	dialer := tls.Dialer{Config: &tls.Config{
 		MinVersion: tls.VersionTLS12, ServerName: host,
@@ -182,12 +193,11 @@ func FetchAuthority(ctx context.Context, host, port string) (top *x509.Certifica
 	}}
 	conn, err := dialer.DialContext(ctx, "tcp", net.JoinHostPort(host, port))
 	if err != nil {
-		return nil, false, &Error{Kind: kindOfTransport(err, false), Err: err}
+		return nil, &Error{Kind: kindOfTransport(err, false), Err: err}
 	}
 	conn.Close()
 	if len(chain) == 0 {
-		return nil, false, badAnswer("the server shows no certificate")
+		return nil, badAnswer("the server shows no certificate")
 	}
-	system := &roots{}
-	return chain[len(chain)-1], system.verify(chain, host, time.Now()) == nil, nil
+	return chain, nil
 }

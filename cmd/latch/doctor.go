@@ -1,0 +1,113 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"io"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/latch-linux/latch/pkg/cli"
+	"github.com/latch-linux/latch/pkg/config"
+	"github.com/latch-linux/latch/pkg/doctor"
+	"github.com/latch-linux/latch/pkg/latch"
+)
+
+// Where things are installed; the Makefile sets them.
+var (
+	authenticator = "/usr/local/libexec/latch/latch-auth"
+	moduleDir     = "/usr/lib/security"
+)
+
+func newDoctor(a *app) *cobra.Command {
+	var drift bool
+	c := &cobra.Command{
+		Use: "doctor", Short: "look this machine over and say what to do", Args: cobra.NoArgs,
+		Long: `doctor looks at everything that a login depends on: module, authenticator, configuration, server,
+clock, certificate, pairings, and every PAM service that asks, with what libpam makes of it. One line
+each, with what to do where something is wrong. It changes nothing, and the phone shows nothing.
+
+--drift only looks for services that were installed and ask no more, as after an upgrade.
+
+Exit status, as monitoring plugins have it: 0 all is well, 1 something to think about, 2 something is
+wrong.
+`,
+		Example: "  sudo latch doctor\n  sudo latch doctor --drift --json",
+		RunE:    func(c *cobra.Command, _ []string) error { return a.doctor(c.Context(), drift) },
+	}
+	c.Flags().BoolVar(&drift, "drift", false, "only look for services that ask no more")
+	return c
+}
+
+// healthError ends a command whose findings have been printed, with the exit status of a monitoring plugin.
+type healthError struct{ worst doctor.State }
+
+func (e *healthError) Error() string { return e.worst.String() }
+
+func (a *app) doctor(ctx context.Context, driftOnly bool) error {
+	profile, err := config.ProfileByName(a.profile)
+	if err != nil {
+		return cli.WithHint(cli.ExitUsage, err, "")
+	}
+	if profile.Config, profile.Accounts, err = a.files(); err != nil {
+		return err
+	}
+	quiet := *a
+	quiet.Err = io.Discard // the findings say it
+	m := doctor.Machine{Profile: profile, PAM: a.pam, Authenticator: authenticator,
+		ModuleDirs: []string{moduleDir, "/usr/lib64/security", "/usr/lib/security", "/lib/security"},
+		Now:        a.now, Server: quiet.proveServer, Expiry: expiry, Run: doctor.RunProgram,
+		Find: func(name string) (int64, bool, error) {
+			p, err := a.find(name)
+			if errors.Is(err, errNoSuchUser) {
+				return 0, false, nil
+			}
+			return p.uid, err == nil, err
+		}}
+	examine := m.Examine
+	if driftOnly {
+		examine = m.Drift
+	}
+	findings := examine(ctx)
+	var rows []cli.Row
+	for _, f := range findings {
+		rows = append(rows, cli.Row{{Name: "state", Value: f.State.String()}, {Name: "check", Value: f.Check},
+			{Name: "found", Value: f.Text}, {Name: "fix", Value: f.Fix}})
+	}
+	if err := a.Table("findings", rows); err != nil {
+		return err
+	}
+	if worst := doctor.Worst(findings); worst != doctor.OK {
+		return &healthError{worst}
+	}
+	return nil
+}
+
+// expiry returns when the first certificate ends of those that the server shows.
+func expiry(ctx context.Context, c *config.Config) (time.Time, error) {
+	if c.Proxy != nil {
+		return time.Time{}, errors.New("not looked at behind a proxy")
+	}
+	ctx, cancel := context.WithTimeout(ctx, setupTimeout)
+	defer cancel()
+	chain, err := latch.FetchChain(ctx, c.Host.Hostname(), portOf(c))
+	if err != nil {
+		return time.Time{}, err
+	}
+	first := chain[0].NotAfter
+	for _, cert := range chain {
+		if cert.NotAfter.Before(first) {
+			first = cert.NotAfter
+		}
+	}
+	return first, nil
+}
+
+// portOf is the port of the Latch server.
+func portOf(c *config.Config) string {
+	if port := c.Host.Port(); port != "" {
+		return port
+	}
+	return "443"
+}

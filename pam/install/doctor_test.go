@@ -1,0 +1,125 @@
+package install
+
+import (
+	"encoding/json"
+	"os"
+	"strings"
+	"testing"
+)
+
+// findings runs latch doctor and returns the state of each check, by name and text.
+func findings(t *testing.T, args ...string) (text string, status int) {
+	t.Helper()
+	out, errs, status := latch(t, nil, append([]string{"doctor"}, args...)...)
+	if errs != "" {
+		t.Errorf("doctor: %s", errs)
+	}
+	return out, status
+}
+
+func TestDoctor(t *testing.T) {
+	before := tree(t)
+	must(t, "install", "sshd", "su", "--yes")
+	text, status := findings(t)
+	if status != 1 || strings.Contains(text, "fail ") {
+		t.Errorf("a sound machine: %d\n%s", status, text)
+	}
+	for _, want := range []string{"ok     module", "ok     authenticator", "ok     configuration", "ok     server", "ok     clock", "ok     certificate",
+		"ok     pairings", "ok     service sshd  asks in auth and account", "ok     service su", "warn   action", "warn   root", "ok     drift"} {
+		if !strings.Contains(strings.Join(strings.Fields(text), " "), strings.Join(strings.Fields(want), " ")) {
+			t.Errorf("no %q in\n%s", want, text)
+		}
+	}
+	out, _, _ := latch(t, nil, "doctor", "--json")
+	var answer struct {
+		Version  int `json:"version"`
+		Findings []struct{ State, Check, Found, Fix string }
+	}
+	if err := json.Unmarshal([]byte(out), &answer); err != nil || answer.Version != 1 || len(answer.Findings) < 8 {
+		t.Errorf("--json: %v %s", err, out)
+	}
+	must(t, "uninstall", "--all", "--yes")
+	same(t, "uninstalling after the doctor", before)
+}
+
+func TestDoctorFindsWhatIsWrong(t *testing.T) {
+	su := pamDir + "/su"
+	shipped, err := os.ReadFile(su)
+	if err != nil {
+		t.Fatal(err)
+	}
+	write := func(path, text string, mode os.FileMode) func() error {
+		return func() error {
+			if err := os.WriteFile(path, []byte(text), mode); err != nil {
+				return err
+			}
+			return os.Chmod(path, mode)
+		}
+	}
+	const auth = "/usr/local/libexec/latch/latch-auth"
+	mendConf := func() error { _, err := bed.conf.Write(confFile); return err }
+	remove := func(path string) func() error { return func() error { return os.RemoveAll(path) } }
+	cases := []struct {
+		name        string
+		spoil, mend func() error
+		state, says string
+	}{
+		{"the server is gone", bed.server.Stop, bed.server.Start, "fail", "server"},
+		{"configuration broken", write(confFile, "nonsense\n", 0o600), mendConf, "fail", "configuration"},
+		{"configuration readable", func() error { return os.Chmod(confFile, 0o644) }, mendConf, "warn", "configuration"},
+		{"authenticator writable", func() error { return os.Chmod(auth, 0o777) }, func() error { return os.Chmod(auth, 0o755) }, "fail", "authenticator"},
+		{"a way past", write(su, "auth sufficient pam_permit.so\nauth required pam_latch.so\n", 0o644), write(su, string(shipped), 0o644), "fail", "service su"},
+		{"optional", write(su, "auth requisite pam_unix.so\nauth optional pam_latch.so\n", 0o644), write(su, string(shipped), 0o644), "fail", "service su"},
+		{"guesses", write(su, "auth required pam_latch.so\nauth requisite pam_unix.so\n", 0o644), write(su, string(shipped), 0o644), "warn", "service su"},
+		{"twice", write(su, "auth requisite pam_unix.so\nauth required pam_latch.so\nauth required pam_latch.so\n", 0o644), write(su, string(shipped), 0o644), "warn", "service su"},
+		{"an earlier plugin", func() error { return os.Mkdir("/usr/lib/latch", 0o755) }, remove("/usr/lib/latch"), "warn", "leftovers"},
+		{"a set-uid wrapper", write("/usr/bin/pairSYS", "", os.ModeSetuid|0o755), remove("/usr/bin/pairSYS"), "fail", "leftovers"},
+		{"certificates alone", func() error {
+			if err := os.MkdirAll("/etc/openvpn/server", 0o755); err != nil {
+				return err
+			}
+			return os.WriteFile("/etc/openvpn/server/office.conf", []byte("port 1194\nserver 10.8.0.0 255.255.255.0\n"), 0o644)
+		}, remove("/etc/openvpn/server"), "warn", "openvpn"},
+	}
+	for _, c := range cases {
+		t.Run(c.name, func(t *testing.T) {
+			if err := c.spoil(); err != nil {
+				t.Fatal(err)
+			}
+			out, _, _ := latch(t, nil, "doctor", "--json")
+			if err := c.mend(); err != nil {
+				t.Fatal(err)
+			}
+			var answer struct {
+				Findings []struct{ State, Check, Found, Fix string }
+			}
+			if err := json.Unmarshal([]byte(out), &answer); err != nil {
+				t.Fatalf("%v %s", err, out)
+			}
+			for _, f := range answer.Findings {
+				if f.State == c.state && f.Check == c.says {
+					return
+				}
+			}
+			t.Errorf("no %s about %s in %s", c.state, c.says, out)
+		})
+	}
+}
+
+func TestDriftIsFound(t *testing.T) {
+	shipped, err := os.ReadFile(pamDir + "/su")
+	if err != nil {
+		t.Fatal(err)
+	}
+	must(t, "install", "su", "--yes")
+	if _, status := findings(t, "--drift"); status != 0 {
+		t.Errorf("nothing has drifted: %d", status)
+	}
+	if err := os.WriteFile(pamDir+"/su", shipped, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if text, status := findings(t, "--drift"); status != 2 || !strings.Contains(text, "latch install --repair") {
+		t.Errorf("%d %s", status, text)
+	}
+	must(t, "uninstall", "su", "--yes")
+}

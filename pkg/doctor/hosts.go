@@ -1,0 +1,164 @@
+package doctor
+
+import (
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/latch-linux/latch/pkg/installer"
+	"github.com/latch-linux/latch/pkg/pamconf"
+)
+
+// Limits beyond which the doctor warns.
+const (
+	clockLimit = 30 * time.Second
+	certLimit  = 30 * 24 * time.Hour
+)
+
+// server asks the Latch server: name, connection, certificate, credentials and clock, in one question.
+func (e *examination) server() {
+	c := e.config
+	if c == nil {
+		return
+	}
+	skew, err := e.Server(e.ctx, c)
+	if err != nil {
+		e.fail("server", "latch setup, if the server or its CA has changed", "%v", err)
+	} else {
+		e.ok("server", "%s answers and knows the application", c.Host)
+	}
+	if skew.Abs() > clockLimit {
+		e.warn("clock", "timedatectl set-ntp true", "this machine's clock differs from the server's by %v", skew.Abs().Round(time.Second))
+	} else if err == nil {
+		e.ok("clock", "as the server's")
+	}
+	if err != nil {
+		return
+	}
+	switch ends, err := e.Expiry(e.ctx, c); {
+	case err != nil:
+		e.warn("certificate", "", "%v", err)
+	case ends.Sub(e.Now()) < certLimit:
+		e.warn("certificate", "renew it on the server", "the server's certificate ends on %s", ends.Format(time.DateOnly))
+	default:
+		e.ok("certificate", "until %s", ends.Format(time.DateOnly))
+	}
+}
+
+// sshdSettings are the effective settings of sshd, lower case, or nil where there is no sshd.
+func (e *examination) sshdSettings() map[string]string {
+	out, err := e.Run(e.ctx, "sshd", "-T")
+	if missing(err) {
+		out, err = e.Run(e.ctx, "/usr/sbin/sshd", "-T")
+	}
+	if missing(err) {
+		return nil
+	}
+	if err != nil && strings.Contains(err.Error(), "Missing privilege separation directory") {
+		return nil // it does not run here
+	}
+	if err != nil {
+		e.warn("sshd", "run sshd -t", "sshd -T fails: %v", err)
+		return nil
+	}
+	settings := map[string]string{}
+	for _, line := range strings.Split(string(out), "\n") {
+		key, value, _ := strings.Cut(strings.TrimSpace(line), " ")
+		settings[strings.ToLower(key)] = value
+	}
+	return settings
+}
+
+func (e *examination) sshd() {
+	s := e.sshdSettings()
+	if s == nil {
+		return
+	}
+	if s["usepam"] != "yes" {
+		e.fail("sshd", "set UsePAM yes and reload sshd", "UsePAM is %s: sshd asks no PAM module", s["usepam"])
+		return
+	}
+	e.ok("sshd", "UsePAM yes")
+	code := e.config != nil && e.config.OTP != "no"
+	if code && s["kbdinteractiveauthentication"] == "no" && s["passwordauthentication"] == "yes" {
+		e.warn("sshd", "set KbdInteractiveAuthentication yes and PasswordAuthentication no",
+			"otp is set, and sshd's password method cannot ask for a code")
+	}
+}
+
+// keys warns where a public key comes in unasked.
+func (e *examination) keys(all []installer.Asking) {
+	i := slices.IndexFunc(all, func(a installer.Asking) bool { return a.Service == "sshd" })
+	if i < 0 || len(all[i].Phases) == 0 {
+		return
+	}
+	if _, asks := all[i].Phases[pamconf.Account]; !asks {
+		e.fail("service sshd", "latch uninstall sshd, then latch install sshd",
+			"the account phase does not ask, so a public key comes in past the latch")
+	}
+}
+
+func (e *examination) sudo() {
+	if !e.PAM.Asks("sudo") {
+		return
+	}
+	files, _ := filepath.Glob(e.Root + "/etc/sudoers.d/*") // a pattern without errors
+	for _, path := range append([]string{e.Root + "/etc/sudoers"}, files...) {
+		data, err := os.ReadFile(path)
+		if err != nil {
+			continue
+		}
+		for _, line := range strings.Split(string(data), "\n") {
+			line, _, _ = strings.Cut(line, "#")
+			if strings.Contains(strings.ReplaceAll(line, " ", ""), "timestamp_timeout=0") {
+				e.ok("sudo", "asks every time (timestamp_timeout=0)")
+				return
+			}
+		}
+	}
+	e.ok("sudo", "does not ask again for a while after a password (15 minutes by default; Defaults timestamp_timeout=0 makes it)")
+}
+
+// openvpn looks for servers that never come to PAM.
+func (e *examination) openvpn() {
+	for _, pattern := range []string{"/etc/openvpn/*.conf", "/etc/openvpn/server/*.conf"} {
+		paths, _ := filepath.Glob(e.Root + pattern) // patterns without errors
+		for _, path := range paths {
+			data, err := os.ReadFile(path)
+			if err != nil {
+				continue
+			}
+			text := string(data)
+			name := strings.TrimPrefix(path, e.Root)
+			switch server := hasWord(text, "server") || hasWord(text, "mode"); {
+			case !server:
+			case !strings.Contains(text, "openvpn-plugin-auth-pam"):
+				e.warn("openvpn", "latch install openvpn --server-config "+name, "%s never asks PAM: certificates alone open it", name)
+			case hasWord(text, "auth-gen-token") && strings.Contains(text, "external-auth"):
+				e.fail("openvpn", "remove external-auth", "%s hands tokens to PAM as passwords: every tunnel ends at its first renegotiation", name)
+			default:
+				e.ok("openvpn", "%s asks PAM", name)
+			}
+		}
+	}
+}
+
+// hasWord tells whether a configuration has a directive.
+func hasWord(text, word string) bool {
+	return slices.ContainsFunc(strings.Split(text, "\n"), func(line string) bool {
+		fields := strings.Fields(line)
+		return len(fields) > 0 && fields[0] == word
+	})
+}
+
+func (e *examination) selinux() {
+	enforces, loaded := installer.SELinux(e.Root, func(name string, args ...string) ([]byte, error) { return e.Run(e.ctx, name, args...) })
+	switch {
+	case enforces && loaded:
+		e.ok("SELinux", "our policy module is loaded")
+	case enforces:
+		e.fail("SELinux", "load our policy module (semodule -i latch.pp)", "SELinux enforces and our policy module is not loaded: logins cannot reach the Latch server")
+	}
+}

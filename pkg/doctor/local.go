@@ -1,0 +1,251 @@
+package doctor
+
+import (
+	"errors"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/latch-linux/latch/pkg/account"
+	"github.com/latch-linux/latch/pkg/config"
+	"github.com/latch-linux/latch/pkg/pamconf"
+	"github.com/latch-linux/latch/pkg/securefile"
+)
+
+const reinstall = "install the package again, or run make install"
+
+// programs looks for the module, where libpam would, and for the authenticator, where the module would.
+func (e *examination) programs() {
+	module := ""
+	for _, dir := range e.ModuleDirs {
+		path := filepath.Join(dir, pamconf.ModuleFile)
+		if _, err := os.Stat(path); err == nil {
+			module = path
+			break
+		}
+	}
+	switch err := trusted(module); {
+	case module == "":
+		e.fail("module", reinstall, "%s is in none of %s", pamconf.ModuleFile, strings.Join(e.ModuleDirs, ", "))
+	case err != nil:
+		e.fail("module", fixOf(err), "%v", err)
+	default:
+		e.ok("module", "%s", module)
+	}
+	info, err := os.Stat(e.Authenticator)
+	switch {
+	case err != nil:
+		e.fail("authenticator", reinstall, "%v", err)
+	case info.Mode()&0o111 == 0:
+		e.fail("authenticator", "chmod 755 "+e.Authenticator, "%s cannot be executed", e.Authenticator)
+	default:
+		if err := trusted(e.Authenticator); err != nil {
+			e.fail("authenticator", fixOf(err), "%v", err)
+			return
+		}
+		e.ok("authenticator", "%s", e.Authenticator)
+	}
+}
+
+// trusted opens a program as the module does. A directory that is a link of the distribution's (/lib) is followed.
+func trusted(path string) error {
+	if path == "" {
+		return nil
+	}
+	real, err := filepath.EvalSymlinks(path)
+	if err != nil {
+		return err
+	}
+	f, err := securefile.Open(real)
+	if err != nil {
+		return err
+	}
+	return f.Close()
+}
+
+func fixOf(err error) string {
+	var untrusted *securefile.TrustError
+	if errors.As(err, &untrusted) {
+		return untrusted.Fix
+	}
+	return ""
+}
+
+func (e *examination) configuration() {
+	c, err := config.Load(e.Profile.Config)
+	switch {
+	case missing(err):
+		e.fail("configuration", "latch setup", "there is no %s: every service that asks refuses everybody", e.Profile.Config)
+		return
+	case err != nil:
+		e.fail("configuration", "latch config edit", "%v", err)
+		return
+	}
+	e.config = c
+	if err := securefile.CheckPrivate(e.Profile.Config); err != nil {
+		e.warn("configuration", fixOf(err), "%v, and holds the application's secret", err)
+	} else {
+		e.ok("configuration", "%s", e.Profile.Config)
+	}
+	if c.Action == config.Open {
+		e.warn("action", "set action = close (or last) where safety counts more than reach",
+			"action = open: when the Latch server does not answer, everybody with the right password gets in")
+	} else {
+		e.ok("action", "action = %v when the Latch server does not answer", c.Action)
+	}
+	if c.OnError == config.Open {
+		e.warn("on_error", "set on_error = close", "on_error = open: whoever can make the server's answers fail opens every latch")
+	}
+}
+
+// pairings compares the pairing file with the users of the machine.
+func (e *examination) pairings() {
+	f, err := account.Load(e.Profile.Accounts)
+	if err != nil {
+		e.fail("pairings", fixOf(err), "%v", err)
+		return
+	}
+	root := false
+	wrong := 0
+	for _, p := range f.All() {
+		uid, known, err := e.Find(p.User)
+		root = root || uid == 0 && known
+		unpair := "latch unpair --user " + p.User
+		switch {
+		case err != nil:
+			wrong++
+			e.fail("pairings", "", "%q cannot be looked up: %v", p.User, err)
+		case !known && e.Profile.Name == "system":
+			wrong++
+			e.warn("pairings", unpair, "%q is paired and is no user of this machine", p.User)
+		case known && p.UID >= 0 && p.UID != uid:
+			wrong++
+			e.warn("pairings", unpair, "%q was paired with the uid %d and has %d now: logins are refused", p.User, p.UID, uid)
+		}
+	}
+	if wrong == 0 {
+		e.ok("pairings", "%d in %s", len(f.All()), e.Profile.Accounts)
+	}
+	if len(f.All()) == 0 {
+		e.warn("pairings", "latch pair CODE", "nobody is paired, so nobody is asked about")
+	} else if !root && e.Profile.Name == "system" {
+		e.warn("root", "latch pair --user root CODE, or keep root from logging in (PermitRootLogin no, passwd -l root)",
+			"root is not paired: whoever has root's password or key is not asked about")
+	}
+}
+
+// services judges every stack that asks.
+func (e *examination) services() {
+	all, err := e.PAM.Survey()
+	if err != nil {
+		e.fail("services", "", "%v", err)
+		return
+	}
+	asking := 0
+	for _, s := range all {
+		if s.Err != nil {
+			e.warn("service "+s.Service, "", "%v", s.Err)
+			continue
+		}
+		if len(s.Phases) == 0 {
+			continue
+		}
+		asking++
+		var phases []string
+		good := true
+		for _, phase := range []pamconf.Phase{pamconf.Auth, pamconf.Account} {
+			findings, asks := s.Phases[phase]
+			if asks {
+				phases = append(phases, string(phase))
+			}
+			for _, f := range findings {
+				good = false
+				e.add("service "+s.Service, severity(f.Problem), "latch uninstall "+s.Service+", then latch install "+s.Service, "%s phase: %v", phase, f)
+			}
+		}
+		if s.Lines > 1 {
+			good = false
+			e.warn("service "+s.Service, "remove one of the lines", "one phase has our line %d times", s.Lines)
+		}
+		if good {
+			e.ok("service "+s.Service, "asks in %s", strings.Join(phases, " and "))
+		}
+	}
+	if asking == 0 {
+		e.warn("services", "latch install sshd login su sudo", "no PAM service asks the latch")
+	}
+	e.keys(all)
+}
+
+// severity tells a way past the latch from a nuisance.
+func severity(p pamconf.Problem) State {
+	switch p {
+	case pamconf.Bypassed, pamconf.Moot:
+		return Fail
+	}
+	return Warn
+}
+
+func (e *examination) drift() {
+	installed, err := e.PAM.Installed()
+	if err != nil {
+		e.fail("drift", "", "%v", err)
+		return
+	}
+	gone := 0
+	for service := range installed {
+		if !e.PAM.Asks(service) {
+			gone++
+			e.fail("drift", "latch install --repair", "%s was installed and asks no more; a package upgrade may have replaced /etc/pam.d/%s", service, service)
+		}
+	}
+	if gone == 0 {
+		e.ok("drift", "%d services were installed and ask still", len(installed))
+	}
+}
+
+func (e *examination) pending() {
+	p, err := e.PAM.Pending()
+	switch {
+	case err != nil:
+		e.fail("change", "", "%v", err)
+	case p == nil:
+	case !p.Due.IsZero() && p.Due.Before(e.Now()):
+		e.fail("change", "latch rollback", "a change should have been undone at %s", p.Due.Local().Format("15:04:05"))
+	default:
+		e.warn("change", "latch confirm in a new login, or latch rollback", "a change waits to be confirmed")
+	}
+}
+
+// leftovers of the plugins that came before, with the way to take them away.
+func (e *examination) leftovers() {
+	found := 0
+	for path, fix := range map[string]string{
+		"/usr/lib/latch":            "rm -r /usr/lib/latch, after the lines in /etc/pam.d that name files in it",
+		"/etc/ssh-latch.conf":       "move app_id and secret_key with latch setup, then rm /etc/ssh-latch.conf",
+		"/etc/openvpn-latch.conf":   "move app_id and secret_key with latch setup --profile openvpn, then rm /etc/openvpn-latch.conf",
+		"/usr/bin/latch-ssh-cmd":    "take the ForceCommand or command= lines that name it away, then rm /usr/bin/latch-ssh-cmd",
+		"/usr/sbin/latch-ssh-cmd":   "take the ForceCommand or command= lines that name it away, then rm /usr/sbin/latch-ssh-cmd",
+		"/usr/lib/pam_latch.so":     "rm /usr/lib/pam_latch.so once no line in /etc/pam.d names it",
+		"/usr/local/lib/latch.conf": "rm /usr/local/lib/latch.conf",
+	} {
+		if _, err := os.Lstat(e.Root + path); err == nil {
+			found++
+			e.warn("leftovers", fix, "%s belongs to an earlier plugin", path)
+		}
+	}
+	wrappers, _ := filepath.Glob(e.Root + "/usr/*bin/*pair*") // a pattern without errors
+	for _, path := range wrappers {
+		if info, err := os.Lstat(path); err == nil && info.Mode()&os.ModeSetuid != 0 {
+			found++
+			e.fail("leftovers", "rm "+path, "%s is set-uid root", strings.TrimPrefix(path, e.Root))
+		}
+	}
+	if data, err := os.ReadFile(e.Root + "/etc/ssh/sshd_config"); err == nil && strings.Contains(string(data), "latch-ssh-cmd") {
+		found++
+		e.warn("leftovers", "remove its ForceCommand line, then latch install sshd", "sshd_config runs latch-ssh-cmd of an earlier plugin")
+	}
+	if found == 0 {
+		e.ok("leftovers", "nothing of earlier plugins")
+	}
+}

@@ -1,0 +1,17 @@
+package installer
+
+import (
+	"os"
+	"strings"
+)
+
+// SELinux tells whether SELinux enforces on the system below root, and whether our policy module is loaded, without
+// which sshd and login may not reach a Latch server.
+func SELinux(root string, run func(name string, args ...string) ([]byte, error)) (enforces, loaded bool) {
+	data, err := os.ReadFile(root + "/sys/fs/selinux/enforce")
+	if err != nil || strings.TrimSpace(string(data)) != "1" {
+		return false, false
+	}
+	out, err := run("semodule", "-l")
+	return true, err == nil && strings.Contains("\n"+string(out), "\nlatch")
+}
