@@ -36,7 +36,11 @@ func TestHelp(t *testing.T) {
 	all := commands(root)
 	for name, words := range all {
 		o := w.bare(append(words, "--help")...)
-		if o.status != cli.ExitOK || o.err != "" || !strings.Contains(o.out, cli.ExitHelp) {
+		exits := cli.ExitHelp
+		if name == "latch-doctor" {
+			exits = "Exit status, as monitoring plugins have it" // the one exception
+		}
+		if o.status != cli.ExitOK || o.err != "" || !strings.Contains(o.out, exits) {
 			t.Errorf("latch %q --help: %v", words, o)
 		}
 		if other := w.bare(append([]string{"help"}, words...)...); other != o {
