@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"os"
 	"time"
@@ -12,7 +11,7 @@ import (
 	"github.com/latch-linux/latch/pkg/authn"
 	"github.com/latch-linux/latch/pkg/config"
 	"github.com/latch-linux/latch/pkg/gate"
-	"github.com/latch-linux/latch/pkg/latch"
+	"github.com/latch-linux/latch/pkg/ports"
 	"github.com/latch-linux/latch/pkg/relay"
 )
 
@@ -43,28 +42,26 @@ func decide(conn *relay.Conn, log audit.Log, g relay.Greeting) (authn.Outcome, e
 	if err != nil {
 		return failed(gate.BadConfig, err), nil
 	}
-	settings, err := settingsOf(c, args, g)
+	settings, err := ports.Settings(c, args)
 	if err != nil {
 		return failed(gate.BadConfig, err), nil
 	}
 	if err := conn.Hold(c.Hold()); err != nil {
 		return authn.Outcome{}, err
 	}
-	client, err := latch.New(latch.Options{
-		Host: c.Host, Credentials: api.Credentials{ID: c.AppID, Secret: c.SecretKey.Reveal()}, APIVersion: c.APIVersion,
-		Retries: c.Retries, CAFile: c.CAFile, Proxy: c.Proxy, Context: hostContext(c, g),
-	})
+	client, err := ports.NewClient(c, hostContext(c, g))
 	if err != nil {
 		return failed(gate.Local, err), nil
 	}
-	book := &pairings{path: args.Accounts}
+	book := &ports.Pairings{Path: args.Accounts}
+	warn := func(err error) { log.Warn("cannot remember what was seen: " + err.Error()) }
 	login := authn.Login{
-		Request: requestOf(g), Settings: settings, Pairings: book, Server: server{client, startWatch()}, Person: conn,
-		Host: host{conn}, Memory: newMemory(c, log), Clock: clock{},
+		Request: requestOf(g), Settings: settings, Pairings: book, Server: server{ports.Server{Client: client}, startWatch()}, Person: conn,
+		Host: host{conn}, Memory: ports.NewMemory(c, warn), Clock: ports.Clock{},
 	}
 	o, err := login.Run(context.Background())
 	if o.Detail == "" {
-		o.Detail = explain(o, g, book.err)
+		o.Detail = explain(o, g, book.Err)
 	}
 	return o, err
 }
@@ -88,34 +85,6 @@ func explain(o authn.Outcome, g relay.Greeting, pairings error) string {
 		return "no code was typed; sshd's password method cannot ask for one, keyboard-interactive can"
 	}
 	return ""
-}
-
-func settingsOf(c *config.Config, args config.Args, g relay.Greeting) (authn.Settings, error) {
-	s := authn.Settings{
-		Policies: gate.Policies{Action: policy(c.Action), OnError: policy(c.OnError),
-			Unpaired: policy(c.Unpaired), UnpairedByServer: policy(c.UnpairedByServer)},
-		Code: c.OTP == "yes", Echo: c.OTPEcho, Quiet: args.Profile == "openvpn", Timeout: c.Timeout, Wait: c.Wait,
-		ExemptUsers: c.ExemptUsers, ExemptGroups: c.ExemptGroups, ExemptServices: c.ExemptServices, AccountSkip: c.AccountSkip,
-	}
-	if args.OTP != "" {
-		s.Code = args.OTP == "yes"
-	}
-	if args.Operation == "" {
-		return s, nil
-	}
-	var err error
-	s.Operation, err = c.Operation(args.Operation)
-	return s, err
-}
-
-func policy(p config.Policy) gate.Policy {
-	switch p {
-	case config.Open:
-		return gate.Open
-	case config.Last:
-		return gate.Last
-	}
-	return gate.Close
 }
 
 func requestOf(g relay.Greeting) authn.Request {
@@ -165,29 +134,4 @@ func verdictByte(v gate.Verdict) byte {
 		return relay.Ignore
 	}
 	return relay.Refuse
-}
-
-// kindOf turns the client's failures into the gate's answers.
-func kindOf(err error) gate.Answer {
-	switch latch.KindOf(err) {
-	case latch.KindNoAnswer:
-		return gate.NoAnswer
-	case latch.KindErrorAnswer, latch.KindBadAnswer:
-		return gate.ErrorAnswer
-	case latch.KindCertificate:
-		return gate.BadCertificate
-	case latch.KindNotPaired:
-		return gate.NotPaired
-	}
-	return gate.LocalFailure
-}
-
-// detailOf says why there was no verdict, and what to do where the server's code tells.
-func detailOf(err error) string {
-	text := err.Error()
-	var e *latch.Error
-	if errors.As(err, &e) && e.Code != 0 {
-		text += "; " + api.Advice(e.Code)
-	}
-	return text
 }

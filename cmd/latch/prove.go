@@ -16,6 +16,7 @@ import (
 	"github.com/latch-linux/latch/pkg/doctor"
 	"github.com/latch-linux/latch/pkg/installer"
 	"github.com/latch-linux/latch/pkg/latch"
+	"github.com/latch-linux/latch/pkg/ports"
 	"github.com/latch-linux/latch/pkg/securefile"
 )
 
@@ -97,7 +98,7 @@ func runProbe(ctx context.Context, args ...string) error {
 // proveServer asks about an account that nobody can have: the answer shows that the server knows the application. It
 // returns by how much the server's clock is ahead.
 func (a *app) proveServer(ctx context.Context, c *config.Config) (skew time.Duration, err error) {
-	client, err := newClient(c)
+	client, err := ports.NewClient(c, nil)
 	if err != nil {
 		return 0, err
 	}

@@ -19,6 +19,7 @@ import (
 	"github.com/latch-linux/latch/pkg/config"
 	"github.com/latch-linux/latch/pkg/installer"
 	"github.com/latch-linux/latch/pkg/latch"
+	"github.com/latch-linux/latch/pkg/ports"
 )
 
 // app is what all commands share: the streams, the world outside, and the global flags.
@@ -155,7 +156,7 @@ func (a *app) connect(ctx context.Context) (*latch.Client, *config.Config, conte
 	if err != nil {
 		return nil, nil, nil, nil, err
 	}
-	client, err := newClient(c)
+	client, err := ports.NewClient(c, nil)
 	if err != nil {
 		return nil, nil, nil, nil, err
 	}
@@ -167,13 +168,6 @@ func (a *app) connect(ctx context.Context) (*latch.Client, *config.Config, conte
 		}
 	}
 	return client, c, ctx, done, nil
-}
-
-func newClient(c *config.Config) (*latch.Client, error) {
-	return latch.New(latch.Options{
-		Host: c.Host, Credentials: api.Credentials{ID: c.AppID, Secret: c.SecretKey.Reveal()}, APIVersion: c.APIVersion,
-		Retries: c.Retries, CAFile: c.CAFile, Proxy: c.Proxy,
-	})
 }
 
 // apart tells by how much this machine's clock differs from the server's, which is ahead by offset.

@@ -1,0 +1,180 @@
+// Package ports fits latch.conf, the pairing file, the client and what was seen to the ports of package authn. The
+// authenticator answers logins with it, and `latch explain` tells what it would answer.
+package ports
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"time"
+
+	"github.com/latch-linux/latch/pkg/account"
+	"github.com/latch-linux/latch/pkg/api"
+	"github.com/latch-linux/latch/pkg/authn"
+	"github.com/latch-linux/latch/pkg/config"
+	"github.com/latch-linux/latch/pkg/gate"
+	"github.com/latch-linux/latch/pkg/latch"
+	"github.com/latch-linux/latch/pkg/seen"
+)
+
+// Settings are what a login has to know of latch.conf and of its PAM line. The error is about an operation that the
+// line names and latch.conf does not have.
+func Settings(c *config.Config, args config.Args) (authn.Settings, error) {
+	s := authn.Settings{
+		Policies: gate.Policies{Action: policy(c.Action), OnError: policy(c.OnError),
+			Unpaired: policy(c.Unpaired), UnpairedByServer: policy(c.UnpairedByServer)},
+		Code: c.OTP == "yes", Echo: c.OTPEcho, Quiet: args.Profile == "openvpn", Timeout: c.Timeout, Wait: c.Wait,
+		ExemptUsers: c.ExemptUsers, ExemptGroups: c.ExemptGroups, ExemptServices: c.ExemptServices, AccountSkip: c.AccountSkip,
+	}
+	if args.OTP != "" {
+		s.Code = args.OTP == "yes"
+	}
+	if args.Operation == "" {
+		return s, nil
+	}
+	var err error
+	s.Operation, err = c.Operation(args.Operation)
+	return s, err
+}
+
+func policy(p config.Policy) gate.Policy {
+	switch p {
+	case config.Open:
+		return gate.Open
+	case config.Last:
+		return gate.Last
+	}
+	return gate.Close
+}
+
+// NewClient makes the client that latch.conf describes. context is told to the server in signed headers.
+func NewClient(c *config.Config, context map[string]string) (*latch.Client, error) {
+	return latch.New(latch.Options{
+		Host: c.Host, Credentials: api.Credentials{ID: c.AppID, Secret: c.SecretKey.Reveal()}, APIVersion: c.APIVersion,
+		Retries: c.Retries, CAFile: c.CAFile, Proxy: c.Proxy, Context: context,
+	})
+}
+
+// Pairings reads the pairing file when somebody asks: an exempt user needs none.
+type Pairings struct {
+	Path string
+	Err  error // why it could not be read, for the log
+}
+
+// Find implements authn.Pairings.
+func (p *Pairings) Find(canonical string) (authn.Pairing, bool, error) {
+	f, err := p.load()
+	if err != nil {
+		return authn.Pairing{}, false, err
+	}
+	found, ok := f.Find(canonical)
+	return authn.Pairing{AccountID: found.AccountID, UID: found.UID}, ok, nil
+}
+
+// FindLoosely implements authn.Pairings.
+func (p *Pairings) FindLoosely(given string) (authn.Pairing, bool, error) {
+	f, err := p.load()
+	if err != nil {
+		return authn.Pairing{}, false, err
+	}
+	found, ok, err := f.FindLoose(given)
+	p.Err = err
+	return authn.Pairing{AccountID: found.AccountID, UID: found.UID}, ok, err
+}
+
+func (p *Pairings) load() (*account.File, error) {
+	f, err := account.Load(p.Path)
+	p.Err = err
+	return f, err
+}
+
+// Server asks through the client.
+type Server struct{ Client *latch.Client }
+
+// Ask turns every failure into an answer of the gate's.
+func (s Server) Ask(ctx context.Context, q authn.Question) authn.Answer {
+	status, err := s.Client.Status(ctx, latch.Query{AccountID: q.AccountID, OperationID: q.OperationID, NoOTP: q.NoToken, Silent: q.Silent})
+	if err != nil {
+		return authn.Answer{Kind: kindOf(err), Detail: detailOf(err)}
+	}
+	detail := ""
+	if off := status.Offset.Round(time.Second); off != 0 {
+		detail = fmt.Sprintf("this machine's clock is off by %v", -off)
+	}
+	if !status.Open {
+		return authn.Answer{Kind: gate.Off, Detail: detail}
+	}
+	return authn.Answer{Kind: gate.On, Token: status.Token, Made: status.TokenTime, Detail: detail}
+}
+
+// kindOf turns the client's failures into the gate's answers.
+func kindOf(err error) gate.Answer {
+	switch latch.KindOf(err) {
+	case latch.KindNoAnswer:
+		return gate.NoAnswer
+	case latch.KindErrorAnswer, latch.KindBadAnswer:
+		return gate.ErrorAnswer
+	case latch.KindCertificate:
+		return gate.BadCertificate
+	case latch.KindNotPaired:
+		return gate.NotPaired
+	}
+	return gate.LocalFailure
+}
+
+// detailOf says why there was no verdict, and what to do where the server's code tells.
+func detailOf(err error) string {
+	text := err.Error()
+	var e *latch.Error
+	if errors.As(err, &e) && e.Code != 0 {
+		text += "; " + api.Advice(e.Code)
+	}
+	return text
+}
+
+// Listed looks for exactly this name in /etc/passwd.
+func Listed(name string) (bool, error) {
+	data, err := os.ReadFile("/etc/passwd")
+	if err != nil {
+		return false, err
+	}
+	line := append([]byte(name), ':')
+	return bytes.HasPrefix(data, line) || bytes.Contains(data, append([]byte{'\n'}, line...)), nil
+}
+
+// Memory is seen.Memory in the gate's words.
+type Memory struct{ seen.Memory }
+
+// NewMemory keeps what is seen where latch.conf says. warn is told what could not be kept.
+func NewMemory(c *config.Config, warn func(error)) Memory {
+	return Memory{seen.Memory{StateDir: c.StateDir, RunDir: c.RunDir, Now: time.Now, Warn: warn}}
+}
+
+// Last returns what was seen last.
+func (m Memory) Last(accountID, operationID string) gate.Seen {
+	switch m.Memory.Last(accountID, operationID) {
+	case seen.Open:
+		return gate.SeenOpen
+	case seen.Closed:
+		return gate.SeenClosed
+	}
+	return gate.Never
+}
+
+// Clock is the machine's.
+type Clock struct{}
+
+// Now implements authn.Clock.
+func (Clock) Now() time.Time { return time.Now() }
+
+// Sleep implements authn.Clock.
+func (Clock) Sleep(ctx context.Context, d time.Duration) bool {
+	select {
+	case <-ctx.Done():
+		return false
+	case <-time.After(d):
+		return true
+	}
+}
