@@ -73,6 +73,9 @@ func setUp() error {
 			return err
 		}
 	}
+	if err := install(); err != nil {
+		return err
+	}
 	return shared.start(filepath.Join(scratch, "server"))
 }
 
@@ -278,21 +281,42 @@ func (w *world) pairing(user string) (account.Pairing, bool) {
 	return f.Find(user)
 }
 
+// installed is where the program lies for processes of its own, with the links beside it, as make install leaves them.
+const installed = "/run/bin"
+
+func install() error {
+	if err := os.Mkdir(installed, 0o755); err != nil {
+		return err
+	}
+	data, err := os.ReadFile("/proc/self/exe")
+	if err != nil {
+		return err
+	}
+	if err := os.WriteFile(filepath.Join(installed, "latch"), data, 0o755); err != nil {
+		return err
+	}
+	for link := range links {
+		if err := os.Symlink("latch", filepath.Join(installed, link)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // command is the program in a process of its own, called by a name.
-func (w *world) command(name string, args ...string) *exec.Cmd {
-	cmd := exec.Command("/proc/self/exe", args...)
-	cmd.Args[0] = name
+func command(name string, args ...string) *exec.Cmd {
+	cmd := exec.Command(filepath.Join(installed, name), args...)
 	cmd.Env = append(os.Environ(), playVariable+"=yes")
 	return cmd
 }
 
-// process runs the program in a process of its own.
-func (w *world) process(cmd *exec.Cmd) outcome {
-	w.t.Helper()
+// process runs a program to its end.
+func process(t testing.TB, cmd *exec.Cmd) outcome {
+	t.Helper()
 	var out, errOut bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &errOut
 	if err := cmd.Run(); cmd.ProcessState == nil {
-		w.t.Fatal(err)
+		t.Fatal(err)
 	}
 	return outcome{cli.Exit(cmd.ProcessState.ExitCode()), out.String(), errOut.String()}
 }

@@ -146,7 +146,7 @@ func TestInterruptIsTheEditors(t *testing.T) {
 	w := newWorld(t)
 	w.editor(`trap 'echo caught' INT; echo editing
 		for i in 1 2 3 4 5 6 7 8 9; do read line && test "$line" = end && break; done; echo 'action = close' >>"$1"`)
-	cmd := w.command("latch", "config", "edit", "--config", w.conf)
+	cmd := command("latch", "config", "edit", "--config", w.conf)
 	cmd.Env = append(cmd.Env, "EDITOR="+w.env["EDITOR"])
 	screen, err := pty.Start(cmd)
 	w.must(err)

@@ -43,8 +43,8 @@ func (a *app) installCredentials(ctx context.Context, from string, paired int) e
 	}
 	a.Say("the credentials of %s are now in %s", from, p.Config)
 	if paired > 0 && before != "" && before != given.AppID {
-		a.Say("%d users are paired with the application %s that stood there before: unpair them with --local and pair them anew, "+
-			"or they are refused", paired, before)
+		a.Say("users paired with the application %s, which stood there before: %d; unpair them with --local and pair them anew, "+
+			"or they are refused", before, paired)
 	}
 	return nil
 }

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"encoding/pem"
+	"errors"
 	"fmt"
 	"net/http"
 	"net/http/httptest"
@@ -102,17 +103,24 @@ func (w *world) unstorable() {
 	w.accounts = filepath.Join(filepath.Dir(w.accounts), strings.Repeat("a", 250))
 }
 
-func (w *world) pairedAtServer(person string) int {
+// atServer is what the server has of a person in this application.
+func (w *world) atServer(person string) (accounts []store.Account) {
 	w.t.Helper()
-	list, err := shared.store.Accounts(person)
-	w.must(err)
-	n := 0
-	for _, a := range list {
+	all, err := shared.store.Accounts(person)
+	if !errors.Is(err, store.ErrNotPaired) {
+		w.must(err)
+	}
+	for _, a := range all {
 		if a.Status.ID == w.app.ID {
-			n++
+			accounts = append(accounts, a)
 		}
 	}
-	return n
+	return accounts
+}
+
+func (w *world) pairedAtServer(person string) int {
+	w.t.Helper()
+	return len(w.atServer(person))
 }
 
 func TestWhatCannotBeStoredIsUndone(t *testing.T) {

@@ -211,7 +211,7 @@ func TestSetupOfAnotherApplication(t *testing.T) {
 	secretFile := filepath.Join(t.TempDir(), "secret")
 	w.write(secretFile, other.secret)
 	args := []string{"setup", shared.url, "--app-id", other.app.ID, "--secret-file", secretFile}
-	w.fails(cli.ExitUsage, []string{"1 users are paired with the application " + w.app.ID, "hint: confirm it with --yes"}, args...)
+	w.fails(cli.ExitUsage, []string{"users paired with the application " + w.app.ID + ": 1;", "hint: confirm it with --yes"}, args...)
 	if w.read(w.conf) != before {
 		t.Errorf("written %q", w.read(w.conf))
 	}

@@ -1,0 +1,166 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"os/exec"
+	"path/filepath"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/latch-linux/latch/pam/testbed"
+	"github.com/latch-linux/latch/pkg/account"
+	"github.com/latch-linux/latch/pkg/cli"
+)
+
+// crowd is how many processes run at once.
+const crowd = 50
+
+// hurried is one `latch pair` among many.
+type hurried struct {
+	user string
+	uid  int64
+	cmd  *exec.Cmd
+	done bool // it exited with 0
+}
+
+// people makes local users with phones, once.
+var people = sync.OnceValues(func() ([]hurried, error) {
+	list := make([]hurried, crowd)
+	for i := range list {
+		list[i] = hurried{user: fmt.Sprintf("person%02d", i), uid: int64(7100 + i)}
+		if _, err := testbed.AddUser(list[i].user, 7100+i); err != nil {
+			return nil, err
+		}
+		if _, err := shared.store.AddUser(context.Background(), list[i].user); err != nil {
+			return nil, err
+		}
+	}
+	return list, nil
+})
+
+// newCrowd prepares a process for everybody.
+func newCrowd(w *world) []*hurried {
+	w.t.Helper()
+	all, err := people()
+	w.must(err)
+	list := make([]*hurried, len(all))
+	for i := range all {
+		h := all[i]
+		h.cmd = command("latch", "pair", w.code(h.user), "--user", h.user, "--config", w.conf, "--accounts", w.accounts)
+		list[i] = &h
+	}
+	return list
+}
+
+// run starts everybody at once, lets meddle act on each, and returns how long the slowest took.
+func run(w *world, list []*hurried, meddle func(*hurried)) time.Duration {
+	w.t.Helper()
+	started := time.Now()
+	var wait sync.WaitGroup
+	for _, h := range list {
+		w.must(h.cmd.Start())
+		wait.Go(func() { h.done = h.cmd.Wait() == nil })
+		if meddle != nil {
+			wait.Go(func() { meddle(h) })
+		}
+	}
+	wait.Wait()
+	return time.Since(started)
+}
+
+// watch reads the pairing file again and again, as logins do, and complains of every state that is not valid, until
+// it is stopped. It returns how often it read.
+func watch(w *world) (stop func() int) {
+	var end atomic.Bool
+	reads := make(chan int)
+	go func() {
+		n := 0
+		for ; !end.Load(); n++ {
+			if _, err := account.Load(w.accounts); err != nil {
+				w.t.Errorf("the file is not valid while pairings are written: %v", err)
+				break
+			}
+		}
+		reads <- n
+	}()
+	return func() int { end.Store(true); return <-reads }
+}
+
+// stored checks that every pairing whose process said so is there, and how many are in all.
+func stored(w *world, list []*hurried) int {
+	w.t.Helper()
+	f, err := account.Load(w.accounts)
+	w.must(err)
+	for _, h := range list {
+		p, ok := f.Find(h.user)
+		if h.done && !ok {
+			w.t.Errorf("the pairing of %s is lost", h.user)
+		}
+		if !ok {
+			continue
+		}
+		if known := w.atServer(h.user); p.UID != h.uid || len(known) != 1 || known[0].AccountID != p.AccountID {
+			w.t.Errorf("stored %+v for the uid %d, the server has %+v", p, h.uid, known)
+		}
+	}
+	return len(f.All())
+}
+
+// TestManyPairAtOnce loses none of 50 pairings that are made at the same time; then it kills 50 such processes at any
+// moment of their life.
+func TestManyPairAtOnce(t *testing.T) {
+	w := newWorld(t)
+	list := newCrowd(w)
+	stop := watch(w)
+	took := run(w, list, nil)
+	reads := stop()
+	if n := stored(w, list); n != crowd || reads < crowd {
+		t.Errorf("%d pairings of %d, read %d times", n, crowd, reads)
+	}
+	for _, h := range list {
+		if !h.done {
+			t.Errorf("%v", h.cmd)
+		}
+	}
+	t.Logf("%d processes took %v, the file was read %d times", crowd, took, reads)
+
+	w = newWorld(t)
+	list = newCrowd(w)
+	stop = watch(w)
+	spared, first := list[crowd-1], list[0]
+	run(w, list, func(h *hurried) {
+		switch h {
+		case spared:
+			return
+		case first:
+		default:
+			time.Sleep(rand.N(took))
+		}
+		h.cmd.Process.Kill() // SIGKILL; one that has ended already is as good
+	})
+	stop()
+	done := 0
+	for _, h := range list {
+		if h.done {
+			done++
+		}
+	}
+	n := stored(w, list)
+	if !spared.done || first.done || n < done {
+		t.Errorf("spared %v, killed at once %v, %d exited with 0, %d are stored", spared.done, first.done, done, n)
+	}
+	t.Logf("%d exited with 0, %d are stored", done, n)
+
+	// Whatever the killed left behind is in nobody's way, and gone with the next change.
+	w.pair("ana")
+	if o := w.run("list"); o.status != cli.ExitOK {
+		t.Errorf("%v", o)
+	}
+	if left, err := filepath.Glob(filepath.Join(filepath.Dir(w.accounts), ".*.new-*")); err != nil || len(left) > 0 {
+		t.Errorf("left %v, %v", left, err)
+	}
+}
