@@ -3,62 +3,242 @@ package main
 import (
 	"context"
 	"errors"
-	"io/fs"
+	"fmt"
+	"os/exec"
+	"slices"
+	"strings"
 
-	"github.com/latch-linux/latch/pkg/account"
-	"github.com/latch-linux/latch/pkg/api"
+	"github.com/spf13/cobra"
+
+	"github.com/latch-linux/latch/pkg/authn"
 	"github.com/latch-linux/latch/pkg/cli"
 	"github.com/latch-linux/latch/pkg/config"
-	"github.com/latch-linux/latch/pkg/latch"
-	"github.com/latch-linux/latch/pkg/securefile"
+	"github.com/latch-linux/latch/pkg/gate"
+	"github.com/latch-linux/latch/pkg/pamconf"
+	"github.com/latch-linux/latch/pkg/ports"
 )
 
-// closedError ends a command whose result has been printed and was "closed".
-type closedError struct{}
+type explainOptions struct {
+	service, phase, rhost string
+	yes                   bool
+}
 
-func (*closedError) Error() string { return "closed" }
+func newExplain(a *app) *cobra.Command {
+	var o explainOptions
+	c := &cobra.Command{
+		Use: "explain", Short: "tell what a login would be answered, and why", Args: cobra.NoArgs,
+		Long: `explain takes a login through every step that decides it and says what would come of it now: does the
+service ask, which files does its line name, is the user exempt or paired, what does the server say,
+which policy decides. Nothing is changed. The server is asked silently and makes no one-time token;
+where the application's plan has no silent questions, the phone would show an attempt, so explain
+asks you first.
+` + cli.ExitHelp,
+		Example: "  sudo latch explain --user ana --service sshd\n  sudo latch explain --user ana --service sudo --phase auth --json",
+		RunE:    func(c *cobra.Command, _ []string) error { return a.explainLogin(c.Context(), o) },
+	}
+	f := c.Flags()
+	f.StringVar(&o.service, "service", "sshd", "PAM `service`")
+	f.StringVar(&o.phase, "phase", "", "auth or account; both by default")
+	f.StringVar(&o.rhost, "rhost", "", "remote `address`; it decides nothing and is told back")
+	f.BoolVarP(&o.yes, "yes", "y", false, "let the phone show an attempt where the plan has no silent questions")
+	return c
+}
 
-// explain gives an error its exit status and its hint, both by its type alone.
-func explain(err error) error {
-	var known *cli.Error
-	var failed *latch.Error
-	var untrusted *securefile.TrustError
-	switch {
-	case errors.As(err, &known):
+// explanation is one phase of a login, step by step.
+type explanation struct {
+	*app
+	options explainOptions
+	steps   []string
+	verdict string
+}
+
+func (e *explanation) step(format string, args ...any) {
+	e.steps = append(e.steps, fmt.Sprintf(format, args...))
+}
+
+func (a *app) explainLogin(ctx context.Context, o explainOptions) error {
+	phases := []pamconf.Phase{pamconf.Auth, pamconf.Account}
+	if o.phase != "" {
+		phases = []pamconf.Phase{pamconf.Phase(o.phase)}
+		if o.phase != "auth" && o.phase != "account" {
+			return cli.Usage("--phase is auth or account")
+		}
+	}
+	who, err := a.who()
+	if err != nil {
 		return err
-	case errors.Is(err, context.Canceled):
-		return errors.New("interrupted")
-	case errors.As(err, &failed):
-		return explainServer(err, failed)
-	case errors.As(err, &untrusted) && untrusted.Fix != "":
-		return cli.WithHint(cli.ExitError, err, "run: "+untrusted.Fix)
-	case errors.Is(err, account.ErrNotPaired):
-		return cli.WithHint(cli.ExitNotPaired, err, "run latch pair CODE with the code that the phone shows")
-	case errors.Is(err, account.ErrExists):
-		return cli.WithHint(cli.ExitError, err, "run latch unpair first")
-	case errors.Is(err, config.ErrNotSetUp):
-		return cli.WithHint(cli.ExitError, err, "run latch setup")
-	case errors.Is(err, errNoSuchUser):
-		return cli.WithHint(cli.ExitError, err, "see getent passwd; for OpenVPN's own names say --profile openvpn")
-	case errors.Is(err, fs.ErrPermission):
-		return cli.WithHint(cli.ExitError, err, "run it as root, with sudo")
 	}
-	return err
+	text, err := a.pam.Read(o.service)
+	if err != nil {
+		return err
+	}
+	closed := false
+	all := []map[string]any{}
+	for _, phase := range phases {
+		e := &explanation{app: a, options: o}
+		if err := e.run(ctx, pamconf.Parse(o.service, text), phase, who); err != nil {
+			return err
+		}
+		closed = closed || e.verdict == "refused"
+		all = append(all, map[string]any{"phase": phase, "verdict": e.verdict, "steps": e.steps})
+		if !a.JSON {
+			fmt.Fprintf(a.Out, "%s: %s\n", phase, e.verdict)
+			for _, s := range e.steps {
+				fmt.Fprintf(a.Out, "  %s\n", cli.Clean(s))
+			}
+		}
+	}
+	if a.JSON {
+		fields := map[string]any{"user": who.name, "service": o.service, "phases": all}
+		if o.rhost != "" {
+			fields["rhost"] = o.rhost
+		}
+		if err := a.Report(fields, ""); err != nil {
+			return err
+		}
+	}
+	if closed {
+		return &closedError{}
+	}
+	return nil
 }
 
-func explainServer(err error, failed *latch.Error) error {
-	status, hint := cli.ExitError, ""
-	switch {
-	case failed.Kind == latch.KindNoAnswer:
-		status, hint = cli.ExitNoAnswer, "check the network, and latch_host in the configuration"
-	case failed.Kind == latch.KindNotPaired:
-		status, hint = cli.ExitNotPaired, api.Advice(failed.Code)
-	case failed.Code != 0:
-		hint = api.Advice(failed.Code)
-	case failed.Kind == latch.KindCertificate:
-		hint = "if the server is your own, run latch setup URL to trust its CA, or name the CA with --ca-file there"
-	case failed.Kind == latch.KindBadAnswer, failed.Kind == latch.KindErrorAnswer:
-		hint = "check that latch_host in the configuration is a Latch server"
+// run explains one phase. What goes wrong on the way is what would go wrong at a login: a step, and a refusal.
+func (e *explanation) run(ctx context.Context, f *pamconf.File, phase pamconf.Phase, who person) error {
+	stack, err := pamconf.Load(f, phase, e.pam)
+	if err != nil {
+		e.verdict = "refused"
+		e.step("libpam: %v", err)
+		return nil
 	}
-	return cli.WithHint(status, err, hint)
+	at := stack.Asks()
+	if at < 0 {
+		e.verdict = "not asked"
+		e.step("%s has no line of ours in this phase, so the latch has no say", f.Name)
+		return nil
+	}
+	line := stack.Steps[at]
+	e.step("%s: %s", line.Where(), strings.Join(append([]string{string(phase), line.Rule.Control, line.Rule.Module}, line.Rule.Args...), " "))
+	for _, finding := range stack.Judge() {
+		e.step("beware: %v", finding)
+	}
+	o, err := e.decide(ctx, line.Rule.Args, phase, who)
+	var declined *declinedError
+	if errors.As(err, &declined) {
+		return err
+	}
+	if err != nil {
+		o = authn.Outcome{Decision: gate.Failed(gate.BadConfig), Detail: err.Error()}
+	}
+	if o.Detail != "" {
+		e.step("%s", o.Detail)
+	}
+	e.step("reason: %s", o.Reason)
+	e.verdict = map[gate.Verdict]string{gate.Success: "let in", gate.Ignore: "not asked about", gate.Refuse: "refused"}[o.Verdict]
+	return nil
 }
+
+func (e *explanation) decide(ctx context.Context, words []string, phase pamconf.Phase, who person) (authn.Outcome, error) {
+	args, err := config.ParseArgs(words)
+	if err != nil {
+		return authn.Outcome{}, err
+	}
+	c, err := config.Load(args.Config)
+	if err != nil {
+		return authn.Outcome{}, err
+	}
+	e.step("%s: server %s, action %v, on_error %v, unpaired %v, timeout %v", args.Config, c.Host, c.Action, c.OnError, c.Unpaired, c.Timeout)
+	settings, err := ports.Settings(c, args)
+	if err != nil {
+		return authn.Outcome{}, err
+	}
+	if settings.Code && phase == pamconf.Auth {
+		e.step("otp: a one-time token of the server's would be asked for where it sends one")
+	}
+	settings.Wait = 0
+	client, err := ports.NewClient(c, nil)
+	if err != nil {
+		return authn.Outcome{}, err
+	}
+	r := authn.Request{Account: phase == pamconf.Account, Service: e.options.service, User: who.name, NSS: authn.NSSUnknown}
+	if !who.unknown() {
+		r.NSS, r.Canonical, r.UID = authn.NSSFound, who.name, who.uid
+		e.step("the name service knows %q, uid %d", who.name, who.uid)
+	} else {
+		e.step("the name service does not know %q", who.name)
+	}
+	book := &ports.Pairings{Path: args.Accounts}
+	asker := &consenting{explanation: e, Server: ports.Server{Client: client}}
+	login := authn.Login{Request: r, Settings: settings, Pairings: tellPairings{book, e}, Server: asker, Person: nobody{}, Host: localHost{who.name},
+		Memory: forgetful{ports.NewMemory(c, func(err error) { e.step("%v", err) })}, Clock: ports.Clock{}}
+	o, err := login.Run(ctx)
+	if err == nil {
+		err = asker.declined
+	}
+	if o.Detail == "" && book.Err != nil {
+		o.Detail = book.Err.Error()
+	}
+	return o, err
+}
+
+// tellPairings says what the pairing file holds.
+type tellPairings struct {
+	*ports.Pairings
+	e *explanation
+}
+
+func (p tellPairings) Find(name string) (authn.Pairing, bool, error) {
+	found, ok, err := p.Pairings.Find(name)
+	p.e.step("%s: %s", p.Path, map[bool]string{true: "paired", false: "not paired"}[ok])
+	return found, ok, err
+}
+
+// declinedError ends an explanation that would have shown on the phone.
+type declinedError struct{ error }
+
+// consenting asks the person before a question that the phone would show.
+type consenting struct {
+	*explanation
+	ports.Server
+	declined error
+}
+
+// Ask makes no token, whatever the login would.
+func (c *consenting) Ask(ctx context.Context, q authn.Question) authn.Answer {
+	q.NoToken = true
+	if !q.Silent && !c.options.yes {
+		c.Say("the application's plan has no silent questions: the phone would show an attempt")
+		if ok, err := c.terminal.Confirm(ctx, "Ask all the same?"); err != nil || !ok {
+			c.declined = &declinedError{needs(errors.Join(err, errors.New("the server was not asked")), "say --yes")}
+			return authn.Answer{}
+		}
+	}
+	a := c.Server.Ask(ctx, q)
+	words := map[gate.Answer]string{gate.On: "open", gate.Off: "closed", gate.NoAnswer: "no answer", gate.ErrorAnswer: "an error answer",
+		gate.BadCertificate: "a certificate that does not verify", gate.NotPaired: "not paired (201)", gate.LocalFailure: "a failure of this machine"}
+	c.step("the server: %s", words[a.Kind])
+	return a
+}
+
+// nobody is at the keyboard.
+type nobody struct{}
+
+func (nobody) Ask(string, bool) (string, bool, error) { return "", false, nil }
+func (nobody) Tell(string) error                      { return nil }
+
+// localHost answers for the module.
+type localHost struct{ user string }
+
+// Member asks id(1), which asks NSS.
+func (h localHost) Member(group string) (bool, error) {
+	out, err := exec.Command("id", "-Gn", "--", h.user).Output()
+	return slices.Contains(strings.Fields(string(out)), group), err
+}
+
+func (localHost) Lists(name string) (bool, error) { return ports.Listed(name) }
+
+// forgetful remembers nothing and makes every question a silent one.
+type forgetful struct{ ports.Memory }
+
+func (forgetful) ClosedJustNow(string, string) bool             { return true }
+func (forgetful) Remember(string, string, string, string, bool) {}

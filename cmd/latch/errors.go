@@ -1,0 +1,64 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"io/fs"
+
+	"github.com/latch-linux/latch/pkg/account"
+	"github.com/latch-linux/latch/pkg/api"
+	"github.com/latch-linux/latch/pkg/cli"
+	"github.com/latch-linux/latch/pkg/config"
+	"github.com/latch-linux/latch/pkg/latch"
+	"github.com/latch-linux/latch/pkg/securefile"
+)
+
+// closedError ends a command whose result has been printed and was "closed".
+type closedError struct{}
+
+func (*closedError) Error() string { return "closed" }
+
+// explain gives an error its exit status and its hint, both by its type alone.
+func explain(err error) error {
+	var known *cli.Error
+	var failed *latch.Error
+	var untrusted *securefile.TrustError
+	switch {
+	case errors.As(err, &known):
+		return err
+	case errors.Is(err, context.Canceled):
+		return errors.New("interrupted")
+	case errors.As(err, &failed):
+		return explainServer(err, failed)
+	case errors.As(err, &untrusted) && untrusted.Fix != "":
+		return cli.WithHint(cli.ExitError, err, "run: "+untrusted.Fix)
+	case errors.Is(err, account.ErrNotPaired):
+		return cli.WithHint(cli.ExitNotPaired, err, "run latch pair CODE with the code that the phone shows")
+	case errors.Is(err, account.ErrExists):
+		return cli.WithHint(cli.ExitError, err, "run latch unpair first")
+	case errors.Is(err, config.ErrNotSetUp):
+		return cli.WithHint(cli.ExitError, err, "run latch setup")
+	case errors.Is(err, errNoSuchUser):
+		return cli.WithHint(cli.ExitError, err, "see getent passwd; for OpenVPN's own names say --profile openvpn")
+	case errors.Is(err, fs.ErrPermission):
+		return cli.WithHint(cli.ExitError, err, "run it as root, with sudo")
+	}
+	return err
+}
+
+func explainServer(err error, failed *latch.Error) error {
+	status, hint := cli.ExitError, ""
+	switch {
+	case failed.Kind == latch.KindNoAnswer:
+		status, hint = cli.ExitNoAnswer, "check the network, and latch_host in the configuration"
+	case failed.Kind == latch.KindNotPaired:
+		status, hint = cli.ExitNotPaired, api.Advice(failed.Code)
+	case failed.Code != 0:
+		hint = api.Advice(failed.Code)
+	case failed.Kind == latch.KindCertificate:
+		hint = "if the server is your own, run latch setup URL to trust its CA, or name the CA with --ca-file there"
+	case failed.Kind == latch.KindBadAnswer, failed.Kind == latch.KindErrorAnswer:
+		hint = "check that latch_host in the configuration is a Latch server"
+	}
+	return cli.WithHint(status, err, hint)
+}

@@ -1,0 +1,88 @@
+package install
+
+import (
+	"encoding/json"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/latch-linux/latch/pam/testbed"
+)
+
+// explained is what latch explain says of one phase.
+type explained struct {
+	Phase, Verdict string
+	Steps          []string
+}
+
+func explain(t *testing.T, want int, args ...string) []explained {
+	t.Helper()
+	out, errs, status := latch(t, nil, append([]string{"explain", "--json"}, args...)...)
+	var answer struct{ Phases []explained }
+	if err := json.Unmarshal([]byte(out), &answer); err != nil || status != want || errs != "" {
+		t.Fatalf("explain %q: %d, want %d: %v\n%s%s", args, status, want, err, out, errs)
+	}
+	return answer.Phases
+}
+
+func TestExplain(t *testing.T) {
+	must(t, "install", "sshd", "su", "--yes")
+	questions := len(history(t))
+	verdicts := func(phases []explained) (all []string) {
+		for _, p := range phases {
+			all = append(all, p.Verdict)
+		}
+		return all
+	}
+	if got := verdicts(explain(t, 0, "--user", ana)); !slices.Equal(got, []string{"let in", "let in"}) {
+		t.Errorf("open: %q", got)
+	}
+	if got := verdicts(explain(t, 0, "--user", ana, "--service", "su")); !slices.Equal(got, []string{"let in", "not asked"}) {
+		t.Errorf("su: %q", got)
+	}
+	if got := verdicts(explain(t, 0, "--user", "root", "--phase", "auth")); !slices.Equal(got, []string{"not asked about"}) {
+		t.Errorf("not paired: %q", got)
+	}
+	if err := bed.server.Close(ana); err != nil {
+		t.Fatal(err)
+	}
+	got := explain(t, 3, "--user", ana, "--phase", "auth")
+	if got[0].Verdict != "refused" || !slices.Contains(got[0].Steps, "reason: closed") || !slices.Contains(got[0].Steps, "the server: closed") {
+		t.Errorf("closed: %q", got)
+	}
+	if err := bed.server.Open(ana); err != nil {
+		t.Fatal(err)
+	}
+	if err := bed.server.Stop(); err != nil {
+		t.Fatal(err)
+	}
+	got = explain(t, 0, "--user", ana, "--phase", "auth")
+	if err := bed.server.Start(); err != nil {
+		t.Fatal(err)
+	}
+	if got[0].Verdict != "let in" || !slices.Contains(got[0].Steps, "reason: no-answer-open") {
+		t.Errorf("server gone: %q", got)
+	}
+	for _, line := range history(t)[questions:] {
+		if strings.Contains(line, "token") {
+			t.Errorf("a question made a token: %s", line)
+		}
+	}
+	must(t, "uninstall", "--all", "--yes")
+	if got := verdicts(explain(t, 0, "--user", ana)); !slices.Equal(got, []string{"not asked", "not asked"}) {
+		t.Errorf("not installed: %q", got)
+	}
+	if !su(t, testbed.Password) {
+		t.Error("su is broken")
+	}
+}
+
+// history is what the server recorded about ana.
+func history(t *testing.T) []string {
+	t.Helper()
+	out, err := bed.server.Run("history", ana)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return strings.Split(strings.TrimSpace(string(out)), "\n")
+}
