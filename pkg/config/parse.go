@@ -120,7 +120,7 @@ func scan(name, text string) ([]setting, error) {
 			section = s.section
 		case s.key != "":
 			if first := seen[s.key]; first != 0 {
-				problem = fmt.Sprintf("%q stands in line %d already; remove one of the two", s.key, first)
+				problem = fmt.Sprintf("%s stands in line %d already; remove one of the two", quoted(s.key), first)
 				return nil, &LineError{File: name, Line: i + 1, Problem: problem}
 			}
 			seen[s.key] = i + 1
@@ -137,7 +137,7 @@ func scanLine(text string) (s setting, problem string) {
 		return setting{}, ""
 	case text[0] == '[':
 		if text != "["+operations+"]" {
-			return setting{}, fmt.Sprintf("unknown section %q; the only one is [%s]", text, operations)
+			return setting{}, fmt.Sprintf("unknown section %s; the only one is [%s]", quoted(text), operations)
 		}
 		return setting{section: operations}, ""
 	case strings.ContainsFunc(text, func(r rune) bool { return r != '\t' && unicode.IsControl(r) }):
@@ -149,7 +149,7 @@ func scanLine(text string) (s setting, problem string) {
 		return setting{}, `this is no "key = value" line; put # before a comment`
 	}
 	if strings.ContainsAny(key, "\"`\t") || key == "-" {
-		return setting{}, fmt.Sprintf("%q cannot be a key; write it without quotes and tabs", key)
+		return setting{}, fmt.Sprintf("%s cannot be a key; write it without quotes and tabs", quoted(key))
 	}
 	return setting{key: key, value: strings.TrimSpace(value)}, ""
 }
@@ -173,9 +173,9 @@ func (c *Config) set(s setting, value string) string {
 		c.placeholders = append(c.placeholders, s.key)
 		return ""
 	case s.section == operations:
-		return fmt.Sprintf("operation %q has no operation id of %d letters and digits", s.key, idLength)
+		return fmt.Sprintf("operation %s has no operation id of %d letters and digits", quoted(s.key), idLength)
 	}
-	return fmt.Sprintf("unknown key %q%s", s.key, suggestion(s.key))
+	return fmt.Sprintf("unknown key %s%s", quoted(s.key), suggestion(s.key))
 }
 
 // setters holds one function per key, each returning what is wrong with the value.
@@ -228,6 +228,14 @@ func timing(s setting) int {
 		return s.line
 	}
 	return 0
+}
+
+// quoted shows a text of the file in an error, but for what may be a secret on the wrong line or behind the wrong key.
+func quoted(text string) string {
+	if len(text) >= secretLength-8 && !strings.HasPrefix(text, "/") {
+		return fmt.Sprintf("a text of %d characters", len(text))
+	}
+	return strconv.Quote(text)
 }
 
 func isID(s string, length int) bool {
@@ -304,7 +312,7 @@ func setPolicy(to *Policy, v string, allowed ...string) string {
 		return "the value otp is not available in this version; write " + strings.Join(allowed, " or ")
 	}
 	if !slices.Contains(allowed, v) {
-		return fmt.Sprintf("unknown value %q; write %s", v, strings.Join(allowed, " or "))
+		return fmt.Sprintf("unknown value %s; write %s", quoted(v), strings.Join(allowed, " or "))
 	}
 	*to = policyNames[v]
 	return ""
@@ -319,7 +327,7 @@ func setOTP(to *string, v string) string {
 	case "totp", "server-totp":
 		return "otp = " + v + " is not available in this version; write no or yes"
 	}
-	return fmt.Sprintf("unknown value %q; write no or yes", v)
+	return fmt.Sprintf("unknown value %s; write no or yes", quoted(v))
 }
 
 func setBool(to *bool, v string) string {
@@ -328,13 +336,13 @@ func setBool(to *bool, v string) string {
 		*to = strings.EqualFold(v, "yes")
 		return ""
 	}
-	return fmt.Sprintf("unknown value %q; write yes or no", v)
+	return fmt.Sprintf("unknown value %s; write yes or no", quoted(v))
 }
 
 func setSeconds(to *time.Duration, v string, least, most int) string {
 	n, err := strconv.Atoi(v)
 	if err != nil || n < least || n > most {
-		return fmt.Sprintf("%q is no number of seconds between %d and %d", v, least, most)
+		return fmt.Sprintf("%s is no number of seconds between %d and %d", quoted(v), least, most)
 	}
 	*to = time.Duration(n) * time.Second
 	return ""
@@ -343,7 +351,7 @@ func setSeconds(to *time.Duration, v string, least, most int) string {
 func setRetries(c *Config, v string) string {
 	n, err := strconv.Atoi(v)
 	if err != nil || n < 0 || n > 10 {
-		return fmt.Sprintf("%q is no number between 0 and 10", v)
+		return fmt.Sprintf("%s is no number between 0 and 10", quoted(v))
 	}
 	c.Retries = n
 	return ""
@@ -351,7 +359,7 @@ func setRetries(c *Config, v string) string {
 
 func setPath(to *string, v string) string {
 	if !filepath.IsAbs(v) || filepath.Clean(v) != v {
-		return fmt.Sprintf("%q is no absolute path in its shortest form", v)
+		return fmt.Sprintf("%s is no absolute path in its shortest form", quoted(v))
 	}
 	*to = v
 	return ""
