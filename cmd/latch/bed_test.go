@@ -217,7 +217,7 @@ func (w *world) bare(args ...string) outcome {
 	defer cancel()
 	status := a.run(ctx, append([]string{"latch"}, args...))
 	o := outcome{status, out.String(), errOut.String()}
-	if strings.Contains(o.out+o.err, w.secret) {
+	if strings.Contains(strings.ToLower(o.out+o.err), strings.ToLower(w.secret)) {
 		w.t.Errorf("%q shows the secret: %v", args, o)
 	}
 	return o
