@@ -45,17 +45,18 @@ type healthError struct{ worst doctor.State }
 
 func (e *healthError) Error() string { return e.worst.String() }
 
-func (a *app) doctor(ctx context.Context, driftOnly bool) error {
+// machine is this one, for the profile that the flags name.
+func (a *app) machine() (doctor.Machine, error) {
 	profile, err := config.ProfileByName(a.profile)
 	if err != nil {
-		return cli.WithHint(cli.ExitUsage, err, "")
+		return doctor.Machine{}, cli.WithHint(cli.ExitUsage, err, "")
 	}
 	if profile.Config, profile.Accounts, err = a.files(); err != nil {
-		return err
+		return doctor.Machine{}, err
 	}
 	quiet := *a
 	quiet.Err = io.Discard // the findings say it
-	m := doctor.Machine{Profile: profile, PAM: a.pam, Authenticator: authenticator,
+	return doctor.Machine{Profile: profile, PAM: a.pam, Authenticator: authenticator,
 		ModuleDirs: []string{moduleDir, "/usr/lib64/security", "/usr/lib/security", "/lib/security"},
 		Now:        a.now, Server: quiet.proveServer, Expiry: expiry, Run: doctor.RunProgram,
 		Find: func(name string) (int64, bool, error) {
@@ -64,7 +65,14 @@ func (a *app) doctor(ctx context.Context, driftOnly bool) error {
 				return 0, false, nil
 			}
 			return p.uid, err == nil, err
-		}}
+		}}, nil
+}
+
+func (a *app) doctor(ctx context.Context, driftOnly bool) error {
+	m, err := a.machine()
+	if err != nil {
+		return err
+	}
 	examine := m.Examine
 	if driftOnly {
 		examine = m.Drift

@@ -391,32 +391,3 @@ func TestUninstallKeepsWhatOthersChanged(t *testing.T) {
 		t.Fatal(err)
 	}
 }
-
-// The last test: nothing is installed behind it.
-func TestZMakeUninstallTakesTheLinesOutFirst(t *testing.T) {
-	before := tree(t)
-	must(t, "install", "sshd", "su", "--yes")
-	root, err := testbed.Root()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if out, err := exec.Command("make", "-s", "-C", root, "uninstall").CombinedOutput(); err != nil {
-		t.Fatalf("%v: %s", err, out)
-	}
-	same(t, "make uninstall", before)
-	if _, err := os.Stat(accounts); err != nil {
-		t.Errorf("the pairings are gone: %v", err)
-	}
-	if _, err := os.Stat(cli); err == nil {
-		t.Error("latch is there still")
-	}
-	if out, err := exec.Command("make", "-s", "-C", root, "uninstall", "PURGE=1").CombinedOutput(); err != nil {
-		t.Fatalf("%v: %s", err, out)
-	}
-	if _, err := os.Stat("/etc/latch"); err == nil {
-		t.Error("PURGE=1 keeps the configuration")
-	}
-	if !su(t, testbed.Password) {
-		t.Error("su is broken")
-	}
-}
