@@ -85,6 +85,11 @@ func (a *app) installServices(ctx context.Context, services []string, o installO
 		return nil
 	}
 	a.showChanges(plans)
+	if c, err := a.load(); err == nil {
+		for _, warning := range a.warnings(ctx, plans, c) {
+			a.Say("warning: %s", warning)
+		}
+	}
 	if err := a.prove(ctx, plans); err != nil {
 		return fmt.Errorf("nothing was written: %w", err)
 	}

@@ -391,3 +391,34 @@ func TestUninstallKeepsWhatOthersChanged(t *testing.T) {
 		t.Fatal(err)
 	}
 }
+
+func TestWarnsOfWhatTheChangeMayDo(t *testing.T) {
+	before := tree(t)
+	out, errs, status := latch(t, nil, "install", "common-auth", "--dry-run")
+	if status != 0 || !strings.Contains(errs, "part of every service") || !strings.Contains(out, "+auth") {
+		t.Errorf("common-auth: %d %s%s", status, out, errs)
+	}
+	locker := pamDir + "/swaylock"
+	if err := os.WriteFile(locker, []byte("auth include login\n"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	_, errs, status = latch(t, nil, "install", "common-auth", "--dry-run")
+	if err := os.Remove(locker); err != nil {
+		t.Fatal(err)
+	}
+	if status == 0 || !strings.Contains(errs, "swaylock") {
+		t.Errorf("beside a screen locker: %d %s", status, errs)
+	}
+	if _, err := bed.conf.With("action", "close").Write(confFile); err != nil {
+		t.Fatal(err)
+	}
+	_, errs, status = latch(t, nil, "install", "sshd", "login", "--yes")
+	if _, err := bed.conf.Write(confFile); err != nil {
+		t.Fatal(err)
+	}
+	if status != 0 || !strings.Contains(errs, "nobody gets in") || !strings.Contains(errs, "runs on this machine") {
+		t.Errorf("no way left: %d %s", status, errs)
+	}
+	must(t, "uninstall", "--all", "--yes")
+	same(t, "uninstalling", before)
+}

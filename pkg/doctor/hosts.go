@@ -81,6 +81,10 @@ func (e *examination) sshd() {
 		return
 	}
 	e.ok("sshd", "UsePAM yes")
+	if penalties := s["persourcepenalties"]; penalties != "" && penalties != "no" {
+		e.warn("sshd", "exempt the addresses that many people share with PerSourcePenaltyExemptList",
+			"PerSourcePenalties is on: a few refusals of one closed user block everybody who comes from the same address")
+	}
 	code := e.config != nil && e.config.OTP != "no"
 	if code && s["kbdinteractiveauthentication"] == "no" && s["passwordauthentication"] == "yes" {
 		e.warn("sshd", "set KbdInteractiveAuthentication yes and PasswordAuthentication no",

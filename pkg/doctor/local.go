@@ -4,6 +4,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 
 	"github.com/latch-linux/latch/pkg/account"
@@ -126,11 +127,62 @@ func (e *examination) pairings() {
 	if wrong == 0 {
 		e.ok("pairings", "%d in %s", len(f.All()), e.Profile.Accounts)
 	}
+	if e.Profile.Name == "system" {
+		e.people(f)
+	}
 	if len(f.All()) == 0 {
 		e.warn("pairings", "latch pair CODE", "nobody is paired, so nobody is asked about")
 	} else if !root && e.Profile.Name == "system" {
 		e.warn("root", "latch pair --user root CODE, or keep root from logging in (PermitRootLogin no, passwd -l root)",
 			"root is not paired: whoever has root's password or key is not asked about")
+	}
+}
+
+// firstPerson is where the numbers of people begin, as login.defs(5) has it everywhere that we know.
+const firstPerson = 1000
+
+// people names who can log in and is not paired.
+func (e *examination) people(paired *account.File) {
+	out, err := e.Run(e.ctx, "getent", "passwd")
+	if err != nil {
+		return // no getent, or a name service that lists nobody
+	}
+	var without []string
+	for _, line := range strings.Split(string(out), "\n") {
+		fields := strings.Split(line, ":")
+		if len(fields) < 7 || fields[0] == "nobody" || strings.HasSuffix(fields[6], "nologin") || strings.HasSuffix(fields[6], "false") {
+			continue
+		}
+		if uid, err := strconv.Atoi(fields[2]); err != nil || uid < firstPerson {
+			continue
+		}
+		if _, ok := paired.Find(fields[0]); !ok {
+			without = append(without, fields[0])
+		}
+	}
+	const shown = 5
+	switch n := len(without); {
+	case n > shown:
+		e.warn("people", "latch pair --user NAME CODE", "%d users can log in and are not paired, such as %s", n, strings.Join(without[:shown], ", "))
+	case n > 0:
+		e.warn("people", "latch pair --user NAME CODE", "not paired: %s", strings.Join(without, ", "))
+	}
+}
+
+// denials looks for what a mandatory access control kept from us, in the kernel's log of this boot.
+func (e *examination) denials() {
+	out, err := e.Run(e.ctx, "journalctl", "-k", "-b", "--no-pager", "-o", "cat", "-g", "DENIED|denied")
+	if err != nil {
+		return // no journal here, or nothing in it
+	}
+	n, last := 0, ""
+	for _, line := range strings.Split(string(out), "\n") {
+		if strings.Contains(line, "latch") {
+			n, last = n+1, line
+		}
+	}
+	if n > 0 {
+		e.fail("denials", "allow it in the profile or policy of the program that is named", "the kernel kept something from us %d times, lastly: %.200s", n, last)
 	}
 }
 

@@ -58,6 +58,24 @@ var generated = []string{"system-auth", "password-auth", "fingerprint-auth", "sm
 var unasked = []string{"cron", "crond", "atd", "systemd-user", "runuser", "runuser-l", "other", "passwd", "chpasswd", "newusers",
 	"lightdm-greeter", "gdm-launch-environment", "sddm-greeter", "greetd-greeter"}
 
+// lockers unlock a screen without privileges, through the common stack: they cannot read our configuration, so a line
+// there would lock their people out.
+var lockers = []string{"swaylock", "i3lock", "hyprlock", "waylock", "vlock", "xscreensaver", "xlock", "physlock", "gtklock"}
+
+// common checks what every service includes.
+func (s System) common(service string, c *Change) error {
+	if !strings.HasPrefix(service, "common-") {
+		return nil
+	}
+	for _, locker := range lockers {
+		if _, _, err := s.find(locker); err == nil {
+			return refuse("%s would also guard %s, which has no rights to ask and could not unlock any more", service, locker)
+		}
+	}
+	c.Notes = append(c.Notes, service+" is part of every service: cron, screen lockers and what is installed later would ask too; better install the services themselves")
+	return nil
+}
+
 func refuse(format string, args ...any) error {
 	return fmt.Errorf("%w: %s", ErrRefused, fmt.Sprintf(format, args...))
 }
@@ -92,6 +110,9 @@ func (s System) Plan(service string, o Options) (Change, error) {
 		c.Before, c.Mode = text, info.Mode().Perm()
 	} else {
 		c.Notes = append(c.Notes, fmt.Sprintf("%s is copied to %s, and the copy goes with latch uninstall", path, c.Path))
+	}
+	if err := s.common(service, &c); err != nil {
+		return Change{}, err
 	}
 	f := pamconf.Parse(service, text)
 	if differs(f, o.args(service)) {

@@ -1,0 +1,57 @@
+package main
+
+import (
+	"context"
+	"net"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/latch-linux/latch/pkg/config"
+	"github.com/latch-linux/latch/pkg/installer"
+)
+
+// resolveTimeout bounds the look-up of the server's name for a warning.
+const resolveTimeout = 3 * time.Second
+
+// warnings say what a change may do to the person who makes it. They stop nothing.
+func (a *app) warnings(ctx context.Context, plans []installer.Change, c *config.Config) []string {
+	var all []string
+	if c.Action != config.Open && a.noWayIn(plans) {
+		all = append(all, "with the Latch server gone nobody gets in by console or SSH (action = "+c.Action.String()+
+			"): keep a way that does not ask, such as the console's login, or exempt one user")
+	}
+	if slices.ContainsFunc(plans, func(p installer.Change) bool { return p.Service == "sshd" && !p.None() }) && isHere(ctx, c.Host.Hostname()) {
+		all = append(all, "the Latch server runs on this machine: when it is down, SSH to it is decided by action = "+c.Action.String())
+	}
+	return all
+}
+
+// noWayIn tells whether every door that this machine has will ask.
+func (a *app) noWayIn(plans []installer.Change) bool {
+	for _, door := range []string{"sshd", "login"} {
+		planned := slices.ContainsFunc(plans, func(p installer.Change) bool { return p.Service == door })
+		if _, err := a.pam.Read(door); err == nil && !planned && !a.pam.Asks(door) {
+			return false
+		}
+	}
+	return true
+}
+
+// isHere tells whether a name or address is one of this machine's own.
+func isHere(ctx context.Context, host string) bool {
+	ctx, cancel := context.WithTimeout(ctx, resolveTimeout)
+	defer cancel()
+	addresses, err := net.DefaultResolver.LookupHost(ctx, host)
+	if err != nil {
+		return false
+	}
+	own, err := net.InterfaceAddrs()
+	if err != nil {
+		return false
+	}
+	return slices.ContainsFunc(own, func(a net.Addr) bool {
+		ip, _, _ := strings.Cut(a.String(), "/")
+		return slices.Contains(addresses, ip)
+	})
+}
