@@ -76,6 +76,9 @@ func (s System) common(service string, c *Change) error {
 	return nil
 }
 
+// errEmpty means that ours would be the only module of a phase, which then refuses everybody whom it steps aside for.
+var errEmpty = fmt.Errorf("%w: there is no other rule", ErrRefused)
+
 func refuse(format string, args ...any) error {
 	return fmt.Errorf("%w: %s", ErrRefused, fmt.Sprintf(format, args...))
 }
@@ -207,6 +210,8 @@ func (s System) edit(f *pamconf.File, o Options, c *Change) (*pamconf.File, erro
 	}
 	both, err := s.editPhase(after, pamconf.Account, o)
 	switch {
+	case errors.Is(err, errEmpty) && authErr == nil:
+		c.Notes = append(c.Notes, "it has no account rules, so only the auth phase asks")
 	case err != nil:
 		return nil, err
 	case authErr != nil:
@@ -241,6 +246,8 @@ func (s System) editPhase(f *pamconf.File, phase pamconf.Phase, o Options, allow
 		return after, nil
 	case findings[0].Problem == pamconf.Covered:
 		return f, nil
+	case findings[0].Problem == pamconf.Empty:
+		return f, fmt.Errorf("%s: %w in the %s phase", f.Name, errEmpty, phase)
 	}
 	var reasons []string
 	for _, finding := range findings {
