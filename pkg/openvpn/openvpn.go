@@ -1,0 +1,280 @@
+package openvpn
+
+import (
+	"bytes"
+	"fmt"
+	"path"
+	"slices"
+	"strconv"
+	"strings"
+)
+
+// Service is the PAM service that a server asks.
+const Service = "openvpn"
+
+// TokenLifetime is how long a client with a code may renew its keys without another one; seconds.
+const TokenLifetime = 28800
+
+// The marks by which our lines are found again. A line that was replaced stands as a comment above the one that
+// replaced it.
+const (
+	mark     = "# set by latch install"
+	replaced = "# before latch install: "
+)
+
+// Wanted is what a server is to do.
+type Wanted struct {
+	Plugin string // path of openvpn-plugin-auth-pam.so, where the server has none yet
+	OTP    bool   // hand the client's response to a static challenge to the latch's question
+}
+
+// PluginFiles are the names that the plugin has had.
+var PluginFiles = []string{"openvpn-plugin-auth-pam.so", "openvpn-auth-pam.so"}
+
+// Prompts that the plugin's list is matched against: of libpam, of the modules that check passwords, and ours.
+const (
+	loginPrompt    = "login:"
+	passwordPrompt = "Password: "
+	codePrompt     = "Latch one-time password: "
+)
+
+// IsServer tells whether a configuration makes a server of OpenVPN.
+func IsServer(text []byte) bool {
+	f, _ := parse(text)
+	return slices.ContainsFunc(f.directives, func(d directive) bool {
+		return slices.Contains([]string{"server", "server-ipv6", "server-bridge"}, d.name()) || slices.Equal(d.words, []string{"mode", "server"})
+	})
+}
+
+// Install returns the configuration of a server that asks PAM, and what the person should know about it. A
+// configuration that asks already is returned as it is.
+func Install(text []byte, w Wanted) (after []byte, notes []string, err error) {
+	f, err := parse(text)
+	if err != nil {
+		return nil, nil, err
+	}
+	if notes, err = f.judge(w); err != nil {
+		return nil, nil, err
+	}
+	if f.stale(w) { // set for a code that is no longer asked for
+		clean, _ := Uninstall(text)
+		return Install(clean, w)
+	}
+	swap, add, more, err := f.plugin(w)
+	if err != nil {
+		return nil, nil, err
+	}
+	notes = append(notes, more...)
+	if !slices.ContainsFunc(f.directives, deferred) {
+		add = append(add, "setenv deferred_auth_pam 1")
+	}
+	if w.OTP && f.find("auth-gen-token") == nil {
+		add = append(add, fmt.Sprintf("auth-gen-token %d", TokenLifetime))
+	}
+	after = f.edit(swap, add)
+	_, err = parse(after) // lines that have become too long
+	return after, notes, err
+}
+
+// deferred finds the variable that makes the plugin work beside OpenVPN. Its mere presence does, whatever its value.
+func deferred(d directive) bool {
+	return d.name() == "setenv" && len(d.words) > 1 && d.words[1] == "deferred_auth_pam"
+}
+
+func (f file) find(name string) *directive {
+	i := slices.IndexFunc(f.directives, func(d directive) bool { return d.name() == name })
+	if i < 0 {
+		return nil
+	}
+	return &f.directives[i]
+}
+
+// judge refuses what cannot work, and tells what weakens a latch.
+func (f file) judge(w Wanted) (notes []string, err error) {
+	if token := f.find("auth-gen-token"); token != nil {
+		if slices.Contains(token.words, "external-auth") {
+			return nil, fmt.Errorf("line %d: auth-gen-token with external-auth hands the token to PAM as if it were the password, "+
+				"and every tunnel ends at its first renegotiation: take external-auth away", token.line+1)
+		}
+		if !f.ours(token.line) {
+			notes = append(notes, "auth-gen-token is set: PAM is not asked at renegotiations, and a closed latch ends no tunnel "+lifetime(token.words))
+		}
+	}
+	if reneg := f.find("reneg-sec"); reneg != nil && len(reneg.words) > 1 && reneg.words[1] == "0" {
+		notes = append(notes, "reneg-sec is 0: unless a client renegotiates, a closed latch ends no tunnel")
+	}
+	if f.find("config") != nil {
+		notes = append(notes, "it takes in other files (config), which were not looked at")
+	}
+	if w.OTP {
+		notes = append(notes, `clients need the line: static-challenge "Latch code" 1`,
+			fmt.Sprintf("the latch is asked again, and the client for a code, when a token ends (auth-gen-token, %d hours where we set it)", TokenLifetime/3600))
+	}
+	return notes, nil
+}
+
+// lifetime tells how long a token holds.
+func lifetime(words []string) string {
+	if len(words) > 1 {
+		if seconds, err := strconv.Atoi(words[1]); err == nil && seconds > 0 {
+			return fmt.Sprintf("before its token does (%d seconds)", seconds)
+		}
+	}
+	return "as long as its client stays connected"
+}
+
+// stale tells whether we set a token's lifetime for a code that is not wanted any more.
+func (f file) stale(w Wanted) bool {
+	token := f.find("auth-gen-token")
+	return !w.OTP && token != nil && f.ours(token.line)
+}
+
+func (f file) ours(line int) bool {
+	return bytes.HasSuffix(bytes.TrimRight(f.lines[line], spaces), []byte(mark))
+}
+
+// change is a line to stand in the place of another one.
+type change struct {
+	line int
+	text string
+}
+
+// plugin works out what loads the plugin with the right list: a line to add, or one to put in the place of another.
+func (f file) plugin(w Wanted) (swap *change, add, notes []string, err error) {
+	var found []directive
+	for _, d := range f.directives {
+		if d.name() == "plugin" && len(d.words) > 1 && slices.Contains(PluginFiles, path.Base(d.words[1])) {
+			found = append(found, d)
+		}
+	}
+	switch {
+	case len(found) > 1:
+		return nil, nil, nil, fmt.Errorf("lines %d and %d both load the PAM plugin", found[0].line+1, found[1].line+1)
+	case len(found) == 0 && w.Plugin == "":
+		return nil, nil, nil, fmt.Errorf("there is no %s here: install OpenVPN's plugins", PluginFiles[0])
+	case len(found) == 0:
+		list, err := complete([]string{Service}, w.OTP)
+		notes = []string{"clients must send a user name and a password from now on: they need the line auth-user-pass"}
+		return nil, []string{line(w.Plugin, list)}, notes, err
+	}
+	d := found[0]
+	list := d.words[2:]
+	if len(list) == 1 {
+		if list, err = splitWords(list[0]); err != nil {
+			return nil, nil, nil, fmt.Errorf("line %d: %w", d.line+1, err)
+		}
+	}
+	whole, notes, err := adopt(list, w.OTP)
+	if err != nil {
+		return nil, nil, nil, fmt.Errorf("line %d: %w", d.line+1, err)
+	}
+	if slices.Equal(whole, list) {
+		return nil, nil, notes, nil
+	}
+	return &change{d.line, line(d.words[1], whole)}, nil, notes, nil
+}
+
+func line(plugin string, list []string) string { return join([]string{"plugin", plugin, join(list)}) }
+
+// adopt makes an existing list ask our service and know its questions.
+func adopt(list []string, otp bool) (whole, notes []string, err error) {
+	switch {
+	case len(list) == 0 || len(list)%2 == 0:
+		return nil, nil, fmt.Errorf("the plugin wants a PAM service and pairs of names and values")
+	case list[0] == "login":
+		notes = []string{"the plugin asked the PAM service login, and asks " + Service + " from now on"}
+		list = append([]string{Service}, list[1:]...)
+	case list[0] != Service:
+		return nil, nil, fmt.Errorf("the plugin asks the PAM service %s: write %s, and put what %s does into /etc/pam.d/%s (auth include %s, account include %s)",
+			list[0], Service, list[0], Service, list[0], list[0])
+	}
+	whole, err = complete(list, otp)
+	return whole, notes, err
+}
+
+// complete adds the pairs that the list has no answer for. Without a list the plugin would answer every question that
+// is shown with the user's name.
+func complete(list []string, otp bool) ([]string, error) {
+	whole := slices.Clone(list)
+	pairs := [][3]string{{loginPrompt, "login", "USERNAME"}, {passwordPrompt, "password", "PASSWORD"}}
+	if otp {
+		pairs = append(pairs, [3]string{codePrompt, "latch", "OTP"})
+	}
+	for _, p := range pairs {
+		value, known := answer(whole, p[0])
+		if !known {
+			whole = append(whole, p[1], p[2])
+		} else if p[2] == "OTP" && !strings.Contains(value, "OTP") {
+			return nil, fmt.Errorf("the plugin's list answers %q with %s, not with OTP", p[0], value)
+		}
+	}
+	if len(whole) > maxWords {
+		return nil, fmt.Errorf("the plugin's list has no room for %s", join(whole[len(list):]))
+	}
+	return whole, nil
+}
+
+// answer finds the value that the plugin answers a question with: that of the first name which the question begins
+// with, in either case.
+func answer(list []string, prompt string) (value string, known bool) {
+	for i := 1; i+1 < len(list); i += 2 {
+		if name := list[i]; len(name) <= len(prompt) && strings.EqualFold(name, prompt[:len(name)]) {
+			return list[i+1], true
+		}
+	}
+	return "", false
+}
+
+// edit returns the text with one line replaced and some added at its end.
+func (f file) edit(swap *change, add []string) []byte {
+	var b bytes.Buffer
+	ended := true
+	for i, line := range f.lines {
+		ended = bytes.HasSuffix(line, []byte("\n"))
+		if swap == nil || swap.line != i {
+			b.Write(line)
+			continue
+		}
+		if !f.ours(i) {
+			b.WriteString(replaced)
+			b.Write(line)
+			if !ended {
+				b.WriteByte('\n')
+			}
+		}
+		b.WriteString(swap.text + "  " + mark)
+		if ended {
+			b.WriteByte('\n')
+		}
+	}
+	// A text without a line end at its end keeps none: Uninstall knows it by that.
+	for _, line := range add {
+		if ended {
+			b.WriteString(line + "  " + mark + "\n")
+		} else {
+			b.WriteString("\n" + line + "  " + mark)
+		}
+	}
+	return b.Bytes()
+}
+
+// Uninstall takes back what Install did, and tells how many lines were ours. Lines of others stay as they are.
+func Uninstall(text []byte) (before []byte, lines int) {
+	f := file{lines: split(text)}
+	var kept [][]byte
+	for i, line := range f.lines {
+		switch {
+		case bytes.HasPrefix(line, []byte(replaced)):
+			lines++
+			kept = append(kept, line[len(replaced):])
+		case !f.ours(i):
+			kept = append(kept, line)
+		default:
+			lines++
+			if last := i == len(f.lines)-1 && !bytes.HasSuffix(line, []byte("\n")); last && len(kept) > 0 {
+				kept[len(kept)-1] = bytes.TrimSuffix(kept[len(kept)-1], []byte("\n"))
+			}
+		}
+	}
+	return bytes.Join(kept, nil), lines
+}
