@@ -81,8 +81,8 @@ func (a *app) rollback(ctx context.Context, wait bool) error {
 			return err
 		}
 	}
-	services, err := a.pam.Rollback()
-	if err != nil {
+	var services []string
+	if err := a.locked(ctx, func() (err error) { services, err = a.pam.Rollback(); return err }); err != nil {
 		return err
 	}
 	a.stopClock()

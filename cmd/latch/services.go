@@ -96,8 +96,8 @@ func (a *app) installServices(ctx context.Context, services []string, o installO
 	if err := a.agree(ctx, o.yes); err != nil {
 		return err
 	}
-	due, err := a.applyChanges(plans, options, a.undoAt(o))
-	if err != nil {
+	due := a.undoAt(o)
+	if err := a.locked(ctx, func() error { return a.applyChanges(plans, options, due) }); err != nil {
 		return err
 	}
 	return a.reportInstalled(plans, due)
@@ -186,8 +186,15 @@ func (a *app) undoAt(o installOptions) time.Time {
 	return a.now().Add(o.rollbackAfter)
 }
 
+// locked keeps two changes of service files apart.
+func (a *app) locked(ctx context.Context, fn func() error) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), storeTimeout)
+	defer cancel()
+	return a.pam.Locked(ctx, fn)
+}
+
 // applyChanges makes every change, or none. The way back is on disk and its clock runs before the first one.
-func (a *app) applyChanges(plans []installer.Change, options map[string]installer.Options, due time.Time) (time.Time, error) {
+func (a *app) applyChanges(plans []installer.Change, options map[string]installer.Options, due time.Time) error {
 	p := installer.Pending{At: a.now(), Due: due}
 	for _, c := range plans {
 		if !c.None() {
@@ -196,30 +203,30 @@ func (a *app) applyChanges(plans []installer.Change, options map[string]installe
 	}
 	waiting, err := a.pam.Pending()
 	if err != nil {
-		return due, err
+		return err
 	}
 	if waiting != nil {
-		return due, cli.WithHint(cli.ExitError, fmt.Errorf("an earlier change waits to be confirmed until %s", waiting.Due.Local().Format(time.TimeOnly)),
+		return cli.WithHint(cli.ExitError, fmt.Errorf("an earlier change waits to be confirmed until %s", waiting.Due.Local().Format(time.TimeOnly)),
 			"run latch confirm in a new login, or latch rollback")
 	}
 	if err := a.pam.SetPending(p); err != nil {
-		return due, err
+		return err
 	}
 	if !due.IsZero() {
 		if err := a.startClock(due); err != nil {
-			return due, errors.Join(fmt.Errorf("nothing was written, because the change could not be made to undo itself: %w", err), a.pam.Confirm())
+			return errors.Join(fmt.Errorf("nothing was written, because the change could not be made to undo itself: %w", err), a.pam.Confirm())
 		}
 	}
 	for _, c := range plans {
 		if err := a.pam.Apply(c, options[c.Service], a.now()); err != nil {
 			_, back := a.pam.Rollback()
-			return due, errors.Join(fmt.Errorf("nothing was changed: %w", err), back)
+			return errors.Join(fmt.Errorf("nothing was changed: %w", err), back)
 		}
 	}
 	if due.IsZero() {
-		return due, a.pam.Confirm()
+		return a.pam.Confirm()
 	}
-	return due, nil
+	return nil
 }
 
 func (a *app) reportInstalled(plans []installer.Change, due time.Time) error {

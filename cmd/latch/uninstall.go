@@ -68,7 +68,7 @@ func (a *app) uninstallServices(ctx context.Context, services []string, o uninst
 			return err
 		}
 	}
-	return a.undoChanges(plans)
+	return a.locked(ctx, func() error { return a.undoChanges(plans) })
 }
 
 func (a *app) undoChanges(plans []installer.Change) error {

@@ -9,9 +9,11 @@ import (
 	"fmt"
 	"io/fs"
 	"maps"
+	"net/url"
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/latch-linux/latch/pkg/pamconf"
@@ -21,6 +23,7 @@ import (
 // record is what is kept about a change, as JSON in StateDir, beside the bytes that it replaced.
 type record struct {
 	Service string    `json:"service"`
+	Kind    Kind      `json:"kind,omitempty"`
 	Path    string    `json:"path"`
 	At      time.Time `json:"at"`
 	Existed bool      `json:"existed"`
@@ -37,14 +40,22 @@ func digest(text []byte) string {
 	return hex.EncodeToString(sum[:])
 }
 
-func (s System) recordPath(service string) string { return filepath.Join(s.StateDir, service+".json") }
-func (s System) beforePath(service string) string {
-	return filepath.Join(s.StateDir, service+".before")
+// key names what is kept about a file: by its service, or by its path where it is no service file.
+func (c Change) key() string {
+	if c.Kind == PAM {
+		return c.Service
+	}
+	return c.Service + "@" + url.PathEscape(c.Path) // no service has an @ in its name
 }
 
-// kept reads what is kept about a service, nil for nothing.
-func (s System) kept(service string) (*record, error) {
-	data, err := securefile.Read(s.recordPath(service), limit)
+func (r record) key() string { return Change{Service: r.Service, Kind: r.Kind, Path: r.Path}.key() }
+
+func (s System) recordPath(key string) string { return filepath.Join(s.StateDir, key+".json") }
+func (s System) beforePath(key string) string { return filepath.Join(s.StateDir, key+".before") }
+
+// kept reads what is kept about a file, nil for nothing.
+func (s System) kept(key string) (*record, error) {
+	data, err := securefile.Read(s.recordPath(key), limit)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
 	}
@@ -53,12 +64,12 @@ func (s System) kept(service string) (*record, error) {
 	}
 	var r record
 	if err := json.Unmarshal(data, &r); err != nil {
-		return nil, fmt.Errorf("%s: %w", s.recordPath(service), err)
+		return nil, fmt.Errorf("%s: %w", s.recordPath(key), err)
 	}
 	if !r.Existed {
 		return &r, nil
 	}
-	if r.before, err = securefile.Read(s.beforePath(service), limit); err != nil {
+	if r.before, err = securefile.Read(s.beforePath(key), limit); err != nil {
 		return nil, err
 	}
 	if r.before == nil {
@@ -67,23 +78,40 @@ func (s System) kept(service string) (*record, error) {
 	return &r, nil
 }
 
-// Installed lists the services that were installed here and not uninstalled, with the options of each.
-func (s System) Installed() (map[string]Options, error) {
+// records returns everything that is kept, by the names of the files.
+func (s System) records() ([]record, error) {
 	paths, err := filepath.Glob(filepath.Join(s.StateDir, "*.json"))
 	if err != nil {
 		return nil, err
 	}
-	all := map[string]Options{}
+	var all []record
 	for _, path := range paths {
-		service := filepath.Base(path[:len(path)-len(".json")])
-		if !serviceName.MatchString(service) {
+		key := filepath.Base(path[:len(path)-len(".json")])
+		if service, _, _ := strings.Cut(key, "@"); !serviceName.MatchString(service) {
 			continue
 		}
-		r, err := s.kept(service)
+		r, err := s.kept(key)
 		if err != nil {
 			return nil, err
 		}
-		all[service] = r.Options
+		if r != nil { // another process may have taken it away
+			all = append(all, *r)
+		}
+	}
+	return all, nil
+}
+
+// Installed lists the services that were installed here and not uninstalled, with the options of each.
+func (s System) Installed() (map[string]Options, error) {
+	records, err := s.records()
+	if err != nil {
+		return nil, err
+	}
+	all := map[string]Options{}
+	for _, r := range records {
+		if _, own := all[r.Service]; !own || r.Kind == PAM {
+			all[r.Service] = r.Options
+		}
 	}
 	return all, nil
 }
@@ -125,23 +153,23 @@ func (s System) Apply(c Change, o Options, now time.Time) error {
 		return err
 	}
 	// A second change keeps what the first one replaced, as long as nobody came in between.
-	old, err := s.kept(c.Service)
+	old, err := s.kept(c.key())
 	if err != nil {
 		return err
 	}
-	r := record{Service: c.Service, Path: c.Path, At: now.UTC(), Existed: c.Before != nil, SHA256: digest(c.After), Options: o, before: c.Before}
+	r := record{Service: c.Service, Kind: c.Kind, Path: c.Path, At: now.UTC(), Existed: c.Before != nil, SHA256: digest(c.After), Options: o, before: c.Before}
 	if old != nil && old.after(c.Before) {
 		r.Existed, r.before = old.Existed, old.before
 	}
 	if err := s.keep(r); err != nil {
 		return err
 	}
-	return securefile.Write(c.Path, c.After, c.Mode)
+	return c.write()
 }
 
 func (s System) keep(r record) error {
 	if r.Existed {
-		if err := securefile.Write(s.beforePath(r.Service), r.before, 0o600); err != nil {
+		if err := securefile.Write(s.beforePath(r.key()), r.before, 0o600); err != nil {
 			return err
 		}
 	}
@@ -149,10 +177,10 @@ func (s System) keep(r record) error {
 	if err != nil {
 		return err
 	}
-	return securefile.Write(s.recordPath(r.Service), append(data, '\n'), 0o600)
+	return securefile.Write(s.recordPath(r.key()), append(data, '\n'), 0o600)
 }
 
-// Undo makes the change that PlanRemoval planned and forgets the service.
+// Undo makes a change that PlanRemoval planned and forgets the file.
 func (s System) Undo(c Change) error {
 	if !c.None() {
 		if err := c.current(); err != nil {
@@ -162,7 +190,7 @@ func (s System) Undo(c Change) error {
 			return err
 		}
 	}
-	for _, path := range []string{s.recordPath(c.Service), s.beforePath(c.Service)} {
+	for _, path := range []string{s.recordPath(c.key()), s.beforePath(c.key())} {
 		if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return err
 		}
@@ -171,10 +199,23 @@ func (s System) Undo(c Change) error {
 }
 
 func (c Change) write() error {
+	dir := filepath.Dir(c.Path)
 	if c.After == nil {
-		return os.Remove(c.Path)
+		if err := os.Remove(c.Path); err != nil || c.Kind != Unit {
+			return err
+		}
+		_ = os.Remove(dir) // it stays where there are others in it
+		return nil
 	}
-	return securefile.Write(c.Path, c.After, c.Mode)
+	if c.Kind == Unit {
+		if err := os.MkdirAll(dir, 0o755); err != nil {
+			return err
+		}
+	}
+	if err := securefile.Write(c.Path, c.After, c.Mode); err != nil || c.Group == 0 {
+		return err
+	}
+	return os.Lchown(c.Path, -1, c.Group)
 }
 
 // current checks that the file still is what the plan was made for.

@@ -10,9 +10,11 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"syscall"
 
 	"github.com/aymanbagabas/go-udiff"
 
+	"github.com/latch-linux/latch/pkg/openvpn"
 	"github.com/latch-linux/latch/pkg/pamconf"
 )
 
@@ -21,16 +23,45 @@ type Options struct {
 	Operation string // name of an operation of latch.conf
 	OTP       string // "" leaves it to latch.conf
 	EveryUse  bool   // su, sudo: the account phase too, which asks root and every NOPASSWD command
+	Server    string // openvpn: the server's configuration, "" for the only one that there is
 }
 
-// Change is what is to happen to one service file.
+// Change is what is to happen to one file: that of a service, or another one that the service needs.
 type Change struct {
 	Service string
+	Kind    Kind
 	Path    string
 	Before  []byte // nil where the file is not there, or is the vendor's
 	After   []byte // nil removes the file
 	Mode    fs.FileMode
+	Group   int      // that the file belongs to
 	Notes   []string // what the person should know
+}
+
+// Kind is what a file is, and so how our part of it is told from the rest.
+type Kind string
+
+// The kinds of files.
+const (
+	PAM  Kind = ""        // a service file of /etc/pam.d
+	VPN  Kind = "openvpn" // the configuration of an OpenVPN server
+	Unit Kind = "unit"    // a drop-in of systemd's, all of which is ours
+)
+
+// without returns a text without our part, nil where the whole of it is ours, and whether there was any.
+func (k Kind) without(service string, text []byte) (rest []byte, ours bool) {
+	switch k {
+	case VPN:
+		rest, lines := openvpn.Uninstall(text)
+		return rest, lines > 0
+	case Unit:
+		if bytes.Equal(text, []byte(dropIn)) {
+			return nil, true
+		}
+		return text, false
+	}
+	f, lines := pamconf.Parse(service, text).Without()
+	return f.Bytes(), lines > 0
 }
 
 // None tells whether there is nothing to do.
@@ -86,7 +117,7 @@ func refuse(format string, args ...any) error {
 // args are the module arguments of a service's line.
 func (o Options) args(service string) []string {
 	var args []string
-	if service == "openvpn" {
+	if service == openvpn.Service {
 		args = append(args, "profile=openvpn")
 	}
 	if o.Operation != "" {
@@ -101,17 +132,19 @@ func (o Options) args(service string) []string {
 // Plan works out how to make a service ask. A service that asks already has nothing to change.
 func (s System) Plan(service string, o Options) (Change, error) {
 	path, text, err := s.writable(service)
-	if err != nil {
-		return Change{}, err
-	}
 	c := Change{Service: service, Path: filepath.Join(s.PamDirs[0], service), Mode: 0o644}
-	if path == c.Path {
-		info, err := os.Stat(path)
-		if err != nil {
+	switch {
+	case errors.Is(err, ErrNoService) && service == openvpn.Service:
+		if text, err = s.vpnStack(o); err != nil {
 			return Change{}, err
 		}
-		c.Before, c.Mode = text, info.Mode().Perm()
-	} else {
+	case err != nil:
+		return Change{}, err
+	case path == c.Path:
+		if err := c.existing(text); err != nil {
+			return Change{}, err
+		}
+	default:
 		c.Notes = append(c.Notes, fmt.Sprintf("%s is copied to %s, and the copy goes with latch uninstall", path, c.Path))
 	}
 	if err := s.common(service, &c); err != nil {
@@ -132,6 +165,19 @@ func (s System) Plan(service string, o Options) (Change, error) {
 	return c, nil
 }
 
+// existing notes what stands at the path of a change.
+func (c *Change) existing(text []byte) error {
+	info, err := os.Stat(c.Path)
+	if err != nil {
+		return err
+	}
+	c.Before, c.Mode, c.Group = text, info.Mode().Perm(), int(info.Sys().(*syscall.Stat_t).Gid)
+	if c.Before == nil {
+		c.Before = []byte{} // an empty file is one
+	}
+	return nil
+}
+
 // differs tells whether the file has a line of ours with other arguments.
 func differs(f *pamconf.File, args []string) bool {
 	return slices.ContainsFunc(f.Rules, func(r pamconf.Rule) bool { return r.IsLatch() && !slices.Equal(r.Args, args) })
@@ -149,6 +195,13 @@ func (s System) PlanAll(options map[string]Options) ([]Change, error) {
 		}
 		s.planned[service] = c.After
 		plans = append(plans, c)
+		if service == openvpn.Service {
+			more, err := s.planVPN(options[service])
+			if err != nil {
+				return nil, err
+			}
+			plans = append(plans, more...)
+		}
 	}
 	return plans, nil
 }
@@ -257,30 +310,60 @@ func (s System) editPhase(f *pamconf.File, phase pamconf.Phase, o Options, allow
 }
 
 // PlanRemoval works out how to make a service forget us: back to the bytes of before where nobody changed them since,
-// else without our lines.
-func (s System) PlanRemoval(service string) (Change, error) {
-	path := filepath.Join(s.PamDirs[0], service)
-	text, err := readLinked(path)
+// else without our lines. The service's own file comes first.
+func (s System) PlanRemoval(service string) ([]Change, error) {
+	files, err := s.files(service)
+	if err != nil {
+		return nil, err
+	}
+	var plans []Change
+	for _, c := range files {
+		if err := s.planRemoval(&c); err != nil {
+			return nil, err
+		}
+		plans = append(plans, c)
+	}
+	return plans, nil
+}
+
+func (s System) planRemoval(c *Change) error {
+	text, err := readLinked(c.Path)
 	if errors.Is(err, fs.ErrNotExist) {
-		return Change{Service: service, Path: path, Before: []byte{}, After: []byte{}}, nil
+		c.Before, c.After = []byte{}, []byte{}
+		return nil
 	}
 	if err != nil {
-		return Change{}, err
+		return err
 	}
-	info, err := os.Stat(path)
-	if err != nil {
-		return Change{}, err
+	if err := c.existing(text); err != nil {
+		return err
 	}
-	c := Change{Service: service, Path: path, Before: text, Mode: info.Mode().Perm()}
-	kept, err := s.kept(service)
+	kept, err := s.kept(c.key())
 	if err != nil {
-		return Change{}, err
+		return err
 	}
 	if kept != nil && kept.after(text) {
 		c.After = kept.before
-		return c, nil
+		return nil
 	}
-	without, _ := pamconf.Parse(service, text).Without()
-	c.After = without.Bytes()
-	return c, nil
+	c.After, _ = c.Kind.without(c.Service, text)
+	if c.Kind == Unit && c.After != nil {
+		c.Notes = append(c.Notes, c.Path+" was changed since latch install and stays")
+	}
+	return nil
+}
+
+// files lists what a service's change may be about: its own file, and what was installed with it.
+func (s System) files(service string) ([]Change, error) {
+	all := []Change{{Service: service, Path: filepath.Join(s.PamDirs[0], service)}}
+	records, err := s.records()
+	if err != nil {
+		return nil, err
+	}
+	for _, r := range records {
+		if r.Service == service && r.Kind != PAM {
+			all = append(all, Change{Service: service, Kind: r.Kind, Path: r.Path})
+		}
+	}
+	return all, nil
 }

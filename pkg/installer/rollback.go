@@ -1,15 +1,16 @@
 package installer
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"time"
 
-	"github.com/latch-linux/latch/pkg/pamconf"
 	"github.com/latch-linux/latch/pkg/securefile"
 )
 
@@ -23,18 +24,29 @@ type Pending struct {
 // Item is one changed file and the way back.
 type Item struct {
 	Service string      `json:"service"`
+	Kind    Kind        `json:"kind,omitempty"`
 	Path    string      `json:"path"`
 	Existed bool        `json:"existed"`
 	Before  []byte      `json:"before"` // JSON has it in base64
 	Mode    fs.FileMode `json:"mode"`
+	Group   int         `json:"group"`
 	SHA256  string      `json:"sha256"` // of what was written
 }
 
 func (s System) pendingPath() string { return filepath.Join(s.StateDir, "pending") }
 
+// Locked runs fn while nobody else on this machine changes service files through this package.
+func (s System) Locked(ctx context.Context, fn func() error) error {
+	if err := os.MkdirAll(s.StateDir, 0o700); err != nil {
+		return err
+	}
+	return securefile.WithLock(ctx, s.pendingPath(), fn)
+}
+
 // ItemOf is the way back from a change.
 func ItemOf(c Change) Item {
-	return Item{Service: c.Service, Path: c.Path, Existed: c.Before != nil, Before: c.Before, Mode: c.Mode, SHA256: digest(c.After)}
+	return Item{Service: c.Service, Kind: c.Kind, Path: c.Path, Existed: c.Before != nil, Before: c.Before, Mode: c.Mode, Group: c.Group,
+		SHA256: digest(c.After)}
 }
 
 // SetPending keeps the way back. It is written before the first change is made.
@@ -82,7 +94,9 @@ func (s System) Rollback() ([]string, error) {
 			failures = append(failures, err)
 			continue
 		}
-		done = append(done, item.Service)
+		if !slices.Contains(done, item.Service) {
+			done = append(done, item.Service)
+		}
 	}
 	if len(failures) > 0 {
 		return done, errors.Join(failures...)
@@ -98,11 +112,10 @@ func (s System) rollback(item Item) error {
 	if err != nil {
 		return err
 	}
-	c := Change{Service: item.Service, Path: item.Path, Before: text, Mode: item.Mode}
+	c := Change{Service: item.Service, Kind: item.Kind, Path: item.Path, Before: text, Mode: item.Mode, Group: item.Group}
 	switch {
 	case digest(text) != item.SHA256:
-		without, _ := pamconf.Parse(item.Service, text).Without()
-		c.After = without.Bytes()
+		c.After, _ = item.Kind.without(item.Service, text)
 	case item.Existed:
 		if c.After = item.Before; c.After == nil {
 			c.After = []byte{}
@@ -118,13 +131,14 @@ func (s System) rollback(item Item) error {
 
 // settle makes the record agree with what stands there again: gone with our lines, or that of an earlier install.
 func (s System) settle(item Item, now []byte) error {
-	if _, lines := pamconf.Parse(item.Service, now).Without(); lines > 0 {
-		r, err := s.kept(item.Service)
+	c := Change{Service: item.Service, Kind: item.Kind, Path: item.Path, Before: []byte{}, After: []byte{}}
+	if _, ours := item.Kind.without(item.Service, now); ours {
+		r, err := s.kept(c.key())
 		if err != nil || r == nil {
 			return err
 		}
 		r.SHA256 = digest(now)
 		return s.keep(*r)
 	}
-	return s.Undo(Change{Service: item.Service, Path: item.Path, Before: []byte{}, After: []byte{}})
+	return s.Undo(c)
 }
