@@ -50,11 +50,11 @@ func (a *app) uninstallServices(ctx context.Context, services []string, o uninst
 	}
 	var plans []installer.Change
 	for _, service := range slices.Compact(slices.Sorted(slices.Values(services))) {
-		c, err := a.pam.PlanRemoval(service)
+		files, err := a.pam.PlanRemoval(service)
 		if err != nil {
 			return err
 		}
-		plans = append(plans, c)
+		plans = append(plans, files...)
 	}
 	if changed(plans) > 0 && (o.dryRun || o.check) || changed(plans) == 0 && len(plans) == 0 {
 		if err := a.reportChanges("would_change", plans); err != nil || !o.check || changed(plans) == 0 {
@@ -77,7 +77,7 @@ func (a *app) undoChanges(plans []installer.Change) error {
 		if err := a.pam.Undo(c); err != nil {
 			return err
 		}
-		if !c.None() {
+		if !c.None() && !slices.Contains(names, c.Service) {
 			names = append(names, c.Service)
 		}
 	}

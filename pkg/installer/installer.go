@@ -20,7 +20,6 @@ import (
 type System struct {
 	PamDirs  []string // where libpam looks; changes are written to the first
 	StateDir string   // what was replaced; 0700
-	Root     string   // what comes before the paths of OpenVPN and systemd; "" for this machine
 
 	planned map[string][]byte // what service files will be, while several are planned
 }
