@@ -85,6 +85,7 @@ func (a *app) rollback(ctx context.Context, wait bool) error {
 	if err := a.locked(ctx, func() (err error) { services, err = a.pam.Rollback(); return err }); err != nil {
 		return err
 	}
+	a.settle(ctx, undone(p))
 	a.stopClock()
 	return a.Report(map[string]any{"changed": true, "services": services}, "as before: %s", strings.Join(services, ", "))
 }

@@ -45,10 +45,14 @@ while this session stays open, and run "latch confirm" there.
 su and sudo get the auth line alone, because their account phase runs for root and for commands
 without a password too; --every-use adds it.
 
+openvpn gets a service file where it has none, and the server's configuration the plugin that asks it;
+with --otp the clients' answer to a static challenge is the code. See docs/openvpn.md.
+
 --check changes nothing and exits with 3 where something would change. --repair puts lines back
 that were installed and have gone since, as a package upgrade may do.
 ` + cli.ExitHelp,
-		Example: "  sudo latch install sshd --dry-run\n  sudo latch install sshd login su sudo\n  sudo latch install sudo --operation sudo",
+		Example: "  sudo latch install sshd --dry-run\n  sudo latch install sshd login su sudo\n  sudo latch install sudo --operation sudo\n" +
+			"  sudo latch install openvpn --server-config /etc/openvpn/server/server.conf",
 		Args: func(_ *cobra.Command, args []string) error {
 			if len(args) == 0 && !o.repair {
 				return cli.Usage("name the services, such as sshd, login, su, sudo")
@@ -60,6 +64,7 @@ that were installed and have gone since, as a package upgrade may do.
 	f := c.Flags()
 	f.StringVar(&o.line.Operation, "operation", "", "ask about the operation of this `name` in the configuration")
 	f.StringVar(&o.line.OTP, "otp", "", "override the configuration's otp: `no` or yes")
+	f.StringVar(&o.line.Server, "server-config", "", "openvpn: the `file` that configures the server (default: the only one)")
 	f.BoolVar(&o.line.EveryUse, "every-use", false, "su and sudo: ask in the account phase too")
 	f.BoolVar(&o.dryRun, "dry-run", false, "show the change and do not make it")
 	f.BoolVar(&o.check, "check", false, "as --dry-run, with exit status 3 where something would change")
@@ -71,10 +76,14 @@ that were installed and have gone since, as a package upgrade may do.
 }
 
 func (a *app) installServices(ctx context.Context, services []string, o installOptions) error {
+	if err := o.completeVPN(services); err != nil {
+		return err
+	}
 	plans, options, err := a.planInstall(services, o)
 	if err != nil {
 		return err
 	}
+	a.noServer(plans)
 	if changed(plans) == 0 || o.dryRun || o.check {
 		if err := a.reportChanges("would_change", plans); err != nil {
 			return err
@@ -90,7 +99,7 @@ func (a *app) installServices(ctx context.Context, services []string, o installO
 			a.Say("warning: %s", warning)
 		}
 	}
-	if err := a.prove(ctx, plans); err != nil {
+	if err := a.proveAll(ctx, plans); err != nil {
 		return fmt.Errorf("nothing was written: %w", err)
 	}
 	if err := a.agree(ctx, o.yes); err != nil {
@@ -100,6 +109,7 @@ func (a *app) installServices(ctx context.Context, services []string, o installO
 	if err := a.locked(ctx, func() error { return a.applyChanges(plans, options, due) }); err != nil {
 		return err
 	}
+	a.settle(ctx, plans)
 	return a.reportInstalled(plans, due)
 }
 
@@ -232,7 +242,7 @@ func (a *app) applyChanges(plans []installer.Change, options map[string]installe
 func (a *app) reportInstalled(plans []installer.Change, due time.Time) error {
 	var names []string
 	for _, c := range plans {
-		if !c.None() {
+		if !c.None() && !slices.Contains(names, c.Service) {
 			names = append(names, c.Service)
 		}
 	}

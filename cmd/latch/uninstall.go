@@ -68,7 +68,11 @@ func (a *app) uninstallServices(ctx context.Context, services []string, o uninst
 			return err
 		}
 	}
-	return a.locked(ctx, func() error { return a.undoChanges(plans) })
+	if err := a.locked(ctx, func() error { return a.undoChanges(plans) }); err != nil {
+		return err
+	}
+	a.settle(ctx, plans)
+	return nil
 }
 
 func (a *app) undoChanges(plans []installer.Change) error {

@@ -338,6 +338,9 @@ func (s System) planRemoval(c *Change) error {
 	if err := c.existing(text); err != nil {
 		return err
 	}
+	if c.Kind == VPN {
+		c.Notes = append(c.Notes, "a server that runs asks PAM until it is restarted: "+restart(c.Path))
+	}
 	kept, err := s.kept(c.key())
 	if err != nil {
 		return err
