@@ -42,21 +42,30 @@ func excuses(s Step) bool {
 	return false
 }
 
-func isChecker(s Step) bool { return !s.opens && !s.fails && checkers[s.Rule.Base()] }
+// firm modules never abstain (pam_unix_auth.c, pam_unix_acct.c, pam_fprintd.c return no PAM_IGNORE).
+var firm = map[string]bool{"pam_unix.so": true, "pam_fprintd.so": true}
 
-// wrongSecret answers as modules do to somebody who has no right secret. Where no known module checks one, those that
-// we do not know are taken for checkers.
+// checks returns what tells whether a step checks a secret. Where no module that we know does, those that we do not
+// know are taken for checkers.
+func (s *Stack) checks() func(Step) bool {
+	known := func(step Step) bool { return !step.opens && !step.fails && checkers[step.Rule.Base()] }
+	if slices.ContainsFunc(s.Steps, known) {
+		return known
+	}
+	return func(step Step) bool {
+		return !step.opens && !step.fails && !neutral[step.Rule.Base()] && !fixed(step) && !excuses(step) && !step.Rule.IsLatch()
+	}
+}
+
+// wrongSecret answers as modules do to somebody who has no right secret.
 func (s *Stack) wrongSecret() Answers {
-	known := slices.ContainsFunc(s.Steps, isChecker)
+	checks := s.checks()
 	return func(step Step) []Code {
-		base := step.Rule.Base()
-		switch {
-		case excuses(step):
-			return []Code{AuthErr}
-		case checkers[base], !known && !neutral[base] && !fixed(step) && !step.Rule.IsLatch():
-			return []Code{AuthErr, UserUnknown, AuthinfoUnavail}
+		codes := anything(step)
+		if excuses(step) || checks(step) {
+			codes = slices.DeleteFunc(codes, func(c Code) bool { return c == Success || c == NewAuthtokReqd })
 		}
-		return anything(step)
+		return codes
 	}
 }
 
@@ -66,6 +75,7 @@ func fixed(step Step) bool {
 
 // anything answers as the module may, whoever comes.
 func anything(step Step) []Code {
+	base := step.Rule.Base()
 	switch {
 	case excuses(step):
 		return []Code{Success, AuthErr}
@@ -73,10 +83,38 @@ func anything(step Step) []Code {
 		return []Code{Success, Ignore, PermDenied}
 	case step.Rule.IsLatch():
 		return []Code{Success, Ignore, AuthErr}
-	case step.Rule.Base() == "pam_permit.so":
+	case base == "pam_permit.so":
 		return []Code{Success}
-	case step.Rule.Base() == "pam_deny.so":
+	case base == "pam_deny.so":
 		return []Code{AuthErr, PermDenied}
 	}
-	return []Code{Success, Ignore, NewAuthtokReqd, AuthErr, PermDenied, UserUnknown, AuthinfoUnavail, AcctExpired}
+	never := []Code{Incomplete}
+	if firm[base] {
+		never = append(never, Ignore)
+	}
+	if neutral[base] || firm[base] && step.Rule.Phase == Auth {
+		never = append(never, NewAuthtokReqd) // it is for who keeps the password to say
+	}
+	return step.control.distinct(never)
+}
+
+// distinct returns one code for each way in which a control takes the codes, but those that the module never returns.
+// Apart from the action it counts only whether the code lets somebody in.
+func (c Control) distinct(never []Code) []Code {
+	type way struct {
+		action  Action
+		success bool
+		change  bool
+	}
+	known := map[way]bool{}
+	var all []Code
+	for i, action := range c {
+		code := Code(i)
+		w := way{action, code == Success, code == NewAuthtokReqd}
+		if !slices.Contains(never, code) && !known[w] {
+			known[w] = true
+			all = append(all, code)
+		}
+	}
+	return all
 }

@@ -57,14 +57,14 @@ func (s *Stack) Judge() []Finding {
 	}
 	found := map[Problem]*Step{}
 	note := func(p Problem, by int) {
-		if _, known := found[p]; !known || found[p] == nil {
+		if found[p] == nil {
 			found[p] = nil
 			if by >= 0 {
 				found[p] = &s.Steps[by]
 			}
 		}
 	}
-	if s.Phase == Auth && slices.ContainsFunc(s.Steps, isChecker) {
+	if s.Phase == Auth && s.lastChecker(len(s.Steps)) >= 0 {
 		for _, o := range s.Run(s.wrongSecret()) {
 			if o.Asked {
 				note(Guessed, s.lastChecker(asks))
@@ -92,8 +92,9 @@ func (s *Stack) Judge() []Finding {
 
 // lastChecker is the checker that lets a wrong secret through to step at: the last one before it, or -1.
 func (s *Stack) lastChecker(at int) int {
+	checks := s.checks()
 	for i := at - 1; i >= 0; i-- {
-		if isChecker(s.Steps[i]) {
+		if checks(s.Steps[i]) {
 			return i
 		}
 	}
@@ -106,9 +107,9 @@ func Line(phase Phase, args []string) string {
 	return strings.Join(words, " ")
 }
 
-// Insert returns the file with our rule in the best place of the phase: the first one where the stack, judged as a
-// whole, has no problem, or none but those that allowed lists. Without such a place it returns the findings of the
-// place that comes nearest.
+// Insert returns the file with our rule in the best place of the phase: one where the stack, judged as a whole, has no
+// problem, or none but those that allowed lists. Without such a place it returns the findings of the one that would have
+// been best.
 func Insert(f *File, phase Phase, tree Tree, args []string, allowed ...Problem) (*File, []Finding, error) {
 	before, err := Load(f, phase, tree)
 	if err != nil {
@@ -121,39 +122,71 @@ func Insert(f *File, phase Phase, tree Tree, args []string, allowed ...Problem) 
 		return nil, []Finding{{Covered, &before.Steps[at]}}, nil
 	}
 	var best []Finding
+	var aboveRoot *File // good, but root would be asked who is let by further down
 	for _, line := range before.places(f) {
 		after := f.with(line, Line(phase, args))
-		findings, err := before.compare(after, tree)
+		findings, root, err := before.compare(after, tree)
 		if err != nil {
 			return nil, nil, err
 		}
-		if findings = slices.DeleteFunc(findings, func(x Finding) bool { return slices.Contains(allowed, x.Problem) }); len(findings) == 0 {
+		findings = slices.DeleteFunc(findings, func(x Finding) bool { return slices.Contains(allowed, x.Problem) })
+		switch {
+		case len(findings) == 0 && !root:
 			return after, nil, nil
+		case len(findings) == 0 && aboveRoot == nil:
+			aboveRoot = after
+		case best == nil, best[0].Problem == Spanned:
+			best = findings
 		}
-		// Later places are nearer: what is wrong at the end of a stack is wrong everywhere.
-		best = findings
+	}
+	if aboveRoot != nil {
+		return aboveRoot, nil, nil
 	}
 	return nil, best, nil
 }
 
-// places are the lines before which our rule could stand, first to last.
+// places are the lines before which our rule could stand, best first.
 func (s *Stack) places(f *File) []int {
+	if s.Phase == Account {
+		return s.accountPlaces(f)
+	}
+	return s.authPlaces(f)
+}
+
+// accountPlaces goes from the top down to the first rule that includes a file or may end the stack. An included file
+// may change at any time to one that does. A rule that lets root by is passed.
+func (s *Stack) accountPlaces(f *File) []int {
+	lines := []int{f.above(s.Steps[0].Top)}
+	for _, step := range s.Steps {
+		r := f.Rules[step.Top]
+		if r.Inclusion != NotIncluding || slices.Contains(step.control[:], ActDone) && !excuses(step) {
+			break
+		}
+		lines = append(lines, r.Last+1)
+	}
+	return lines
+}
+
+// authPlaces begins directly behind the last check of a secret, goes down from there, and then up. Without any check it
+// goes from the bottom up: whom others refuse is better not asked about.
+func (s *Stack) authPlaces(f *File) []int {
 	var rules []int // of the service's own file that bring something to this phase
 	for _, step := range s.Steps {
 		if !slices.Contains(rules, step.Top) {
 			rules = append(rules, step.Top)
 		}
 	}
-	var lines []int
-	for n, rule := range rules {
-		if s.Phase == Account && n == 0 {
-			lines = append(lines, f.above(rule))
-		} else if n == 0 {
-			lines = append(lines, f.Rules[rule].First)
-		}
+	lines := []int{f.Rules[rules[0]].First}
+	for _, rule := range rules {
 		lines = append(lines, f.Rules[rule].Last+1)
 	}
-	return lines
+	split := len(lines)
+	if last := s.lastChecker(len(s.Steps)); last >= 0 {
+		split = 1 + slices.Index(rules, s.Steps[last].Top)
+	}
+	up := slices.Clone(lines[:split])
+	slices.Reverse(up)
+	return append(slices.Clone(lines[split:]), up...)
 }
 
 // above is the first line of the comment that stands directly above a rule, or the rule's own.
@@ -168,24 +201,19 @@ func (f *File) above(rule int) int {
 	return line
 }
 
-// compare judges the file with our rule in it, against the stack without.
-func (s *Stack) compare(after *File, tree Tree) ([]Finding, error) {
+// compare judges the file with our rule in it, against the stack without. root tells that the rule stands directly above
+// one that lets root by, in the account phase.
+func (s *Stack) compare(after *File, tree Tree) (findings []Finding, root bool, err error) {
 	stack, err := Load(after, s.Phase, tree)
 	if err != nil {
-		return nil, err
+		return nil, false, err
 	}
 	if at := s.displaced(stack); at >= 0 {
-		return []Finding{{Spanned, &s.Steps[at]}}, nil
+		return []Finding{{Spanned, &s.Steps[at]}}, false, nil
 	}
-	findings := stack.Judge()
-	if s.Phase == Account && len(findings) == 0 && s.leadingExcuse(stack.Asks()) {
-		return []Finding{{Problem: Changed}}, nil
-	}
-	return findings, nil
+	asks := stack.Asks()
+	return stack.Judge(), s.Phase == Account && asks < len(s.Steps) && excuses(s.Steps[asks]), nil
 }
-
-// leadingExcuse tells whether the next step is one that lets root by, which our rule should come after.
-func (s *Stack) leadingExcuse(asks int) bool { return asks < len(s.Steps) && excuses(s.Steps[asks]) }
 
 // displaced finds a step with a jump that would end elsewhere once our rule is in the stack. Ours is the only new step.
 func (s *Stack) displaced(after *Stack) int {

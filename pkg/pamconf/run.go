@@ -55,65 +55,80 @@ type pair struct{ with, without impression }
 
 // state is a point in the run of a stack. It is comparable: a state that was seen before leads nowhere new.
 type state struct {
-	next, level int // the step to come, the level of the step before
+	next, level int // the step to come and its level
 	now         pair
-	entered     [maxDepth + 1]pair // as it was when a level was entered
+	entered     [maxDepth + 1]pair // as it was when a level was entered; of the levels that are open
 	asked       bool
 	latch       Code
 	excused     bool
-	by          int
 }
 
 type run struct {
 	stack   *Stack
 	answers Answers
 	seen    map[state]bool
-	ends    map[Outcome]bool
+	known   map[Outcome]bool
+	ends    []Outcome
 }
 
 // Run returns every outcome of the stack under the answers that its steps may give, after the dispatcher of libpam
-// (pam.conf(5), "default=bad" and so on). A stack without any step is refused by libpam.
-func (s *Stack) Run(answers Answers) []Outcome {
-	r := run{stack: s, answers: answers, seen: map[state]bool{}, ends: map[Outcome]bool{}}
-	start := state{now: pair{nothing, nothing}, by: -1}
+// (pam.conf(5), "default=bad" and so on). A stack without any step is refused by libpam. Of outcomes that differ only in
+// By there is one.
+func (s *Stack) Run(answers Answers) []Outcome { return s.run(answers).ends }
+
+func (s *Stack) run(answers Answers) *run {
+	r := &run{stack: s, answers: answers, seen: map[state]bool{}, known: map[Outcome]bool{}}
+	start := state{now: pair{nothing, nothing}}
 	start.entered[0] = start.now
-	r.from(start)
-	var all []Outcome
-	for o := range r.ends {
-		all = append(all, o)
-	}
-	return all
+	r.from(start, -1)
+	return r
 }
 
-func (r *run) from(s state) {
+// enter comes to a step: whatever is deeper than it was left.
+func (s *state) enter(level int) {
+	if s.level < level {
+		s.entered[level] = s.now
+	}
+	s.level = level
+	clear(s.entered[level+1:])
+}
+
+// end notes an outcome. by is the step that ended the stack before its end, or -1.
+func (r *run) end(s state, status, without Code, by int) {
+	o := Outcome{Status: status, Without: without, Asked: s.asked, Latch: s.latch, Excused: s.excused}
+	if !r.known[o] {
+		r.known[o] = true
+		o.By = by
+		r.ends = append(r.ends, o)
+	}
+}
+
+func (r *run) from(s state, by int) {
 	for s.next < len(r.stack.Steps) && r.stack.Steps[s.next].opens {
-		s.level = r.stack.Steps[s.next].level
+		s.enter(r.stack.Steps[s.next].level)
 		s.next++
 	}
+	if s.next >= len(r.stack.Steps) {
+		r.end(s, s.now.with.result(), s.now.without.result(), by)
+		return
+	}
+	step := r.stack.Steps[s.next]
+	s.enter(step.level)
 	if r.seen[s] {
 		return
 	}
 	r.seen[s] = true
-	if s.next >= len(r.stack.Steps) {
-		r.ends[Outcome{Status: s.now.with.result(), Without: s.now.without.result(), Asked: s.asked, Latch: s.latch,
-			Excused: s.excused, By: s.by}] = true
-		return
-	}
-	step := r.stack.Steps[s.next]
-	if s.level < step.level {
-		s.entered[step.level] = s.now
-	}
 	if step.fails {
-		r.after(s, step, mustFail)
+		r.after(s, step, mustFail, by)
 		return
 	}
 	for _, code := range r.answers(step) {
-		r.after(s, step, code)
+		r.after(s, step, code, by)
 	}
 }
 
 // after goes on with what a step returned.
-func (r *run) after(s state, step Step, code Code) {
+func (r *run) after(s state, step Step, code Code, by int) {
 	ours := step.Rule.IsLatch() && !step.fails
 	if ours {
 		s.asked, s.latch = true, code
@@ -122,7 +137,7 @@ func (r *run) after(s state, step Step, code Code) {
 		s.excused = true
 	}
 	at := s.next
-	s.level, s.next = step.level, at+1
+	s.next = at + 1
 	apply := func(change func(*impression)) {
 		change(&s.now.with)
 		if !ours {
@@ -131,7 +146,7 @@ func (r *run) after(s state, step Step, code Code) {
 	}
 	if code == Incomplete {
 		// The module wants to be called again; until then the host has this code.
-		r.ends[Outcome{Status: code, Without: code, Asked: s.asked, Latch: s.latch, Excused: s.excused, By: at}] = true
+		r.end(s, code, code, at)
 		return
 	}
 	action := ActBad
@@ -146,12 +161,12 @@ func (r *run) after(s state, step Step, code Code) {
 	case action == ActOK || action == ActDone:
 		apply(func(m *impression) { m.good(code) })
 		if action == ActDone && s.now.with.sign > 0 {
-			s.next, s.by = r.stack.leave(at), at
+			s.next, by = r.stack.leave(at), at
 		}
 	case action == ActBad || action == ActDie:
 		apply(func(m *impression) { m.bad(code) })
 		if action == ActDie {
-			s.next, s.by = r.stack.leave(at), at
+			s.next, by = r.stack.leave(at), at
 		}
 	case action > 0:
 		target, ok := r.stack.jump(at, int(action))
@@ -160,7 +175,7 @@ func (r *run) after(s state, step Step, code Code) {
 			apply(func(m *impression) { *m = impression{-1, mustFail} })
 		}
 	}
-	r.from(s)
+	r.from(s, by)
 }
 
 // leave returns the step after the level of step at.

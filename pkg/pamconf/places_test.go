@@ -1,0 +1,99 @@
+package pamconf_test
+
+import (
+	"maps"
+	"slices"
+	"testing"
+
+	"github.com/latch-linux/latch/pkg/pamconf"
+)
+
+// load expands one phase.
+func load(t *testing.T, f *pamconf.File, phase pamconf.Phase, tree pamconf.Tree) *pamconf.Stack {
+	t.Helper()
+	s, err := pamconf.Load(f, phase, tree)
+	if err != nil {
+		t.Fatalf("%s %s: %v", f.Name, phase, err)
+	}
+	return s
+}
+
+// TestPlacesHold tries logins on every place that Insert finds in a distribution's files.
+func TestPlacesHold(t *testing.T) {
+	for _, machine := range slices.Sorted(maps.Keys(machines)) {
+		t.Run(machine, func(t *testing.T) {
+			tree, places, in := dirs(machines[machine]), 0, 0
+			for _, service := range tree.services(t) {
+				f := tree.file(t, service)
+				for _, phase := range []pamconf.Phase{pamconf.Auth, pamconf.Account} {
+					after, _, err := pamconf.Insert(f, phase, tree, nil)
+					if err != nil {
+						t.Fatal(err)
+					}
+					if after == nil {
+						continue
+					}
+					places++
+					if hold(t, string(after.Bytes()), load(t, f, phase, tree), load(t, after, phase, tree), 1, 300) > 0 {
+						in++
+					}
+				}
+			}
+			// Two places are in "other", which lets nobody in.
+			if places < 20 || in < places-2 {
+				t.Errorf("logins came in at %d of %d places", in, places)
+			}
+		})
+	}
+}
+
+// TestWhereThereIsAPlace says for the services that people install which phases may ask. Where a wrong password gets to
+// the end of the auth stack, or a sufficient rule ends it, only the account phase is left.
+func TestWhereThereIsAPlace(t *testing.T) {
+	early := []string{"debian12", "ubuntu2404", "arch"} // a wrong password ends the stack at once
+	for _, machine := range slices.Sorted(maps.Keys(machines)) {
+		tree := dirs(machines[machine])
+		for _, service := range []string{"sshd", "login", "sudo", "lightdm", "gdm-password", "polkit-1"} {
+			f := tree.file(t, service)
+			after, findings, err := pamconf.Insert(f, pamconf.Auth, tree, nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			want := slices.Contains(early, machine)
+			problem := pamconf.Guessed
+			if machine == "ubuntu2404" && service == "lightdm" {
+				want, problem = false, pamconf.Bypassed // members of nopasswdlogin
+			}
+			if (after != nil) != want || !want && findings[0].Problem != problem {
+				t.Errorf("%s %s auth: a place: %v, want %v; %v", machine, service, after != nil, want, findings)
+			}
+			if after, findings, err = pamconf.Insert(f, pamconf.Account, tree, nil); err != nil || after == nil {
+				t.Fatalf("%s %s account: %v %v", machine, service, findings, err)
+			}
+			if first := firstOf(after, pamconf.Account); !first.IsLatch() {
+				t.Errorf("%s %s account: %v comes first", machine, service, first)
+			}
+		}
+	}
+}
+
+// TestRootIsLetBy puts the account line behind the rule that lets root by, where the file has one.
+func TestRootIsLetBy(t *testing.T) {
+	for _, machine := range []string{"fedora-sssd", "rhel9-minimal", "opensuse"} {
+		tree := dirs(machines[machine])
+		after, findings, err := pamconf.Insert(tree.file(t, "su"), pamconf.Account, tree, nil)
+		if err != nil || after == nil {
+			t.Fatalf("%s: %v %v", machine, findings, err)
+		}
+		if first := firstOf(after, pamconf.Account); !isRoot(first) {
+			t.Errorf("%s: %v comes first", machine, first)
+		}
+	}
+}
+
+// firstOf returns the first rule of a phase in the file itself. Debian's "@include common-account" counts as one of it.
+func firstOf(f *pamconf.File, phase pamconf.Phase) pamconf.Rule {
+	return f.Rules[slices.IndexFunc(f.Rules, func(r pamconf.Rule) bool {
+		return r.Phase == phase || r.Inclusion == pamconf.IncludeAll && r.Module == "common-"+string(phase)
+	})]
+}
