@@ -53,7 +53,7 @@ type writer struct {
 
 var controls = []string{"required", "requisite", "sufficient", "optional", "Required", "[success=ok default=bad]",
 	"[success=1 default=ignore]", "[success=2 default=die]", "[success=done new_authtok_reqd=done default=ignore]",
-	"[default=reset]", "[success=ok ignore=ignore default=1]", "[success=3 default=bad]", "[success=die auth_err=reset]",
+	"[default=reset]", "[success=reset default=ok]", "[default=reset]", "[success=ok ignore=ignore default=1]", "[success=3 default=bad]", "[success=die auth_err=reset]",
 	"[default=ignore success=ok]", "[success = ok default = die]", "[auth_err=ok default=2]", "[success=0]", "nonsense",
 	"[nonsense]", "[success=ok]", "[user_unknown=ignore success=okdefault=bad]", "[]"}
 
@@ -61,10 +61,10 @@ var returned = []int{0, 0, 0, 0, 7, 7, 25, 10, 12, 9, 6, 30, 31, 32, -1}
 
 // rule writes one line. deeper are files that it may include.
 func (w *writer) rule(phase string, deeper []string) string {
-	if len(deeper) > 0 && w.IntN(4) == 0 {
+	if len(deeper) > 0 && w.IntN(2) == 0 {
 		// libpam looks for them in /etc/pam.d, whatever directory the service came from.
 		name := filepath.Join(w.dir, deeper[w.IntN(len(deeper))])
-		return []string{"@include " + name, phase + " include " + name, phase + "\tsubstack " + name}[w.IntN(3)]
+		return []string{"@include " + name, phase + " include " + name, phase + "\tsubstack " + name, phase + "\tsubstack " + name}[w.IntN(4)]
 	}
 	module := w.say
 	if w.IntN(6) == 0 {
