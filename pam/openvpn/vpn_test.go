@@ -1,0 +1,227 @@
+package openvpn
+
+import (
+	"bufio"
+	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/latch-linux/latch/pam/testbed"
+)
+
+// patience is a deadline for what takes a second or two.
+const patience = 40 * time.Second
+
+// What OpenVPN writes.
+const (
+	serverReady = "Initialization Sequence Completed"
+	clientIn    = "Initialization Sequence Completed"
+	authFailed  = "AUTH_FAILED"
+)
+
+// peer is an OpenVPN process with what it wrote.
+type peer struct {
+	cmd   *exec.Cmd
+	mu    sync.Mutex
+	lines []string
+	ended chan struct{}
+}
+
+// start runs OpenVPN under wrap, which may put it elsewhere.
+func start(t *testing.T, wrap []string, args ...string) *peer {
+	t.Helper()
+	argv := append(append([]string{}, wrap...), append([]string{"/usr/sbin/openvpn"}, args...)...)
+	p := &peer{cmd: exec.Command(argv[0], argv[1:]...), ended: make(chan struct{})}
+	p.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	out, err := p.cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	p.cmd.Stderr = p.cmd.Stdout
+	if err := p.cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	go func() {
+		for s := bufio.NewScanner(out); s.Scan(); {
+			p.mu.Lock()
+			p.lines = append(p.lines, s.Text())
+			p.mu.Unlock()
+		}
+		close(p.ended)
+	}()
+	t.Cleanup(func() { p.stop(); p.tell(t) })
+	return p
+}
+
+// stop ends the process, and the group it started where it does not end by itself.
+func (p *peer) stop() {
+	_ = p.cmd.Process.Signal(syscall.SIGTERM)
+	select {
+	case <-p.ended:
+	case <-time.After(10 * time.Second):
+		_ = syscall.Kill(-p.cmd.Process.Pid, syscall.SIGKILL)
+		<-p.ended
+	}
+	_ = p.cmd.Wait()
+}
+
+func (p *peer) tell(t *testing.T) {
+	if t.Failed() {
+		t.Logf("%v:\n%s", p.cmd.Args, p.text())
+	}
+}
+
+func (p *peer) text() string {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return strings.Join(p.lines, "\n")
+}
+
+// await returns the first of the texts that the process writes, or "" where it ends or lets time pass without any.
+func (p *peer) await(texts ...string) string {
+	deadline := time.After(patience)
+	for ended := false; ; {
+		all := p.text()
+		for _, text := range texts {
+			if strings.Contains(all, text) {
+				return text
+			}
+		}
+		if ended {
+			return ""
+		}
+		select {
+		case <-p.ended:
+			ended = true // what it wrote last is read now
+		case <-deadline:
+			return ""
+		case <-time.After(10 * time.Millisecond):
+		}
+	}
+}
+
+// freePort returns a UDP port of the loopback that nobody uses.
+func freePort(t *testing.T) int {
+	t.Helper()
+	c, err := net.ListenUDP("udp4", &net.UDPAddr{IP: net.IPv4(127, 0, 0, 1)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	return c.LocalAddr().(*net.UDPAddr).Port
+}
+
+// serverText is a server's configuration as an administrator writes it, before anything is installed.
+func serverText(address string, port int) string {
+	return fmt.Sprintf(`# The office's VPN.
+local %s
+port %d
+proto udp
+dev tun
+ca %[3]s/ca.crt
+cert %[3]s/server.crt
+key %[3]s/server.key
+dh none
+topology subnet
+server 10.8.0.0 255.255.255.0
+duplicate-cn
+keepalive 10 60
+user nobody
+group nogroup
+persist-key
+persist-tun
+verb 3
+`, address, port, keys)
+}
+
+// vpn is a running server that asks the latch.
+type vpn struct {
+	*peer
+	address string
+	port    int
+}
+
+// setting is how a server differs from the one that latch install makes.
+type setting struct {
+	address string              // "" is the loopback
+	edit    func(string) string // of the installed configuration
+	wrap    []string            // what the server runs under
+	flags   []string            // of latch install
+}
+
+// startVPN writes a configuration, has latch install complete it, and starts the server with it.
+func startVPN(t *testing.T, s setting) *vpn {
+	t.Helper()
+	if s.address == "" {
+		s.address = "127.0.0.1"
+	}
+	v := &vpn{address: s.address, port: freePort(t)}
+	if err := os.WriteFile(vpnConf, []byte(serverText(v.address, v.port)), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	must(t, append([]string{"install", "openvpn", "--yes"}, s.flags...)...)
+	t.Cleanup(func() { must(t, "uninstall", "openvpn", "--yes") })
+	text, err := os.ReadFile(vpnConf)
+	if err != nil {
+		t.Fatal(err)
+	}
+	used := filepath.Join(t.TempDir(), "used.conf")
+	if s.edit == nil {
+		s.edit = func(text string) string { return text }
+	}
+	if err := os.WriteFile(used, []byte(s.edit(string(text))), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	v.peer = start(t, s.wrap, "--config", used)
+	if v.await(serverReady) == "" {
+		t.Fatalf("the server did not start:\n%s", v.text())
+	}
+	return v
+}
+
+// dial starts a client that sends a user's password, with options more than it needs.
+func (v *vpn) dial(t *testing.T, user, password string, options ...string) *peer {
+	return v.dialFrom(t, nil, user, password, append([]string{"--dev", "null", "--ifconfig-noexec", "--route-noexec"}, options...)...)
+}
+
+func (v *vpn) dialFrom(t *testing.T, wrap []string, user, password string, options ...string) *peer {
+	t.Helper()
+	secret := filepath.Join(t.TempDir(), user)
+	if err := os.WriteFile(secret, []byte(user+"\n"+password+"\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	args := []string{"--client", "--proto", "udp", "--remote", v.address, fmt.Sprint(v.port), "--nobind", "--remote-cert-tls", "server",
+		"--ca", keys + "/ca.crt", "--cert", keys + "/client.crt", "--key", keys + "/client.key", "--auth-user-pass", secret,
+		"--auth-retry", "none", "--connect-retry-max", "1", "--verb", "3"}
+	return start(t, wrap, append(args, options...)...)
+}
+
+// isIn tells whether a login gets a tunnel; anything but that or AUTH_FAILED is a failure of the test.
+func (v *vpn) isIn(t *testing.T, user, password string) bool {
+	t.Helper()
+	client := v.dial(t, user, password)
+	defer client.stop()
+	switch client.await(clientIn, authFailed) {
+	case clientIn:
+		return true
+	case authFailed:
+		return false
+	}
+	t.Fatalf("%s got no answer:\n%s\nthe server:\n%s", user, client.text(), v.text())
+	return false
+}
+
+// expect checks a login with the right password.
+func (v *vpn) expect(t *testing.T, user string, in bool) {
+	t.Helper()
+	if got := v.isIn(t, user, testbed.Password); got != in {
+		t.Errorf("%s is in: %v, want %v", user, got, in)
+	}
+}
