@@ -145,6 +145,7 @@ func TestSilentAfterClosed(t *testing.T) {
 	server := s.serve("none, closed")
 	decides(t, s.hello(nil), relay.Refuse, "closed")
 	decides(t, s.hello(nil), relay.Refuse, "closed")
+	decides(t, s.hello(func(g *relay.Greeting) { g.User, g.NSS, g.UID, g.Canonical = "ANA@x", relay.Unknown, 0, "" }), relay.Refuse, "closed")
 	decides(t, s.hello(func(g *relay.Greeting) { g.Service = "sudo" }), relay.Refuse, "closed")
 	marks, err := filepath.Glob(filepath.Join(s.settings["run_dir"], "closed", "*"))
 	must(t, err)
@@ -156,7 +157,7 @@ func TestSilentAfterClosed(t *testing.T) {
 		must(t, os.Chtimes(mark, aMinuteAgo, aMinuteAgo))
 	}
 	decides(t, s.hello(nil), relay.Refuse, "closed")
-	if got := asked(server); !slices.Equal(got, []string{"/nootp", "/nootp/silent", "/nootp", "/nootp"}) {
+	if got := asked(server); !slices.Equal(got, []string{"/nootp", "/nootp/silent", "/nootp/silent", "/nootp", "/nootp"}) {
 		t.Errorf("asked %q", got)
 	}
 }

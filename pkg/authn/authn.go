@@ -46,7 +46,7 @@ type Request struct {
 	SSHAuthInfo string // SSH_AUTH_INFO_0
 }
 
-// name is what the log and the memory know the user by.
+// name is what the log and the exemptions know the user by.
 func (r Request) name() string {
 	if r.NSS == NSSFound {
 		return r.Canonical
@@ -71,6 +71,7 @@ type Settings struct {
 
 // Pairing is what the pairing file says of a user.
 type Pairing struct {
+	User      string // as it stands in the file
 	AccountID string
 	UID       int64 // -1 where none was recorded
 }
@@ -225,7 +226,9 @@ func (l *Login) pairing() (Pairing, *gate.Decision) {
 
 func (l *Login) ask(ctx context.Context, p Pairing) (Outcome, Answer) {
 	q := Question{AccountID: p.AccountID, OperationID: l.Settings.Operation, NoToken: !l.Settings.Code || l.Request.Account}
-	q.Silent = l.Memory.ClosedJustNow(l.Request.name(), l.Request.Service)
+	// By the name in the pairing file: a directory takes "ana", "ANA" and "ana@REALM" for one, and whoever has the
+	// password could try them all.
+	q.Silent = l.Memory.ClosedJustNow(p.User, l.Request.Service)
 	ctx, cancel := context.WithTimeout(ctx, l.Settings.Timeout)
 	defer cancel()
 	a := l.Server.Ask(ctx, q)
@@ -234,14 +237,14 @@ func (l *Login) ask(ctx context.Context, p Pairing) (Outcome, Answer) {
 		q.Silent = false
 		a = l.Server.Ask(ctx, q)
 	}
-	return l.weigh(q, a), a
+	return l.weigh(p, q, a), a
 }
 
-func (l *Login) weigh(q Question, a Answer) Outcome {
+func (l *Login) weigh(p Pairing, q Question, a Answer) Outcome {
 	seen := gate.Never
 	switch {
 	case a.Kind == gate.On || a.Kind == gate.Off:
-		l.Memory.Remember(l.Request.name(), l.Request.Service, q.AccountID, q.OperationID, a.Kind == gate.On)
+		l.Memory.Remember(p.User, l.Request.Service, q.AccountID, q.OperationID, a.Kind == gate.On)
 	case a.Kind == gate.NoAnswer && l.Settings.Policies.Action == gate.Last:
 		seen = l.Memory.Last(q.AccountID, q.OperationID)
 	}
@@ -258,7 +261,7 @@ func (l *Login) wait(ctx context.Context, p Pairing, refused Outcome) (Outcome, 
 	for l.Clock.Now().Before(end) && l.Clock.Sleep(ctx, pollEvery) {
 		q := Question{AccountID: p.AccountID, OperationID: l.Settings.Operation, NoToken: !l.Settings.Code, Silent: true}
 		if a := l.Server.Ask(ctx, q); a.Kind == gate.On {
-			return l.weigh(q, a), a
+			return l.weigh(p, q, a), a
 		}
 	}
 	return refused, Answer{}

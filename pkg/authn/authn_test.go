@@ -33,6 +33,7 @@ type world struct {
 	closed    bool // refused within the last minute
 	seen      gate.Seen
 	memory    []string
+	refused   map[string]bool // user and service of what was remembered
 	time      time.Time
 	hostGone  error
 }
@@ -57,10 +58,11 @@ func (w *world) Ask(ctx context.Context, q authn.Question) authn.Answer {
 func (w *world) Member(group string) (bool, error) { return w.groups[group], w.hostGone }
 func (w *world) Lists(string) (bool, error)        { return w.listed, nil }
 
-func (w *world) ClosedJustNow(string, string) bool { return w.closed }
-func (w *world) Last(string, string) gate.Seen     { return w.seen }
+func (w *world) ClosedJustNow(u, s string) bool { return w.closed || w.refused[u+" "+s] }
+func (w *world) Last(string, string) gate.Seen  { return w.seen }
 func (w *world) Remember(u, s, a, o string, open bool) {
 	w.memory = append(w.memory, fmt.Sprint(u, s, a, o, open))
+	w.refused[u+" "+s] = !open
 }
 
 func (w *world) Now() time.Time { return w.time }
@@ -85,7 +87,7 @@ func (p person) Tell(text string) error {
 // scene is a login of ana's with the right password through sshd, and an open latch; a test changes what it is about.
 func scene() (*world, *authn.Login) {
 	w := &world{pairings: map[string]authn.Pairing{"ana": {AccountID: account, UID: 1000}}, time: now,
-		answers: []authn.Answer{{Kind: gate.On}}}
+		refused: map[string]bool{}, answers: []authn.Answer{{Kind: gate.On}}}
 	return w, &authn.Login{
 		Request: authn.Request{Service: "sshd", User: "ana", NSS: authn.NSSFound, Canonical: "ana", UID: 1000},
 		Settings: authn.Settings{Timeout: time.Second, Policies: gate.Policies{Action: gate.Open, OnError: gate.Close,
@@ -148,6 +150,18 @@ func TestQuestionIsSilentAfterARefusal(t *testing.T) {
 	}
 	if len(w.questions) != 1 || len(w.memory) != 1 {
 		t.Errorf("%d questions, remembered %v", len(w.questions), w.memory)
+	}
+}
+
+// TestSilenceIsThePersons: a directory takes many spellings for one name, and each must not ring the phone anew.
+func TestSilenceIsThePersons(t *testing.T) {
+	w, l := scene()
+	w.answers[0].Kind, l.Request.NSS = gate.Off, authn.NSSUnknown
+	for i, name := range []string{"ana", "ANA", " Ana"} {
+		l.Request.User = name
+		if o, err := l.Run(t.Context()); err != nil || o.Reason != "closed" || w.questions[i].Silent != (i > 0) {
+			t.Errorf("%q: %v, asked %+v, error %v", name, o.Reason, w.questions[i], err)
+		}
 	}
 }
 

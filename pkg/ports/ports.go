@@ -70,7 +70,7 @@ func (p *Pairings) Find(canonical string) (authn.Pairing, bool, error) {
 		return authn.Pairing{}, false, err
 	}
 	found, ok := f.Find(canonical)
-	return authn.Pairing{AccountID: found.AccountID, UID: found.UID}, ok, nil
+	return authn.Pairing{User: found.User, AccountID: found.AccountID, UID: found.UID}, ok, nil
 }
 
 // FindLoosely implements authn.Pairings.
@@ -81,7 +81,7 @@ func (p *Pairings) FindLoosely(given string) (authn.Pairing, bool, error) {
 	}
 	found, ok, err := f.FindLoose(given)
 	p.Err = err
-	return authn.Pairing{AccountID: found.AccountID, UID: found.UID}, ok, err
+	return authn.Pairing{User: found.User, AccountID: found.AccountID, UID: found.UID}, ok, err
 }
 
 func (p *Pairings) load() (*account.File, error) {
