@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"github.com/latch-linux/latch/pkg/cli"
+	"github.com/latch-linux/latch/pkg/doctor"
 	"github.com/latch-linux/latch/pkg/installer"
 	"github.com/latch-linux/latch/pkg/openvpn"
 )
@@ -30,6 +31,10 @@ func (a *app) proveAll(ctx context.Context, plans []installer.Change) error {
 	var system, vpn []installer.Change
 	for _, p := range plans {
 		switch {
+		case p.Kind == installer.SSHD && !p.None():
+			if err := p.ProveSSHD(ctx, doctor.RunProgram, a.pam.SSHD); err != nil {
+				return err
+			}
 		case p.Kind != installer.PAM: // nothing that libpam reads
 		case p.Service == openvpn.Service:
 			vpn = append(vpn, p)
@@ -63,6 +68,7 @@ func (a *app) noServer(plans []installer.Change) {
 // settle makes systemd know changed units. Where OpenVPN's service file went, a server that runs would ask for it still
 // and let nobody in: it is restarted with the configuration that it has again.
 func (a *app) settle(ctx context.Context, changes []installer.Change) {
+	a.reloadSSHD(ctx, changes)
 	if _, err := os.Stat(systemdRunning); err != nil {
 		return
 	}

@@ -79,7 +79,7 @@ func (a *app) installServices(ctx context.Context, services []string, o installO
 	if err := o.completeVPN(services); err != nil {
 		return err
 	}
-	plans, options, err := a.planInstall(services, o)
+	plans, options, err := a.planInstall(ctx, services, o)
 	if err != nil {
 		return err
 	}
@@ -114,7 +114,7 @@ func (a *app) installServices(ctx context.Context, services []string, o installO
 }
 
 // planInstall plans service by service, each on top of the one before, since one may include the other.
-func (a *app) planInstall(services []string, o installOptions) ([]installer.Change, map[string]installer.Options, error) {
+func (a *app) planInstall(ctx context.Context, services []string, o installOptions) ([]installer.Change, map[string]installer.Options, error) {
 	options := map[string]installer.Options{}
 	for _, service := range services {
 		options[service] = o.line
@@ -128,6 +128,11 @@ func (a *app) planInstall(services []string, o installOptions) ([]installer.Chan
 			if len(services) == 0 || slices.Contains(services, service) {
 				options[service] = line
 			}
+		}
+	}
+	if _, ok := options["sshd"]; ok {
+		if err := a.lookAtSSHD(ctx); err != nil {
+			return nil, nil, err
 		}
 	}
 	plans, err := a.pam.PlanAll(options)

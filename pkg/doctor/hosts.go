@@ -47,32 +47,11 @@ func (e *examination) server() {
 	}
 }
 
-// sshdSettings are the effective settings of sshd, lower case, or nil where there is no sshd.
-func (e *examination) sshdSettings() map[string]string {
-	out, err := e.Run(e.ctx, "sshd", "-T")
-	if missing(err) {
-		out, err = e.Run(e.ctx, "/usr/sbin/sshd", "-T")
-	}
-	if missing(err) {
-		return nil
-	}
-	if err != nil && strings.Contains(err.Error(), "Missing privilege separation directory") {
-		return nil // it does not run here
-	}
-	if err != nil {
-		e.warn("sshd", "run sshd -t", "sshd -T fails: %v", err)
-		return nil
-	}
-	settings := map[string]string{}
-	for _, line := range strings.Split(string(out), "\n") {
-		key, value, _ := strings.Cut(strings.TrimSpace(line), " ")
-		settings[strings.ToLower(key)] = value
-	}
-	return settings
-}
-
 func (e *examination) sshd() {
-	s := e.sshdSettings()
+	s, err := installer.SSHDSettings(e.ctx, e.Run, "")
+	if err != nil {
+		e.warn("sshd", "run sshd -t", "%v", err)
+	}
 	if s == nil {
 		return
 	}

@@ -54,6 +54,11 @@ func (k Kind) without(service string, text []byte) (rest []byte, ours bool) {
 	case VPN:
 		rest, lines := openvpn.Uninstall(text)
 		return rest, lines > 0
+	case SSHD:
+		if bytes.HasPrefix(text, []byte(sshdHead)) {
+			return nil, true
+		}
+		return text, false
 	case Unit:
 		if bytes.Equal(text, []byte(dropIn)) {
 			return nil, true
@@ -201,6 +206,15 @@ func (s System) PlanAll(options map[string]Options) ([]Change, error) {
 				return nil, err
 			}
 			plans = append(plans, more...)
+		}
+		if service == sshdService {
+			more, err := planSSHD(s.SSHD, options[service])
+			if err != nil {
+				return nil, err
+			}
+			if more != nil {
+				plans = append(plans, *more)
+			}
 		}
 	}
 	return plans, nil

@@ -1,0 +1,49 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"os"
+	"slices"
+	"strconv"
+	"strings"
+	"syscall"
+
+	"github.com/latch-linux/latch/pkg/doctor"
+	"github.com/latch-linux/latch/pkg/installer"
+)
+
+// sshdPID is where sshd of every distribution that we know leaves the number of its process.
+const sshdPID = "/run/sshd.pid"
+
+// lookAtSSHD notes how sshd is configured, for the plan.
+func (a *app) lookAtSSHD(ctx context.Context) (err error) {
+	a.pam.SSHD, err = installer.SSHDSettings(ctx, doctor.RunProgram, "")
+	return err
+}
+
+// reloadSSHD makes a running sshd read its configuration anew. Sessions go on, and so does sshd itself.
+func (a *app) reloadSSHD(ctx context.Context, changes []installer.Change) {
+	if !slices.ContainsFunc(changes, func(c installer.Change) bool { return c.Kind == installer.SSHD && !c.None() }) {
+		return
+	}
+	data, err := os.ReadFile(sshdPID)
+	if err != nil {
+		return // it does not run
+	}
+	pid, err := strconv.Atoi(strings.TrimSpace(string(data)))
+	if err != nil || pid <= 1 {
+		return
+	}
+	name, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/comm")
+	if err != nil || string(bytes.TrimSpace(name)) != "sshd" {
+		return // a number that another process has by now
+	}
+	if _, err := doctor.RunProgram(ctx, "/usr/sbin/sshd", "-t"); err != nil {
+		a.Say("sshd was not reloaded: %v", err)
+		return
+	}
+	if err := syscall.Kill(pid, syscall.SIGHUP); err != nil {
+		a.Say("sshd was not reloaded: %v", err)
+	}
+}
