@@ -23,11 +23,13 @@ const module = "github.com/latch-linux/latch"
 // replaceable; the programs in cmd/ and the harness in pam/ wire things together and are named.
 var homes = map[string][]string{
 	"github.com/aymanbagabas/go-udiff":      {"pkg/installer"},
+	"github.com/boombuler/barcode":          {"pkg/otp"},
 	"github.com/creack/pty":                 {"pam/", "pkg/cli", "cmd/latch"},
 	"github.com/hashicorp/go-retryablehttp": {"pkg/latch"},
 	"github.com/msteinert/pam/v2":           {"pam/", "cmd/latch-probe"},
 	"github.com/pquerna/otp":                {"pkg/otp"},
-	"github.com/spf13/cobra":                {"cmd/latch", "cmd/latch-server", "pkg/cli"},
+	"github.com/spf13/cobra":                {"cmd/latch", "cmd/latch-server", "pkg/cli", "pkg/manual"},
+	"github.com/spf13/pflag":                {"pkg/manual"},
 	"golang.org/x/crypto/chacha20poly1305":  {"pkg/seal"},
 	"golang.org/x/crypto/cryptobyte":        {"pkg/latch"},
 	"golang.org/x/sys/unix":                 {"pkg/securefile", "pkg/cli", "pam/"},
