@@ -4,8 +4,22 @@ PREFIX     ?= /usr/local
 SYSCONFDIR ?= /etc
 BINDIR     ?= $(PREFIX)/bin
 LIBEXECDIR ?= $(PREFIX)/libexec
+DATADIR    ?= $(PREFIX)/share
+MANDIR     ?= $(DATADIR)/man
+BASHDIR    ?= $(DATADIR)/bash-completion/completions
+ZSHDIR     ?= $(DATADIR)/zsh/site-functions
+FISHDIR    ?= $(DATADIR)/fish/vendor_completions.d
+# systemd looks here under /usr and under /usr/local.
+SYSTEMDDIR ?= $(PREFIX)/lib/systemd
+UNITDIR    ?= $(SYSTEMDDIR)/system
+SYSUSERSDIR ?= $(PREFIX)/lib/sysusers.d
+TMPFILESDIR ?= $(PREFIX)/lib/tmpfiles.d
 VERSION    ?= $(shell cat VERSION)
 BUILD      := build
+
+# What the manual pages and the packages say of their age: when the version was set. Seconds since 1970.
+SOURCE_DATE_EPOCH ?= $(or $(shell git log -1 --format=%ct -- VERSION 2>/dev/null),$(shell stat -c %Y VERSION))
+export SOURCE_DATE_EPOCH
 
 # The module runs this program and no other; distributions set LIBEXECDIR.
 AUTHENTICATOR ?= $(LIBEXECDIR)/latch/latch-auth
@@ -22,12 +36,15 @@ C_FILES  := $(wildcard pam/*.c)
 
 GO         ?= go
 GO_LDFLAGS  = -s -w -X github.com/latch-linux/latch/pkg/version.version=$(VERSION) -X main.probe=$(PROBE_PATH) -X main.authenticator=$(AUTHENTICATOR) -X main.moduleDir=$(PAMDIR)
-GO_BUILD    = CGO_ENABLED=0 $(GO) build -trimpath -ldflags '$(GO_LDFLAGS)'
+# GO_TARGET is what another machine needs, as GOARCH=arm64.
+GO_BUILD    = $(GO_TARGET) CGO_ENABLED=0 $(GO) build -trimpath -ldflags '$(GO_LDFLAGS)'
 GO_FILES   := $(shell find cmd pkg -name '*.go' -o -path '*/testdata' -prune -false) go.mod go.sum VERSION
 
 PROGRAMS := $(BUILD)/latch-auth $(BUILD)/latch $(BUILD)/latch-server
 PROBE    := $(BUILD)/latch-probe
-BUILT    := $(BUILD)/pam_latch.so $(PROGRAMS) $(PROBE)
+UNITS    := $(patsubst conf/systemd/%,$(BUILD)/systemd/%,$(wildcard conf/systemd/*))
+DOCS     := $(BUILD)/docs/made
+BUILT    := $(BUILD)/pam_latch.so $(PROGRAMS) $(PROBE) $(UNITS) $(DOCS)
 
 # libpam looks for modules where this system keeps pam_unix.so; the compiler's own architecture comes first.
 ARCH_DIR := $(shell $(CC) -print-multiarch 2>/dev/null)
@@ -38,23 +55,47 @@ PAMDIR   ?= $(patsubst %/,%,$(dir $(PAM_UNIX)))
 
 PROFILE_LINKS := pairSYS unpairSYS pairOVPN unpairOVPN
 
+# What is built holds these, so a change of one builds anew, and make install with others refuses.
+PLACES := AUTHENTICATOR=$(AUTHENTICATOR) PROBE_PATH=$(PROBE_PATH) PAMDIR=$(PAMDIR) BINDIR=$(BINDIR) VERSION=$(VERSION)
+SAME_PLACES = echo '$(PLACES)' | cmp -s - $(BUILD)/places
+ifeq ($(filter install uninstall clean,$(MAKECMDGOALS)),)
+$(shell $(SAME_PLACES) || { mkdir -p $(BUILD) && echo '$(PLACES)' >$(BUILD)/places; })
+endif
+
 .PHONY: all build demo test fuzz bench install uninstall clean
 all: build
 
 build: $(BUILT)
 
-$(BUILD)/pam_latch.so: $(C_FILES) $(wildcard pam/*.h) pam/pam_latch.map Makefile
+$(BUILD)/pam_latch.so: $(C_FILES) $(wildcard pam/*.h) pam/pam_latch.map Makefile $(BUILD)/places
 	@mkdir -p $(BUILD)
 	$(CC) $(C_STRICT) $(CFLAGS) -DLATCH_AUTHENTICATOR='"$(AUTHENTICATOR)"' -o $@ $(C_FILES) $(C_LINK) $(LDFLAGS) -lpam
 
-$(PROGRAMS): $(BUILD)/%: $(GO_FILES)
+$(PROGRAMS): $(BUILD)/%: $(GO_FILES) $(BUILD)/places
 	@mkdir -p $(BUILD)
 	$(GO_BUILD) -o $@ ./cmd/$*
 
 # libpam can only be had through cgo.
-$(PROBE): $(GO_FILES)
+$(PROBE): $(GO_FILES) $(BUILD)/places
 	@mkdir -p $(BUILD)
-	CGO_ENABLED=1 $(GO) build -trimpath -ldflags '$(GO_LDFLAGS)' -o $@ ./cmd/latch-probe
+	$(GO_TARGET) CC='$(CC)' CGO_ENABLED=1 $(GO) build -trimpath -ldflags '$(GO_LDFLAGS)' -o $@ ./cmd/latch-probe
+
+# The texts of --help as manual pages and completions, beside the pages that are written by hand.
+GO_MANUAL = CGO_ENABLED=0 $(GO) run -trimpath -tags manual -ldflags '$(GO_LDFLAGS)'
+$(DOCS): $(GO_FILES) $(wildcard docs/man/*) conf/latch.conf $(BUILD)/places
+	@rm -rf $(BUILD)/docs && mkdir -p $(BUILD)/docs
+	$(GO_MANUAL) ./cmd/latch $(BUILD)/docs
+	$(GO_MANUAL) ./cmd/latch-server $(BUILD)/docs
+	@for page in docs/man/*; do \
+	  sed -e "s/@DATE@/$$(date -u -d @$(SOURCE_DATE_EPOCH) +%F)/; s/@VERSION@/$(VERSION)/; s|@AUTHENTICATOR@|$(AUTHENTICATOR)|" \
+	    -e "s/@ACCOUNT_SKIP@/$$(sed -n 's/^#account_skip_services = //p' conf/latch.conf | sed 's/-/\\\\-/g')/" \
+	    $$page >$(BUILD)/docs/$${page##*/} || exit 1; \
+	done
+	@touch $@
+
+$(UNITS): $(BUILD)/systemd/%: conf/systemd/% $(BUILD)/places
+	@mkdir -p $(BUILD)/systemd
+	@sed 's|@BINDIR@|$(BINDIR)|' $< >$@
 
 demo:
 	@scripts/bootstrap demo
@@ -78,27 +119,44 @@ bench:
 	@$(MAKE) --no-print-directory build
 	@$(GO) run ./pam/bench $(BENCHFLAGS)
 
-# install does not build, so that root's caches and root's files stay out of the work tree.
-# put MODE,FILE,DESTINATION replaces a file in one step: a login in between finds the old or the new one.
-define put
-install -D -m $(1) $(2) $(DESTDIR)$(3).new
-mv -f $(DESTDIR)$(3).new $(DESTDIR)$(3)
-endef
+# install does not build, so that root's caches and root's files stay out of the work tree. It says what it changes.
+# MODE:FILE:DESTINATION of everything that is not named for a command; the authenticator comes before the module that runs it.
+FILES := \
+  0755:$(BUILD)/latch-auth:$(AUTHENTICATOR) \
+  0755:$(PROBE):$(PROBE_PATH) \
+  0644:$(BUILD)/pam_latch.so:$(PAMDIR)/pam_latch.so \
+  0755:$(BUILD)/latch:$(BINDIR)/latch \
+  0755:$(BUILD)/latch-server:$(BINDIR)/latch-server \
+  0644:$(BUILD)/docs/latch.conf.5:$(MANDIR)/man5/latch.conf.5 \
+  0644:$(BUILD)/docs/pam_latch.8:$(MANDIR)/man8/pam_latch.8 \
+  $(foreach name,latch latch-server,\
+    0644:$(BUILD)/docs/bash/$(name):$(BASHDIR)/$(name) \
+    0644:$(BUILD)/docs/zsh/_$(name):$(ZSHDIR)/_$(name) \
+    0644:$(BUILD)/docs/fish/$(name).fish:$(FISHDIR)/$(name).fish) \
+  $(foreach unit,latch-server.service latch-doctor.service latch-doctor.timer,\
+    0644:$(BUILD)/systemd/$(unit):$(UNITDIR)/$(unit)) \
+  0644:$(BUILD)/systemd/latch-server.sysusers:$(SYSUSERSDIR)/latch-server.conf \
+  0644:$(BUILD)/systemd/latch.tmpfiles:$(TMPFILESDIR)/latch.conf
+# TARGET:LINK; the daily timer is on wherever it is installed.
+LINKS := $(PROFILE_LINKS:%=latch:$(BINDIR)/%) ../latch-doctor.timer:$(UNITDIR)/timers.target.wants/latch-doctor.timer
+
+# The shell splits an entry of these lists.
+from = $${entry%:*}
+to   = $(DESTDIR)$${entry\#\#*:}
+
+# Only where systemd runs, and never for a package that is being made.
+SYSTEMCTL = test -n '$(DESTDIR)' || test ! -d /run/systemd/system || systemctl
 
 install:
 	@for file in $(BUILT); do test -f $$file || { echo "make install: there is no $$file; run make first" >&2; exit 1; }; done
-	@grep -qaF '$(AUTHENTICATOR)' $(BUILD)/pam_latch.so || { \
-	  echo "make install: pam_latch.so was built for another place than $(AUTHENTICATOR):" >&2; \
-	  echo "run make clean and make with the same PREFIX and LIBEXECDIR" >&2; exit 1; }
+	@$(SAME_PLACES) || { echo "make install: what is in $(BUILD) was built for other places:" >&2; \
+	  printf 'built: %s\nasked: %s\nrun make with the same variables first\n' "$$(cat $(BUILD)/places)" '$(PLACES)' >&2; exit 1; }
 	@test -n '$(PAMDIR)' || { echo "make install: pam_unix.so was not found; say PAMDIR=..." >&2; exit 1; }
-	$(call put,0755,$(BUILD)/latch-auth,$(AUTHENTICATOR))
-	$(call put,0755,$(PROBE),$(PROBE_PATH))
-	$(call put,0644,$(BUILD)/pam_latch.so,$(PAMDIR)/pam_latch.so)
-	$(call put,0755,$(BUILD)/latch,$(BINDIR)/latch)
-	$(call put,0755,$(BUILD)/latch-server,$(BINDIR)/latch-server)
-	for name in $(PROFILE_LINKS); do ln -sf latch $(DESTDIR)$(BINDIR)/$$name || exit 1; done
-	test -e $(DESTDIR)$(SYSCONFDIR)/latch/latch.conf || \
-	  install -D -m 0600 conf/latch.conf $(DESTDIR)$(SYSCONFDIR)/latch/latch.conf
+	@set -e; for entry in $(FILES); do mode=$(from); scripts/put $${mode%%:*} $${mode#*:} $(to); done
+	@set -e; for page in $(BUILD)/docs/man1/*.1; do scripts/put 0644 $$page $(DESTDIR)$(MANDIR)/man1/$${page##*/}; done
+	@set -e; for entry in $(LINKS); do scripts/put link $(from) $(to); done
+	@test -e $(DESTDIR)$(SYSCONFDIR)/latch/latch.conf || scripts/put 0600 conf/latch.conf $(DESTDIR)$(SYSCONFDIR)/latch/latch.conf
+	@$(SYSTEMCTL) daemon-reload
 
 # A PAM line that names a missing module refuses every login, so those lines go first.
 uninstall:
@@ -106,9 +164,11 @@ uninstall:
 	@lines=$$(grep -rHE '^[^#]*pam_latch\.so' $(DESTDIR)$(SYSCONFDIR)/pam.d $(DESTDIR)$(SYSCONFDIR)/pam.conf 2>/dev/null); \
 	test -z "$$lines" || { \
 	  printf 'make uninstall: these lines still use pam_latch.so; remove them first (nothing was removed):\n%s\n' "$$lines" >&2; exit 1; }
-	rm -f $(DESTDIR)$(PAMDIR)/pam_latch.so $(DESTDIR)$(AUTHENTICATOR) $(DESTDIR)$(PROBE_PATH)
-	rm -f $(addprefix $(DESTDIR)$(BINDIR)/,latch latch-server $(PROFILE_LINKS))
-	-rmdir $(DESTDIR)$(dir $(AUTHENTICATOR)) 2>/dev/null
+	@$(SYSTEMCTL) disable --now latch-server.service latch-doctor.timer || :
+	@for entry in $(FILES) $(LINKS); do rm -f $(to); done
+	@rm -f $(DESTDIR)$(MANDIR)/man1/latch.1 $(DESTDIR)$(MANDIR)/man1/latch-*.1
+	@rmdir $(DESTDIR)$(dir $(AUTHENTICATOR)) $(DESTDIR)$(UNITDIR)/timers.target.wants 2>/dev/null || :
+	@$(SYSTEMCTL) daemon-reload
 ifdef PURGE
 	rm -rf $(DESTDIR)$(SYSCONFDIR)/latch $(DESTDIR)/var/lib/latch $(DESTDIR)/run/latch
 else

@@ -2,7 +2,9 @@ package config
 
 import (
 	"fmt"
+	"maps"
 	"path/filepath"
+	"slices"
 	"strings"
 )
 
@@ -14,13 +16,20 @@ type Args struct {
 	Profile          string // "system" or "openvpn"
 }
 
+// fields are the arguments by their names. authenticator= is the module's own and is not kept.
+func (a *Args) fields() map[string]*string {
+	return map[string]*string{"config": &a.Config, "accounts": &a.Accounts, "operation": &a.Operation, "otp": &a.OTP,
+		"profile": &a.Profile, "authenticator": new(string)}
+}
+
+// ArgNames returns every module argument, sorted.
+func ArgNames() []string { return slices.Sorted(maps.Keys(new(Args).fields())) }
+
 // ParseArgs reads upstream's arguments (config=, accounts=, operation=, otp=) and ours (profile=, and
 // authenticator=, which is the module's own). An unknown argument is an error.
 func ParseArgs(args []string) (Args, error) {
 	var a Args
-	var authenticator string
-	fields := map[string]*string{"config": &a.Config, "accounts": &a.Accounts, "operation": &a.Operation, "otp": &a.OTP,
-		"profile": &a.Profile, "authenticator": &authenticator}
+	fields := a.fields()
 	for _, arg := range args {
 		name, value, _ := strings.Cut(arg, "=")
 		field, ok := fields[name]
