@@ -33,17 +33,28 @@ func (p *program) backup(ctx context.Context, path string) (err error) {
 		return err
 	}
 	defer func() {
-		err = errors.Join(err, f.Close())
 		if err != nil {
-			os.Truncate(path, 0) // half a backup must not pass for one
-			os.Remove(path)
+			err = errors.Join(err, discard(f))
 		}
+		err = errors.Join(err, f.Close())
 	}()
 	err = p.withStore(func(s *store.Store) error { return s.Backup(ctx, f) })
 	if err != nil {
 		return fmt.Errorf("backup: %w", err)
 	}
 	return p.Report(map[string]any{"file": path}, "wrote %s; it holds the key, keep it safe", path)
+}
+
+// discard empties the file, by its descriptor, since root may have become a user who cannot open it: half a backup
+// must not pass for one. Where that user cannot remove it either, the error says that it is left.
+func discard(f *os.File) error {
+	if err := f.Truncate(0); err != nil {
+		return fmt.Errorf("%s holds half a backup: %w", f.Name(), err)
+	}
+	if os.Remove(f.Name()) != nil {
+		return fmt.Errorf("%s is left, empty; remove it", f.Name())
+	}
+	return nil
 }
 
 func newRestore(p *program) *cobra.Command {

@@ -7,6 +7,7 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"io/fs"
@@ -335,35 +336,75 @@ func TestBackupAndRestoreWhileServing(t *testing.T) {
 	other.fails(1, "exists", "restore", file)
 }
 
+// programOfRoot copies the program to where other users can run it.
+func programOfRoot(t *testing.T) (top string, run func(args ...string) (string, error)) {
+	t.Helper()
+	top, err := os.MkdirTemp("/tmp", "latch-server-test")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { os.RemoveAll(top) })
+	program := filepath.Join(top, "latch-server")
+	data, err := os.ReadFile(os.Args[0])
+	if err := errors.Join(err, os.Chmod(top, 0o711), os.WriteFile(program, data, 0o755)); err != nil {
+		t.Fatal(err)
+	}
+	return top, func(args ...string) (string, error) {
+		cmd := exec.Command(program, args...)
+		cmd.Env = append(os.Environ(), "LATCH_SERVER_TEST=run")
+		out, err := cmd.CombinedOutput()
+		return string(out), err
+	}
+}
+
+// TestHalfABackupIsNotLeft: when it fails, root is no longer root, and cannot remove the file.
+func TestHalfABackupIsNotLeft(t *testing.T) {
+	if os.Geteuid() != 0 {
+		return // another user can
+	}
+	top, run := programOfRoot(t)
+	dir, file := filepath.Join(top, "data"), filepath.Join(top, "backup.tar")
+	if out, err := run("init", "--owner", "nobody", "--data", dir); err != nil {
+		t.Fatalf("%v, %s", err, out)
+	}
+	if err := os.WriteFile(filepath.Join(dir, "ca.pem"), []byte("root's"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if out, err := run("backup", file, "--data", dir); err == nil || !strings.Contains(out, "is left, empty") {
+		t.Errorf("%v, %s", err, out)
+	}
+	if info, err := os.Stat(file); err != nil || info.Size() != 0 {
+		t.Errorf("the file holds %v, %v", info, err)
+	}
+}
+
+// TestDirectoryOfOthersIsLeftAlone: a slip in --data must not take a directory over.
+func TestDirectoryOfOthersIsLeftAlone(t *testing.T) {
+	backup := filepath.Join(t.TempDir(), "backup.tar")
+	newBed(t).ok("backup", backup)
+	b := &bed{t: t, dir: t.TempDir()}
+	if err := errors.Join(os.Chmod(b.dir, 0o755), os.WriteFile(filepath.Join(b.dir, "latch.db-wal"), nil, 0o644)); err != nil {
+		t.Fatal(err)
+	}
+	b.fails(1, "is there already", "init")
+	b.fails(1, "hint: name a directory that is empty", "restore", backup)
+	info, err := os.Stat(b.dir)
+	entries, failed := os.ReadDir(b.dir)
+	if err != nil || failed != nil || info.Mode().Perm() != 0o755 || len(entries) != 1 {
+		t.Errorf("mode %v, holds %v, %v, %v", info.Mode(), entries, err, failed)
+	}
+}
+
 // TestRootActsAsTheOwner checks that nothing root does leaves a file of root's.
 func TestRootActsAsTheOwner(t *testing.T) {
 	if os.Geteuid() != 0 {
 		return // another user has nothing to give up
 	}
-	top, err := os.MkdirTemp("/tmp", "latch-server-test")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer os.RemoveAll(top)
-	if err := os.Chmod(top, 0o711); err != nil {
-		t.Fatal(err)
-	}
-	dir := filepath.Join(top, "data")
-	program := filepath.Join(top, "latch-server")
-	data, err := os.ReadFile(os.Args[0])
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := os.WriteFile(program, data, 0o755); err != nil {
-		t.Fatal(err)
-	}
-	restored := filepath.Join(top, "restored")
+	top, run := programOfRoot(t)
+	dir, restored := filepath.Join(top, "data"), filepath.Join(top, "restored")
 	as := func(dir string, args ...string) {
 		t.Helper()
-		cmd := exec.Command(program, append(args, "--data", dir)...)
-		cmd.Env = append(os.Environ(), "LATCH_SERVER_TEST=run")
-		out, err := cmd.CombinedOutput()
-		if err != nil {
+		if out, err := run(append(args, "--data", dir)...); err != nil {
 			t.Fatalf("%q: %v, %s", args, err, out)
 		}
 	}

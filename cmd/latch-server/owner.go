@@ -6,9 +6,11 @@ import (
 	"io/fs"
 	"os"
 	"os/user"
+	"path/filepath"
 	"strconv"
 	"syscall"
 
+	"github.com/latch-linux/latch/pkg/cli"
 	"github.com/latch-linux/latch/pkg/store"
 )
 
@@ -81,10 +83,15 @@ func ownerIDs(name string) (uid, gid int, err error) {
 	return uid, gid, nil
 }
 
-// prepareDir makes the data directory, 0700, for its owner and becomes the owner.
+// prepareDir makes the data directory, 0700, for its owner and becomes the owner. A directory that holds anything
+// already is left alone: a slip in --data must not close /etc to everybody, and the log of an older database would
+// be applied to a restored one.
 func prepareDir(dir, owner string) error {
 	uid, gid, err := ownerIDs(owner)
 	if err != nil {
+		return err
+	}
+	if err := empty(dir); err != nil {
 		return err
 	}
 	if err := os.MkdirAll(dir, 0o700); err != nil {
@@ -99,4 +106,19 @@ func prepareDir(dir, owner string) error {
 		}
 	}
 	return become(uid, gid)
+}
+
+// empty refuses a directory that holds anything but what a new file system does.
+func empty(dir string) error {
+	entries, err := os.ReadDir(dir)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	for _, e := range entries {
+		if e.Name() != "lost+found" {
+			return cli.WithHint(cli.ExitError, fmt.Errorf("%q is there already: %w", filepath.Join(dir, e.Name()), fs.ErrExist),
+				"name a directory that is empty, or not there yet, with --data")
+		}
+	}
+	return nil
 }
