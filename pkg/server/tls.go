@@ -124,17 +124,23 @@ func makeAuthority(dir string, now time.Time) (*authority, error) {
 	if err := writeNew(filepath.Join(dir, CAKeyFile), pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: keyDER}), 0o600); err != nil {
 		return nil, err
 	}
-	err = writeNew(filepath.Join(dir, CAFile), pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}), 0o644)
-	return &authority{cert: cert, key: key}, err
+	if err := writeNew(filepath.Join(dir, CAFile), pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}), 0o644); err != nil {
+		return nil, errors.Join(err, os.Remove(filepath.Join(dir, CAKeyFile)))
+	}
+	return &authority{cert: cert, key: key}, nil
 }
 
+// writeNew writes a file that is not there yet, whole or not at all: half of one would stop every later start.
 func writeNew(path string, data []byte, mode fs.FileMode) error {
 	f, err := os.OpenFile(path, os.O_CREATE|os.O_EXCL|os.O_WRONLY, mode)
 	if err != nil {
 		return err
 	}
 	_, err = f.Write(data)
-	return errors.Join(err, f.Sync(), f.Close())
+	if err = errors.Join(err, f.Sync(), f.Close()); err != nil {
+		return errors.Join(err, os.Remove(path))
+	}
+	return nil
 }
 
 func serial() *big.Int {
@@ -197,7 +203,6 @@ func (a *authority) issue(names []string, now time.Time) (*tls.Certificate, erro
 	if err != nil {
 		return nil, err
 	}
-	// The authority's certificate is not sent: who trusts it has it.
 	// The authority goes along, so that a host can show it to a person and pin it.
 	return &tls.Certificate{Certificate: [][]byte{der, a.cert.Raw}, PrivateKey: key, Leaf: cert}, nil
 }

@@ -134,6 +134,23 @@ func writePair(t *testing.T, certFile, keyFile string) *x509.Certificate {
 	return c.Leaf
 }
 
+// TestHalfAnAuthorityIsNotKept: a first start that fails must not stop the next one.
+func TestHalfAnAuthorityIsNotKept(t *testing.T) {
+	dir := t.TempDir()
+	if err := os.Symlink("nowhere", filepath.Join(dir, CAFile)); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := SelfSigned(dir, nil, time.Now); err == nil {
+		t.Fatal("a link was followed")
+	}
+	if err := os.Remove(filepath.Join(dir, CAFile)); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := SelfSigned(dir, nil, time.Now); err != nil {
+		t.Error(err)
+	}
+}
+
 func TestCertificateFilesAreReadAgain(t *testing.T) {
 	dir := t.TempDir()
 	certFile, keyFile := filepath.Join(dir, "cert.pem"), filepath.Join(dir, "key.pem")
