@@ -203,6 +203,7 @@ func TestVerifyRowsWithoutVectors(t *testing.T) {
 		"PHP, values encoded":        {"n=a+b%7Ec%2A", "n=a+b~c*"},
 		"PHP, instances as they are": {"instances=web 1~*", "instances=web+1%7E%2A"},
 		"Ruby, escaped twice":        {"commonName=a%2Bb%2540", "commonName=a+b%40"},
+		"Ruby 2.5, escaped twice":    {"commonName=a%2Bb~", "commonName=a+b~"},
 		"Java":                       {"b*=%7E*&c=+", "c=+&b%2A=~*"},
 		".NET":                       {"n=%c3%b1+%7e!*()", "n=%C3%B1+~%21%2A%28%29"},
 		"Node":                       {"n=%C3%B1%20~!*'()", "n=%C3%B1+~!*'()"},

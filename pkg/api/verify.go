@@ -81,12 +81,14 @@ var encodings = []struct{ key, value func(string) string }{
 	{asIs, phpEscape},                  // PHP, Ruby
 	{asIs, asIs},                       // PHP's and Ruby's instance names
 	{asIs, phpTwice},                   // Ruby's pair and totp values
+	{asIs, queryTwice},                 // the same since Ruby 2.5, which leaves ~
 	{url.QueryEscape, swiftEscape},     // Swift
 }
 
 func asIs(s string) string { return s }
 
-func phpTwice(s string) string { return phpEscape(phpEscape(s)) }
+func phpTwice(s string) string   { return phpEscape(phpEscape(s)) }
+func queryTwice(s string) string { return url.QueryEscape(url.QueryEscape(s)) }
 
 // keep lists what stays as it is besides letters and digits.
 func javaEscape(s string) string  { return escape(s, "-_.*", "+", upperHex) }
