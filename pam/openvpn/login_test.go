@@ -54,9 +54,12 @@ func TestLogins(t *testing.T) {
 	})
 }
 
-// TestRenegotiation closes a latch while a tunnel runs. OpenVPN runs PAM anew when keys are renewed.
+// TestRenegotiation closes a latch while a tunnel runs. OpenVPN runs PAM anew when keys are renewed, and ends the tunnel
+// when the keys of before are gone: with tran-window, before the next renewal.
 func TestRenegotiation(t *testing.T) {
-	v := startVPN(t, setting{edit: func(text string) string { return text + "reneg-sec 4\n" }})
+	v := startVPN(t, setting{edit: func(text string) string {
+		return strings.Replace(text, "tran-window 120", "tran-window 2", 1) + "reneg-sec 6\n"
+	}})
 	client, other := v.dial(t, ana, testbed.Password), v.dial(t, bob, testbed.Password)
 	if client.await(clientIn, authFailed) != clientIn || other.await(clientIn, authFailed) != clientIn {
 		t.Fatal("no tunnel")
@@ -64,6 +67,9 @@ func TestRenegotiation(t *testing.T) {
 	closeLatch(t, ana)
 	if client.await(authFailed) == "" {
 		t.Errorf("the tunnel goes on:\n%s", v.text())
+	}
+	if !strings.Contains(v.text(), "killed expiring key") {
+		t.Errorf("it ended at the second renewal only:\n%s", v.text())
 	}
 	if strings.Contains(other.text(), authFailed) {
 		t.Error("the other tunnel ended as well")

@@ -15,6 +15,11 @@ const Service = "openvpn"
 // TokenLifetime is how long a client with a code may renew its keys without another one; seconds.
 const TokenLifetime = 28800
 
+// Transition is how long the keys of before may still be used while new ones are agreed on; seconds. Deferred, OpenVPN
+// ends the tunnel of a login that was refused at a renegotiation only when those keys are gone, by default after an hour.
+// It is twice what OpenVPN grants a handshake (hand-window).
+const Transition = 120
+
 // The marks by which our lines are found again. A line that was replaced stands as a comment above the one that
 // replaced it.
 const (
@@ -56,7 +61,7 @@ func Install(text []byte, w Wanted) (after []byte, notes []string, err error) {
 	if notes, err = f.judge(w); err != nil {
 		return nil, nil, err
 	}
-	if f.stale(w) { // set for a code that is no longer asked for
+	if f.stale(w) {
 		clean, _ := Uninstall(text)
 		return Install(clean, w)
 	}
@@ -68,8 +73,12 @@ func Install(text []byte, w Wanted) (after []byte, notes []string, err error) {
 	if !slices.ContainsFunc(f.directives, deferred) {
 		add = append(add, "setenv deferred_auth_pam 1")
 	}
-	if w.OTP && f.find("auth-gen-token") == nil {
+	token := f.find("auth-gen-token") != nil
+	if w.OTP && !token {
 		add = append(add, fmt.Sprintf("auth-gen-token %d", TokenLifetime))
+	}
+	if !w.OTP && !token && f.find("tran-window") == nil {
+		add = append(add, fmt.Sprintf("tran-window %d", Transition))
 	}
 	after = f.edit(swap, add)
 	_, err = parse(after) // lines that have become too long
@@ -103,6 +112,9 @@ func (f file) judge(w Wanted) (notes []string, err error) {
 	if reneg := f.find("reneg-sec"); reneg != nil && len(reneg.words) > 1 && reneg.words[1] == "0" {
 		notes = append(notes, "reneg-sec is 0: unless a client renegotiates, a closed latch ends no tunnel")
 	}
+	if window := f.find("tran-window"); window != nil && !f.ours(window.line) {
+		notes = append(notes, "tran-window is set: a login that is refused at a renegotiation keeps its tunnel for that many seconds")
+	}
 	if f.find("config") != nil {
 		notes = append(notes, "it takes in other files (config), which were not looked at")
 	}
@@ -123,10 +135,14 @@ func lifetime(words []string) string {
 	return "as long as its client stays connected"
 }
 
-// stale tells whether we set a token's lifetime for a code that is not wanted any more.
+// stale tells whether what we set belongs to the other kind of login: with a code, or without.
 func (f file) stale(w Wanted) bool {
-	token := f.find("auth-gen-token")
-	return !w.OTP && token != nil && f.ours(token.line)
+	option := "auth-gen-token"
+	if w.OTP {
+		option = "tran-window"
+	}
+	d := f.find(option)
+	return d != nil && f.ours(d.line)
 }
 
 func (f file) ours(line int) bool {

@@ -10,7 +10,9 @@ import (
 
 const (
 	pluginPath = "/usr/lib/x86_64-linux-gnu/openvpn/plugins/openvpn-plugin-auth-pam.so"
-	deferLine  = "setenv deferred_auth_pam 1  " + mark + "\n"
+	pamLine    = "setenv deferred_auth_pam 1  " + mark + "\n"
+	windowLine = "tran-window 120  " + mark + "\n"
+	deferLine  = pamLine + windowLine
 	freshLine  = "plugin " + pluginPath + ` "openvpn login USERNAME password PASSWORD"  ` + mark + "\n"
 	codeLine   = "plugin " + pluginPath + ` "openvpn login USERNAME password PASSWORD latch OTP"  ` + mark + "\n"
 )
@@ -27,16 +29,16 @@ func TestInstall(t *testing.T) {
 		{"no plugin", "server 10.8.0.0 255.255.255.0\n", plain, "server 10.8.0.0 255.255.255.0\n" + freshLine + deferLine},
 		{"no line end", "mode server", plain, "mode server\n" + strings.TrimSuffix(freshLine+deferLine, "\n")},
 		{"empty", "", plain, freshLine + deferLine},
-		{"with a code", "mode server\n", coded, "mode server\n" + codeLine + deferLine + "auth-gen-token 28800  " + mark + "\n"},
+		{"with a code", "mode server\n", coded, "mode server\n" + codeLine + pamLine + "auth-gen-token 28800  " + mark + "\n"},
 		{"howto's plugin", p + " login\n", plain,
 			replaced + p + " login\n" + p + ` "openvpn login USERNAME password PASSWORD"  ` + mark + "\n" + deferLine},
 		{"no list", p + " openvpn # mine", plain,
 			replaced + p + " openvpn # mine\n" + p + ` "openvpn login USERNAME password PASSWORD"  ` + mark + "\n" + strings.TrimSuffix(deferLine, "\n")},
 		{"half a list", p + ` "openvpn Pass PASSWORD"` + "\nsetenv deferred_auth_pam 0\n", plain,
-			replaced + p + ` "openvpn Pass PASSWORD"` + "\n" + p + ` "openvpn Pass PASSWORD login USERNAME"  ` + mark + "\nsetenv deferred_auth_pam 0\n"},
+			replaced + p + ` "openvpn Pass PASSWORD"` + "\n" + p + ` "openvpn Pass PASSWORD login USERNAME"  ` + mark + "\nsetenv deferred_auth_pam 0\n" + windowLine},
 		{"whole list in words", p + " openvpn login USERNAME password PASSWORD\n", plain, p + " openvpn login USERNAME password PASSWORD\n" + deferLine},
 		{"own token", p + ` "openvpn login USERNAME password PASSWORD latch OTP"` + "\nauth-gen-token 3600\n", coded,
-			p + ` "openvpn login USERNAME password PASSWORD latch OTP"` + "\nauth-gen-token 3600\n" + deferLine},
+			p + ` "openvpn login USERNAME password PASSWORD latch OTP"` + "\nauth-gen-token 3600\n" + pamLine},
 		{"a certificate that looks like options", "<ca>\nplugin /x/openvpn-plugin-auth-pam.so\n  </ca>\n", plain,
 			"<ca>\nplugin /x/openvpn-plugin-auth-pam.so\n  </ca>\n" + freshLine + deferLine},
 		{"other plugin", "--plugin 'down root.so' \"x\\\" y\"\n", plain, "--plugin 'down root.so' \"x\\\" y\"\n" + freshLine + deferLine},
@@ -91,6 +93,7 @@ func TestTells(t *testing.T) {
 		"auth-gen-token\n":                      "as long as its client",
 		"auth-gen-token 60\n":                   "60 seconds",
 		"reneg-sec 0\n":                         "reneg-sec",
+		"tran-window 60\n":                      "tran-window",
 		"config other.conf\n":                   "config",
 		"plugin /x/openvpn-auth-pam.so login\n": "service login",
 	} {
@@ -110,6 +113,9 @@ func TestSecondThoughts(t *testing.T) {
 	second, _, _ := Install(first, coded)
 	if !bytes.Contains(second, []byte("latch OTP")) || !bytes.Contains(second, []byte("auth-gen-token")) || bytes.Count(second, []byte(mark)) != 3 {
 		t.Errorf("a code as well:\n%s", second)
+	}
+	if bytes.Contains(second, []byte("tran-window")) {
+		t.Errorf("a window that tokens have no use for:\n%s", second)
 	}
 	if third, _, err := Install(second, plain); err != nil || !bytes.Equal(third, first) {
 		t.Errorf("no code any more: %v\n%s", err, third)
@@ -167,7 +173,7 @@ var pieces = []string{"server 10.8.0.0 255.255.255.0", "mode server", "port 1194
 	"plugin /x/openvpn-plugin-auth-pam.so login", "plugin openvpn-auth-pam.so \"openvpn login USERNAME\"", "\tplugin 'openvpn-plugin-auth-pam.so' openvpn",
 	"plugin openvpn-plugin-auth-pam.so openvpn password PASSWORD otp OTP", "plugin /x y/openvpn-plugin-auth-pam.so openvpn",
 	`plugin "/x \"y\\/openvpn-plugin-auth-pam.so" "openvpn 'a b' c\"#d"`, "setenv deferred_auth_pam 1", "setenv x y", "auth-gen-token", "auth-gen-token 60",
-	"reneg-sec 0", "<ca>\nMIIB\n</ca>", "<tls-crypt>\n\n  </tls-crypt> # x", "push \"route 10.0.0.0 255.0.0.0\"", "user nobody", "config other", "--verb 3 # x"}
+	"reneg-sec 0", "tran-window 60", "<ca>\nMIIB\n</ca>", "<tls-crypt>\n\n  </tls-crypt> # x", "push \"route 10.0.0.0 255.0.0.0\"", "user nobody", "config other", "--verb 3 # x"}
 
 func TestInstallUninstallIsTheIdentity(t *testing.T) {
 	random := rand.New(rand.NewPCG(1, 2))
