@@ -20,12 +20,13 @@ const (
 	Changed          // an open latch would change the result
 	Bypassed         // a way in leads past it
 	Moot             // a closed latch does not refuse
+	Tangled          // nobody can tell
 )
 
 func (p Problem) String() string {
 	return [...]string{"good", "the stack asks already", "there is no other rule in this phase", "a jump would end elsewhere",
 		"a wrong password reaches it", "an open latch would let in whom no other module lets in", "a way in leads past it",
-		"a closed latch would not refuse"}[p]
+		"a closed latch would not refuse", "the stack has too many ways to try them all"}[p]
 }
 
 // Finding is a problem with the rule that causes it.
@@ -64,30 +65,47 @@ func (s *Stack) Judge() []Finding {
 			}
 		}
 	}
+	tangled := false
 	if s.Phase == Auth && s.lastChecker(len(s.Steps)) >= 0 {
-		for _, o := range s.Run(s.wrongSecret()) {
+		guess := s.run(s.wrongSecret(), true)
+		tangled = guess.tangled
+		for _, o := range guess.ends {
 			if o.Asked {
 				note(Guessed, s.lastChecker(asks))
 			}
 		}
 	}
-	for _, o := range s.Run(anything) {
-		switch {
-		case !o.Asked && o.LetIn() && !o.Excused:
-			note(Bypassed, o.By)
-		case o.Asked && o.LetIn() && (o.Latch == AuthErr || o.Latch == PermDenied):
-			note(Moot, -1)
-		case o.Asked && (o.Latch == Success || o.Latch == Ignore) && o.Status != o.Without:
-			note(Changed, -1)
+	login := s.run(anything, true)
+	if tangled || login.tangled {
+		note(Tangled, -1)
+	}
+	for _, o := range login.ends {
+		if p := o.problem(); p == Bypassed {
+			note(p, o.By)
+		} else if p != Good {
+			note(p, -1)
 		}
 	}
-	var all []Finding
-	for p := Guessed; p <= Moot; p++ {
+	var findings []Finding
+	for p := Guessed; p <= Tangled; p++ {
 		if step, ok := found[p]; ok {
-			all = append(all, Finding{p, step})
+			findings = append(findings, Finding{p, step})
 		}
 	}
-	return all
+	return findings
+}
+
+// problem tells what is wrong with one way in which a stack that asks may end.
+func (o Outcome) problem() Problem {
+	switch {
+	case !o.Asked && o.LetIn() && !o.Excused:
+		return Bypassed
+	case o.Asked && o.LetIn() && (o.Latch == AuthErr || o.Latch == PermDenied):
+		return Moot
+	case o.Asked && (o.Latch == Success || o.Latch == Ignore) && o.Status != o.Without:
+		return Changed
+	}
+	return Good
 }
 
 // lastChecker is the checker that lets a wrong secret through to step at: the last one before it, or -1.

@@ -1,6 +1,7 @@
 package pamconf_test
 
 import (
+	"errors"
 	"maps"
 	"slices"
 	"testing"
@@ -96,4 +97,29 @@ func firstOf(f *pamconf.File, phase pamconf.Phase) pamconf.Rule {
 	return f.Rules[slices.IndexFunc(f.Rules, func(r pamconf.Rule) bool {
 		return r.Phase == phase || r.Inclusion == pamconf.IncludeAll && r.Module == "common-"+string(phase)
 	})]
+}
+
+// TestUnknownModuleIsTakenForACheck keeps guesses away where the only check of a secret is by a module that we do not know.
+func TestUnknownModuleIsTakenForACheck(t *testing.T) {
+	for control, want := range map[string]bool{"required": false, "requisite": true, "sufficient": false} {
+		f := pamconf.Parse("tried", []byte("auth required pam_env.so\nauth "+control+" pam_stranger.so\nauth optional pam_permit.so\n"))
+		after, findings, err := pamconf.Insert(f, pamconf.Auth, texts{}, nil)
+		if err != nil || (after != nil) != want || !want && findings[0].Problem != pamconf.Guessed {
+			t.Errorf("%s: a place: %v, want %v; %v %v", control, after != nil, want, findings, err)
+		}
+		if after != nil && !after.Rules[2].IsLatch() {
+			t.Errorf("%s: %q", control, after.Bytes())
+		}
+	}
+}
+
+// TestInclusionsEnd reads files that include themselves: libpam stops at a depth, and we also where that takes for ever.
+func TestInclusionsEnd(t *testing.T) {
+	for line, want := range map[string]bool{"auth include tried\n": false, "auth substack tried\nauth include tried\n": true} {
+		text := line + "auth required pam_unix.so\n"
+		_, err := pamconf.Load(pamconf.Parse("tried", []byte(text)), pamconf.Auth, texts{"tried": text})
+		if errors.Is(err, pamconf.ErrTooMany) != want || !want && err != nil {
+			t.Errorf("%q: %v", text, err)
+		}
+	}
 }

@@ -22,6 +22,10 @@ type impression struct {
 	status Code
 }
 
+// maxStates bounds a simulation that judges. Real stacks have a few hundred states; only resets in many nested substacks
+// come near.
+const maxStates = 50_000
+
 // mustFail is what libpam answers where nothing answered.
 const mustFail = PermDenied
 
@@ -66,6 +70,8 @@ type state struct {
 type run struct {
 	stack   *Stack
 	answers Answers
+	coarse  bool // it does not matter which code refuses, and the states are bounded
+	tangled bool // there were more
 	seen    map[state]bool
 	known   map[Outcome]bool
 	ends    []Outcome
@@ -74,10 +80,10 @@ type run struct {
 // Run returns every outcome of the stack under the answers that its steps may give, after the dispatcher of libpam
 // (pam.conf(5), "default=bad" and so on). A stack without any step is refused by libpam. Of outcomes that differ only in
 // By there is one.
-func (s *Stack) Run(answers Answers) []Outcome { return s.run(answers).ends }
+func (s *Stack) Run(answers Answers) []Outcome { return s.run(answers, false).ends }
 
-func (s *Stack) run(answers Answers) *run {
-	r := &run{stack: s, answers: answers, seen: map[state]bool{}, known: map[Outcome]bool{}}
+func (s *Stack) run(answers Answers, coarse bool) *run {
+	r := &run{stack: s, answers: answers, coarse: coarse, seen: map[state]bool{}, known: map[Outcome]bool{}}
 	start := state{now: pair{nothing, nothing}}
 	start.entered[0] = start.now
 	r.from(start, -1)
@@ -114,10 +120,11 @@ func (r *run) from(s state, by int) {
 	}
 	step := r.stack.Steps[s.next]
 	s.enter(step.level)
-	if r.seen[s] {
+	if r.seen[s] || r.tangled {
 		return
 	}
 	r.seen[s] = true
+	r.tangled = r.coarse && len(r.seen) > maxStates
 	if step.fails {
 		r.after(s, step, mustFail, by)
 		return
@@ -153,6 +160,9 @@ func (r *run) after(s state, step Step, code Code, by int) {
 	if int(code) < len(step.control) {
 		action = step.control[code]
 	} else {
+		code = mustFail
+	}
+	if r.coarse && code != Success && code != NewAuthtokReqd {
 		code = mustFail
 	}
 	switch {

@@ -9,9 +9,12 @@ import (
 // maxDepth is how deep libpam follows inclusions.
 const maxDepth = 16
 
-// maxFiles bounds the inclusions of a service. libpam knows no such bound: files that include each other many times
-// keep it busy for ever.
-const maxFiles = 1000
+// maxRules bounds the rules of a service, inclusions among them. libpam knows no such bound: files that include each
+// other many times keep it busy for ever.
+const maxRules = 2000
+
+// ErrTooMany tells of a service with more rules than anybody needs.
+var ErrTooMany = fmt.Errorf("more than %d rules", maxRules)
 
 // Tree is a directory of service files, as libpam finds them: Read returns the text that the name stands for
 // (/etc/pam.d before /usr/lib/pam.d), or an error that is fs.ErrNotExist.
@@ -53,8 +56,8 @@ func (e *BrokenError) Error() string {
 func broken(f *File, r Rule, why string) error { return &BrokenError{f.Name, r.First + 1, why} }
 
 // Load expands one phase of a service file. What libpam cannot read it makes fail, and so does this: one line, one
-// phase, or, with a *BrokenError, the service. An error of the tree other than "does not exist" is returned, and one for
-// more inclusions than anybody needs.
+// phase, or, with a *BrokenError, the service. An error of the tree other than "does not exist" is returned, as
+// is ErrTooMany.
 func Load(f *File, phase Phase, tree Tree) (*Stack, error) {
 	b := builder{steps: map[Phase][]Step{}, tree: tree}
 	err := b.add(f, "", 0, 0, -1)
@@ -65,7 +68,7 @@ func Load(f *File, phase Phase, tree Tree) (*Stack, error) {
 type builder struct {
 	steps map[Phase][]Step
 	tree  Tree
-	files int // that were included so far
+	rules int // that were read so far
 }
 
 // add expands a file. only is the phase that the file is included for, "" for all of them.
@@ -85,6 +88,9 @@ func (b *builder) add(f *File, only Phase, depth, level, top int) error {
 		}
 		if r.Fatal {
 			return broken(f, r, r.Broken)
+		}
+		if b.rules++; b.rules > maxRules {
+			return fmt.Errorf("%s:%d: %w", f.Name, r.First+1, ErrTooMany)
 		}
 		step := Step{Rule: r, File: f.Name, Top: top, level: level}
 		if r.Inclusion != NotIncluding {
@@ -131,9 +137,6 @@ func (b *builder) follow(f *File, step Step, only Phase, depth, level int) error
 	}
 	if depth+1 >= maxDepth {
 		return broken(f, r, "inclusions that are nested too deep")
-	}
-	if b.files++; b.files > maxFiles {
-		return fmt.Errorf("%s: more than %d inclusions", step.Where(), maxFiles)
 	}
 	text, err := b.tree.Read(r.Module)
 	if errors.Is(err, fs.ErrNotExist) {
