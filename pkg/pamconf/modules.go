@@ -1,6 +1,9 @@
 package pamconf
 
-import "slices"
+import (
+	"slices"
+	"strings"
+)
 
 // What modules answer, from their manual pages. A checker is a module that compares a secret which somebody typed or
 // carries, so its failure is a guess that must not reach the phone.
@@ -63,10 +66,20 @@ func (s *Stack) wrongSecret() Answers {
 	return func(step Step) []Code {
 		codes := anything(step)
 		if excuses(step) || checks(step) {
-			codes = slices.DeleteFunc(codes, func(c Code) bool { return c == Success || c == NewAuthtokReqd })
+			codes = slices.DeleteFunc(codes, func(c Code) bool {
+				return c == Success || c == NewAuthtokReqd || c == Ignore && !mayAbstain(step)
+			})
 		}
 		return codes
 	}
+}
+
+// mayAbstain tells whether a checker was told to have no say about people that it does not know or cannot ask about, as
+// with pam_sss's ignore_unknown_user, pam_krb5's ignore_root, pam_google_authenticator's nullok and pam_u2f's nouserok.
+func mayAbstain(step Step) bool {
+	return !firm[step.Rule.Base()] && slices.ContainsFunc(step.Rule.Args, func(a string) bool {
+		return strings.HasPrefix(a, "ignore") || a == "nullok" || a == "nouserok"
+	})
 }
 
 func fixed(step Step) bool {

@@ -99,16 +99,17 @@ func firstOf(f *pamconf.File, phase pamconf.Phase) pamconf.Rule {
 	})]
 }
 
-// TestUnknownModuleIsTakenForACheck keeps guesses away where the only check of a secret is by a module that we do not know.
-func TestUnknownModuleIsTakenForACheck(t *testing.T) {
-	for control, want := range map[string]bool{"required": false, "requisite": true, "sufficient": false} {
-		f := pamconf.Parse("tried", []byte("auth required pam_env.so\nauth "+control+" pam_stranger.so\nauth optional pam_permit.so\n"))
+// TestGuessesAreKeptAway also where the only check of a secret is by a module that we do not know, or may be left out.
+func TestGuessesAreKeptAway(t *testing.T) {
+	for rule, want := range map[string]bool{"required pam_stranger.so": false, "requisite pam_stranger.so": true,
+		"sufficient pam_stranger.so": false, "requisite pam_sss.so": true, "requisite pam_sss.so ignore_unknown_user": false} {
+		f := pamconf.Parse("tried", []byte("auth required pam_env.so\nauth "+rule+"\nauth optional pam_permit.so\n"))
 		after, findings, err := pamconf.Insert(f, pamconf.Auth, texts{}, nil)
 		if err != nil || (after != nil) != want || !want && findings[0].Problem != pamconf.Guessed {
-			t.Errorf("%s: a place: %v, want %v; %v %v", control, after != nil, want, findings, err)
+			t.Errorf("%s: a place: %v, want %v; %v %v", rule, after != nil, want, findings, err)
 		}
 		if after != nil && !after.Rules[2].IsLatch() {
-			t.Errorf("%s: %q", control, after.Bytes())
+			t.Errorf("%s: %q", rule, after.Bytes())
 		}
 	}
 }

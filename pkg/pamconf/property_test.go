@@ -37,7 +37,7 @@ func (a author) control() string {
 }
 
 func (a author) module() string {
-	return a.one("pam_unix.so", "pam_unix.so nullok", "pam_sss.so use_first_pass", "pam_permit.so", "pam_deny.so", "pam_env.so",
+	return a.one("pam_unix.so", "pam_unix.so nullok", "pam_sss.so use_first_pass", "pam_sss.so ignore_unknown_user", "pam_permit.so", "pam_deny.so", "pam_env.so",
 		"pam_nologin.so", "pam_rootok.so", "pam_succeed_if.so uid = 0 use_uid quiet", "pam_succeed_if.so user ingroup [a b]", "pam_faillock.so authfail",
 		"/lib/security/pam_unix.so", "pam_stranger.so", "pam_localuser.so")
 }

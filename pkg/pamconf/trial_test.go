@@ -59,6 +59,7 @@ func (tr *trial) other(r pamconf.Rule, checks bool) pamconf.Code {
 		switch {
 		case code == pamconf.NewAuthtokReqd && (r.Phase != pamconf.Account || !slices.Contains(keepers, r.Base())),
 			code == pamconf.Ignore && (r.Base() == "pam_unix.so" || r.Base() == "pam_fprintd.so"),
+			code == pamconf.Ignore && checks && tr.wrong && !slices.Contains(r.Args, "ignore_unknown_user"),
 			code == pamconf.Success && checks && tr.wrong:
 		default:
 			return code
