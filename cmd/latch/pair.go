@@ -118,7 +118,7 @@ func (a *app) pairAs(ctx context.Context, who person, code, path string) error {
 		return err
 	}
 	defer done()
-	if err := storable(asking, path); err != nil {
+	if err := storable(asking, path, who.name); err != nil {
 		return fmt.Errorf("the pairing could not be stored, so the code was not sent: %w", err)
 	}
 	id, err := client.Pair(asking, code, "")
@@ -147,7 +147,10 @@ func lostPairing(err error) error {
 }
 
 // storable finds out before the code is spent what would keep the pairing from being stored.
-func storable(ctx context.Context, path string) error {
+func storable(ctx context.Context, path, user string) error {
+	if err := account.CheckUser(user); err != nil {
+		return err
+	}
 	return securefile.WithLock(ctx, path, func() error { return nil })
 }
 

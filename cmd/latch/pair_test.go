@@ -82,6 +82,16 @@ func TestNamesThatTheNameServiceDoesNotKnow(t *testing.T) {
 	}
 }
 
+// TestNamesThatCannotBeStored do not spend the code.
+func TestNamesThatCannotBeStored(t *testing.T) {
+	w := newWorld(t)
+	code := w.code("ana")
+	for _, name := range []string{"a:b", "#c", " ana", "a\nb"} {
+		w.fails(cli.ExitError, []string{"the code was not sent", "cannot be a user's name"}, "pair", code, "--user", name, "--profile", "openvpn")
+	}
+	w.ok("pair", code, "--user", "ana")
+}
+
 // TestAlreadyPairedAtTheServer loses the pairing file: the server names the account beside its error 205.
 func TestAlreadyPairedAtTheServer(t *testing.T) {
 	w := newWorld(t)

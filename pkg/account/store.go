@@ -81,12 +81,21 @@ func (s Store) change(ctx context.Context, edit func(*File) error) error {
 	})
 }
 
+// CheckUser says why a name cannot stand in the file.
+func CheckUser(name string) error {
+	if name == "" || strings.TrimSpace(name) != name || strings.HasPrefix(name, "#") || strings.HasPrefix(name, bom) ||
+		strings.ContainsRune(name, ':') || strings.ContainsFunc(name, unicode.IsControl) {
+		return fmt.Errorf("%q cannot be a user's name in the pairing file", name)
+	}
+	return nil
+}
+
 // checkNew says why p must not be written.
 func checkNew(p Pairing) error {
+	if err := CheckUser(p.User); err != nil {
+		return err
+	}
 	switch {
-	case p.User == "" || strings.TrimSpace(p.User) != p.User || strings.HasPrefix(p.User, "#") || strings.HasPrefix(p.User, bom),
-		strings.ContainsRune(p.User, ':'), strings.ContainsFunc(p.User, unicode.IsControl):
-		return fmt.Errorf("%q cannot be a user's name in the pairing file", p.User)
 	case !ValidID(p.AccountID):
 		return fmt.Errorf("the account id for %q is not 64 letters and digits", p.User)
 	case p.UID < -1 || p.UID > 1<<32-1:
