@@ -105,10 +105,12 @@ func (a *app) proveServer(ctx context.Context, c *config.Config) (skew time.Dura
 	ctx, cancel := context.WithTimeout(ctx, setupTimeout)
 	defer cancel()
 	_, err = client.Status(ctx, latch.Query{AccountID: strings.Repeat("2", api.AccountIDLength), NoOTP: true})
-	skew = client.Skew()
-	if skew.Abs() <= clockLimit {
+	skew, known := client.Skew()
+	switch {
+	case !known: // the error says why nobody answered
+	case skew.Abs() <= clockLimit:
 		a.Say("the clock: %s", apart(skew))
-	} else {
+	default:
 		a.Say("the clock: %s; set it (timedatectl set-ntp true)", apart(skew))
 	}
 	switch {

@@ -105,6 +105,15 @@ func TestSetupWithCAFile(t *testing.T) {
 	w.ok("config", "check")
 }
 
+// TestSetupKnowsNoClockWithoutAnAnswer: a clock that nobody told is not "the same".
+func TestSetupKnowsNoClockWithoutAnAnswer(t *testing.T) {
+	w, secretFile := newHost(t)
+	o := w.run("setup", nowhere, "--app-id", w.app.ID, "--secret-file", secretFile, "--ca-file", shared.ca, "--yes")
+	if o.status != cli.ExitNoAnswer || !strings.Contains(o.err, "nothing was written") || strings.Contains(o.err, "the clock") {
+		t.Errorf("%v", o)
+	}
+}
+
 // TestSetupWritesNothingThatDoesNotWork tries every input that a login could not use.
 func TestSetupWritesNothingThatDoesNotWork(t *testing.T) {
 	w, secretFile := newHost(t)

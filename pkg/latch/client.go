@@ -49,8 +49,8 @@ type Options struct {
 type Client struct {
 	options Options
 	trust   *roots
-	offset  atomic.Int64 // what the server's clock is ahead of ours, once it has complained
-	skew    atomic.Int64 // the same by the latest answer
+	offset  atomic.Int64                  // what the server's clock is ahead of ours, once it has complained
+	skew    atomic.Pointer[time.Duration] // the same by the latest answer, nil before there was one
 }
 
 // New checks the options. It sends nothing.
@@ -71,8 +71,13 @@ func New(o Options) (*Client, error) {
 func (c *Client) Offset() time.Duration { return time.Duration(c.offset.Load()) }
 
 // Skew returns by how much the server's clock was ahead of this machine's when it answered last, as far as HTTP's
-// Date header tells, which has whole seconds.
-func (c *Client) Skew() time.Duration { return time.Duration(c.skew.Load()) }
+// Date header tells, which has whole seconds. Before there was an answer nothing is known.
+func (c *Client) Skew() (ahead time.Duration, known bool) {
+	if skew := c.skew.Load(); skew != nil {
+		return *skew, true
+	}
+	return 0, false
+}
 
 // call makes one signed call and returns the raw data of its answer. The date is corrected once if the server
 // says that it is too old or too new.
@@ -99,7 +104,8 @@ func (c *Client) send(ctx context.Context, method string, params url.Values, seg
 	}
 	defer resp.Body.Close()
 	if date, err := http.ParseTime(resp.Header.Get("Date")); err == nil {
-		c.skew.Store(int64(date.Sub(c.options.Now().Truncate(time.Second))))
+		skew := date.Sub(c.options.Now().Truncate(time.Second))
+		c.skew.Store(&skew)
 	}
 	body, err := io.ReadAll(io.LimitReader(resp.Body, maxBody+1))
 	if err != nil {
