@@ -56,7 +56,7 @@ func (a *app) uninstallServices(ctx context.Context, services []string, o uninst
 		}
 		plans = append(plans, files...)
 	}
-	if changed(plans) > 0 && (o.dryRun || o.check) || changed(plans) == 0 && len(plans) == 0 {
+	if o.dryRun || o.check || len(plans) == 0 {
 		if err := a.reportChanges("would_change", plans); err != nil || !o.check || changed(plans) == 0 {
 			return err
 		}

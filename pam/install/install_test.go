@@ -362,6 +362,7 @@ func TestRepairPutsALineBack(t *testing.T) {
 	if err := os.WriteFile(pamDir+"/su", shipped, 0o644); err != nil {
 		t.Fatal(err)
 	}
+	must(t, "uninstall", "su", "--check") // which forgets nothing
 	must(t, "install", "--repair", "--yes")
 	if text, err := os.ReadFile(pamDir + "/su"); err != nil || !strings.Contains(string(text), "pam_latch.so") {
 		t.Errorf("not repaired: %v", err)
