@@ -270,7 +270,7 @@ func (s System) edit(f *pamconf.File, o Options, c *Change) (*pamconf.File, erro
 	only := slices.Contains(authOnly, f.Name) && !o.EveryUse
 	after, authErr := s.editAuth(f, o, c)
 	if authErr != nil && only {
-		return nil, authErr
+		return nil, fmt.Errorf("%w; --every-use asks in the account phase instead, which root and commands without a password pass too", authErr)
 	}
 	if only {
 		return after, nil
