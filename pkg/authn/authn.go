@@ -233,9 +233,12 @@ func (l *Login) ask(ctx context.Context, p Pairing) (Outcome, Answer) {
 	defer cancel()
 	a := l.Server.Ask(ctx, q)
 	if q.Silent && a.Kind == gate.ErrorAnswer {
-		// Not every plan has silent questions; what that costs is one more notice.
+		// Not every plan has silent questions; what that costs is one more notice. A server that has answered with an
+		// error is not one that gives no answer: whoever uses up its limit must not get what is meant for that.
 		q.Silent = false
-		a = l.Server.Ask(ctx, q)
+		if again := l.Server.Ask(ctx, q); again.Kind != gate.NoAnswer {
+			a = again
+		}
 	}
 	return l.weigh(p, q, a), a
 }

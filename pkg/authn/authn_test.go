@@ -176,6 +176,17 @@ func TestPlanWithoutSilence(t *testing.T) {
 	}
 }
 
+// TestSilentErrorThenNothing: the server did answer, so this is none of the logins that `action` is about.
+func TestSilentErrorThenNothing(t *testing.T) {
+	w, l := scene()
+	w.closed = true
+	w.answers = []authn.Answer{{Kind: gate.ErrorAnswer, Detail: "HTTP status 429"}, {Kind: gate.NoAnswer}}
+	o, err := l.Run(t.Context())
+	if err != nil || o.Verdict != gate.Refuse || o.Reason != "error-close" || o.Detail != "HTTP status 429" || len(w.questions) != 2 {
+		t.Errorf("%v %q %q after %+v, error %v", o.Verdict, o.Reason, o.Detail, w.questions, err)
+	}
+}
+
 func TestLastSeen(t *testing.T) {
 	for seen, want := range map[gate.Seen]gate.Verdict{gate.Never: gate.Refuse, gate.SeenClosed: gate.Refuse, gate.SeenOpen: gate.Success} {
 		w, l := scene()
