@@ -23,8 +23,8 @@ const tableHead = `# What a login comes to, by fault of the server or of the way
 // goodAnswers are the faults behind which there is an answer "on" all the same: late, by an old protocol, beside a
 // one-time token that nobody asked for. No other may open but by a policy.
 var goodAnswers = []string{
-	"none", "429 then good", "503 then good", "error 109 then good", "error null", "tls: chain", "wire: HTTP/1.0",
-	"two_factor: empty object", "two_factor: good", "two_factor: no time", "two_factor: null", "two_factor: text",
+	"none", "429 then good", "503 then good", "error 109 then good", "error null", "tls: chain", "wire: HTTP/1.0", "wire: body of 64 KiB", "wire: trailer",
+	"two_factor: empty object", "two_factor: good", "two_factor: good, clock ahead", "two_factor: good, clock behind", "two_factor: no time", "two_factor: null", "two_factor: text",
 	"two_factor: time a text", "two_factor: time null", "two_factor: token a number", "two_factor: token empty",
 	"two_factor: token no letters", "two_factor: token null", "two_factor: token too long", "two_factor: token twice",
 	"name: good", "name: one address is dead", "name: truncated, good over TCP",

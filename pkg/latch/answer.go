@@ -17,6 +17,8 @@ type answer struct {
 	date time.Time       // the server's clock, zero if it did not say
 }
 
+func succeeded(resp *http.Response) bool { return resp.StatusCode >= 200 && resp.StatusCode <= 299 }
+
 // readAnswer takes an HTTP answer apart. The Latch API sends its errors with status 200.
 func readAnswer(resp *http.Response, body []byte) (answer, error) {
 	date, _ := http.ParseTime(resp.Header.Get("Date"))
@@ -25,7 +27,7 @@ func readAnswer(resp *http.Response, body []byte) (answer, error) {
 		return answer{}, badAnswer("an answer in %q", resp.Proto)
 	case status == http.StatusNoContent:
 		return answer{date: date}, nil
-	case status < 200 || status > 299:
+	case !succeeded(resp):
 		return answer{}, badStatus(status, "")
 	case len(body) > maxBody:
 		return answer{}, badAnswer("an answer of more than %d bytes", maxBody)
@@ -99,7 +101,7 @@ func object(raw []byte) (map[string]json.RawMessage, error) {
 type Status struct {
 	Open      bool
 	Token     string    // one-time token, "" if the server made none
-	TokenTime time.Time // when it was made, by the server's clock
+	TokenTime time.Time // when it was made, by this machine's clock as far as the server's Date tells
 	// Offset is by how much the server's clock is ahead of this machine's, where the date had to be corrected.
 	Offset time.Duration
 }

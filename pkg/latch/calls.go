@@ -39,6 +39,9 @@ func (c *Client) Status(ctx context.Context, q Query) (Status, error) {
 		return Status{Offset: c.Offset()}, err
 	}
 	s, err := readStatus(a.data, asked, !q.NoOTP)
+	if ahead, known := c.Skew(); known && s.Token != "" {
+		s.TokenTime = s.TokenTime.Add(-ahead) // else a wrong clock would find it expired, or never
+	}
 	s.Offset = c.Offset()
 	return s, err
 }

@@ -107,9 +107,11 @@ func (c *Client) send(ctx context.Context, method string, params url.Values, seg
 		skew := date.Sub(c.options.Now().Truncate(time.Second))
 		c.skew.Store(&skew)
 	}
-	body, err := io.ReadAll(io.LimitReader(resp.Body, maxBody+1))
-	if err != nil {
-		return answer{}, t.weigh(classifyBody(err))
+	var body []byte
+	if succeeded(resp) { // else the status says it all, whether its body comes or not
+		if body, err = io.ReadAll(io.LimitReader(resp.Body, maxBody+1)); err != nil {
+			return answer{}, t.weigh(classifyBody(err))
+		}
 	}
 	a, err := readAnswer(resp, body)
 	return a, t.weigh(err)

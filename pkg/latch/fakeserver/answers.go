@@ -76,6 +76,11 @@ func statusFaults() map[string]fault {
 		"503 then never answers":       first(503, stalled("")),
 		"503 with a body that stalls":  stalled("HTTP/1.1 503 Service Unavailable\r\nContent-Length: 9\r\n\r\n{"),
 		"503 always":                   status(503),
+		"302 with a body that stalls":  stalled("HTTP/1.1 302 Found\r\nLocation: https://127.0.0.1:1/\r\nContent-Length: 9\r\n\r\n{"),
+		"403 with a body that stalls":  stalled("HTTP/1.1 403 Forbidden\r\nContent-Length: 9\r\n\r\n{"),
+		"500 with a body that stalls":  stalled("HTTP/1.1 500 Internal Server Error\r\nContent-Length: 9\r\n\r\n{"),
+		"100 in a flood":               {answer: func(s *Server, c net.Conn, _ int) { flood(s, c, "", "HTTP/1.1 100 Continue\r\n\r\n") }},
+		"103 in a flood":               {answer: func(s *Server, c net.Conn, _ int) { flood(s, c, "", "HTTP/1.1 103 Early Hints\r\nLink: x\r\n\r\n") }},
 		"204 no content":               {answer: func(_ *Server, c net.Conn, _ int) { send(c, "HTTP/1.1 204 No Content\r\n\r\n") }},
 		"100 for ever":                 {answer: continueForEver},
 		"999":                          status(999),
@@ -117,6 +122,8 @@ func contentFaults() map[string]fault {
 		"data twice":         `{"data":{},` + on[1:],
 		"data in capitals":   strings.Replace(on, "data", "DATA", 1),
 		"no operations":      `{"data":{}}`,
+		"operations twice":   `{"data":{"operations":{},` + on[len(`{"data":{`):],
+		"a name that is NaN": `{"x":NaN,` + on[1:],
 		"operations null":    `{"data":{"operations":null}}`,
 		"operations list":    `{"data":{"operations":["` + AppID + `"]}}`,
 		"no node":            `{"data":{"operations":{}}}`,
@@ -141,6 +148,9 @@ func contentFaults() map[string]fault {
 		"open":            `"status":"open"`,
 		"empty":           `"status":""`,
 		"in capitals":     `"STATUS":"on"`,
+		"with a capital":  `"Status":"on"`,
+		"NaN":             `"status":NaN`,
+		"one level below": `"x":{"status":"on"}`,
 		"twice":           `"status":"on","status":"off"`,
 		"twice, on last":  `"status":"off","status":"on"`,
 		"long s":          `"ſtatus":"on"`,
@@ -171,10 +181,19 @@ func tokenFaults() map[string]fault {
 		m["two_factor: "+name] = body(node(`"status":"on","two_factor":` + value))
 	}
 	m["two_factor: text beside off"] = body(node(`"status":"off","two_factor":"g4K9wz"`))
-	m["two_factor: good"] = fault{answer: func(_ *Server, c net.Conn, _ int) {
-		answer(c, node(fmt.Sprintf(`"status":"on","two_factor":{"token":"%s","generated":%d}`, Token, time.Now().UnixMilli())))
-	}}
+	m["two_factor: good"] = goodToken(0)
+	m["two_factor: good, clock ahead"] = goodToken(Ahead)
+	m["two_factor: good, clock behind"] = goodToken(-Ahead)
 	return m
+}
+
+// goodToken is from a server whose clock is ahead of this machine's.
+func goodToken(ahead time.Duration) fault {
+	return fault{answer: func(_ *Server, c net.Conn, _ int) {
+		now := time.Now().Add(ahead)
+		answer(c, node(fmt.Sprintf(`"status":"on","two_factor":{"token":"%s","generated":%d}`, Token, now.UnixMilli())),
+			"Date: "+now.UTC().Format(http.TimeFormat))
+	}}
 }
 
 // errorFaults are the service's own error objects, which count whatever data stands beside them.

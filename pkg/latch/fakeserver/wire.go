@@ -32,6 +32,9 @@ func headOf(length int) string {
 	return fmt.Sprintf("HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n", length)
 }
 
+// oneChunk is a good answer up to its trailer.
+var oneChunk = chunked + fmt.Sprintf("%x\r\n%s\r\n0\r\n", len(on), on)
+
 const chunked = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
 
 // text is a fault whose whole answer is this text, after which the server hangs up.
@@ -67,11 +70,18 @@ func wireFaults() map[string]fault {
 		"wire: stalls behind JSON":    stalled(headOf(len(on)+9) + on),
 		"wire: slow body":             {answer: func(s *Server, c net.Conn, _ int) { send(c, headOf(len(on))); drip(s, c, on) }},
 		"wire: body too large":        body(large),
+		"wire: body of 64 KiB":        body(on + strings.Repeat(" ", 64<<10-len(on))),
+		"wire: body of a byte more":   body(on + strings.Repeat(" ", 64<<10-len(on)+1)),
 		"wire: body far too large":    {answer: farTooLarge},
 		"wire: endless body":          {answer: func(s *Server, c net.Conn, _ int) { flood(s, c, "HTTP/1.1 200 OK\r\n\r\n"+on, "                ") }},
 		"wire: endless chunks":        {answer: func(s *Server, c net.Conn, _ int) { flood(s, c, chunked, "1\r\nx\r\n") }},
 		"wire: chunk garbage":         text(chunked + "zz\r\n" + on),
 		"wire: last chunk missing":    text(chunked + fmt.Sprintf("%x\r\n%s\r\n", len(on), on)),
+		"wire: trailer":               text(oneChunk + "X: y\r\n\r\n"),
+		"wire: stalls in trailer":     stalled(oneChunk + "X"),
+		"wire: endless trailer":       {answer: func(s *Server, c net.Conn, _ int) { flood(s, c, oneChunk, "X-Trailer: xxxxx\r\n") }},
+		"wire: HTTP/1.0 cut short":    text("HTTP/1.0 200 OK\r\n\r\n" + on[:len(on)-1]),
+		"wire: HTTP/2":                text("\x00\x00\x00\x04\x00\x00\x00\x00\x00"),
 		"wire: compressed":            {answer: compressed},
 		"wire: unknown encoding":      {answer: func(_ *Server, c net.Conn, _ int) { answer(c, "\x1b\x02\x00", "Content-Encoding: br") }},
 		"wire: HTTP/1.0":              text("HTTP/1.0 200 OK\r\n\r\n" + on),
