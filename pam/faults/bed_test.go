@@ -76,17 +76,21 @@ var columns = []policies{{"open", "open"}, {"open", "close"}, {"close", "open"},
 
 // place is where a login asks: an address and, where it has one, its CA.
 type place struct {
-	url    string
-	ca     []byte
-	resolv string // a file in /etc/resolv.conf's place, "" for the machine's
+	url     string
+	ca      []byte
+	instead map[string]string // files that lie in the place of the machine's, by those
 }
 
 // command starts the authenticator, in a mount namespace of its own where that is needed.
 func (p place) command() *exec.Cmd {
-	if p.resolv == "" {
+	if p.instead == nil {
 		return exec.Command(auth)
 	}
-	cmd := exec.Command("/bin/sh", "-c", `mount --bind "$1" /etc/resolv.conf && exec "$2"`, "sh", p.resolv, auth)
+	script := `auth=$1; shift; while [ $# -gt 0 ]; do mount --bind "$2" "$1" || exit; shift 2; done; exec "$auth"`
+	cmd := exec.Command("/bin/sh", "-c", script, "sh", auth)
+	for path, file := range p.instead {
+		cmd.Args = append(cmd.Args, path, file)
+	}
 	cmd.SysProcAttr = &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWNS}
 	return cmd
 }

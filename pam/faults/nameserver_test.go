@@ -33,6 +33,10 @@ var names = map[string]reply{
 	"nobody listens":               addresses(deaf),
 	"no route":                     addresses(nowhere),
 	"one address is prohibited":    addresses(deaf, prohibited),
+	"also over IPv6":               addresses("127.0.0.1", elsewhere6),
+	"nobody listens, also IPv6":    addresses(deaf, elsewhere6),
+	"only IPv6":                    addresses(elsewhere6),
+	"a firewall swallows":          addresses(walled),
 	"silence":                      func([]byte, bool) []byte { return nil },
 	"FORMERR":                      code(formErr),
 	"SERVFAIL":                     code(servFail),
@@ -90,14 +94,24 @@ func code(rcode uint16) reply {
 	return func(query []byte, _ bool) []byte { return answerTo(query, rcode) }
 }
 
-// addresses answers questions of type A; there is no address of another type.
+// Types of records (RFC 1035, section 3.2.2; RFC 3596, section 2.1).
+const (
+	typeA    = 1
+	typeAAAA = 28
+)
+
+// addresses answers questions of type A and AAAA.
 func addresses(ips ...string) reply {
 	return func(query []byte, _ bool) []byte {
 		var records [][]byte
 		raw, _ := question(query)
-		if raw[len(raw)-3] == 1 {
-			for _, ip := range ips {
-				records = append(records, record(1, net.ParseIP(ip).To4()))
+		for _, ip := range ips {
+			kind, address := byte(typeA), net.ParseIP(ip).To4()
+			if address == nil {
+				kind, address = typeAAAA, net.ParseIP(ip)
+			}
+			if raw[len(raw)-3] == kind {
+				records = append(records, record(kind, address))
 			}
 		}
 		return answerTo(query, 0, records...)

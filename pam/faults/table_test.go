@@ -27,7 +27,7 @@ var goodAnswers = []string{
 	"two_factor: empty object", "two_factor: good", "two_factor: good, clock ahead", "two_factor: good, clock behind", "two_factor: no time", "two_factor: null", "two_factor: text",
 	"two_factor: time a text", "two_factor: time null", "two_factor: token a number", "two_factor: token empty",
 	"two_factor: token no letters", "two_factor: token null", "two_factor: token too long", "two_factor: token twice",
-	"name: good", "name: one address is dead", "name: truncated, good over TCP",
+	"name: also over IPv6", "name: good", "name: one address is dead", "name: truncated, good over TCP",
 	"name server: prohibited, good", "name server: the second one is good",
 }
 

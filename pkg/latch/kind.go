@@ -85,9 +85,10 @@ func hasErrno(err error, list []syscall.Errno) bool {
 	return errors.As(err, &errno) && slices.Contains(list, errno)
 }
 
-func isLocal(err error) bool {
-	return hasErrno(err, localErrnos) || errors.Is(err, context.Canceled)
-}
+// isFault reports whether err has an error number of this machine's own.
+func isFault(err error) bool { return hasErrno(err, localErrnos) && !lacksIPv6(err) }
+
+func isLocal(err error) bool { return isFault(err) || errors.Is(err, context.Canceled) }
 
 func isTimeout(err error) bool {
 	var n net.Error
@@ -99,6 +100,9 @@ func (c *Client) classify(err error, t *try) *Error {
 	kind := kindOfTransport(err, t.reached.Load())
 	if local := t.local.Load(); local != nil && !t.reached.Load() {
 		kind, err = KindLocal, *local
+	}
+	if kind == KindNoAnswer && !t.reached.Load() && isTimeout(err) && tableFull(connectionTable) {
+		kind, err = KindLocal, fmt.Errorf("this machine's table of connections is full (nf_conntrack): %w", err)
 	}
 	var where *url.Error
 	if errors.As(err, &where) {
@@ -118,7 +122,7 @@ func kindOfTransport(err error, reached bool) Kind {
 		return KindLocal
 	case isCertificate(err):
 		return KindCertificate
-	case isTimeout(err), hasErrno(err, remoteErrnos):
+	case isTimeout(err), hasErrno(err, remoteErrnos), lacksIPv6(err):
 		return KindNoAnswer
 	case errors.As(err, &dns):
 		return kindOfDNS(dns)

@@ -46,7 +46,7 @@ func (t *try) trace() *httptrace.ClientTrace {
 
 // note keeps an error number of this machine.
 func (t *try) note(err error) {
-	if hasErrno(err, localErrnos) {
+	if isFault(err) {
 		t.local.Store(&err)
 	}
 }
@@ -55,7 +55,22 @@ func (t *try) note(err error) {
 func (t *try) dialNameServer(ctx context.Context, network, address string) (net.Conn, error) {
 	conn, err := new(net.Dialer).DialContext(ctx, network, address)
 	t.note(err)
+	if datagrams, ok := conn.(*net.UDPConn); ok {
+		return noting{datagrams, t}, err
+	}
 	return conn, err
+}
+
+// noting is a connection to a name server whose packets a firewall, or a full table, of this machine may stop.
+type noting struct {
+	*net.UDPConn
+	try *try
+}
+
+func (n noting) Write(b []byte) (int, error) {
+	sent, err := n.UDPConn.Write(b)
+	n.try.note(err)
+	return sent, err
 }
 
 // transport serves one call: on a reused connection net/http repeats a request by itself, and every status call
