@@ -118,6 +118,22 @@ func TestQuestionHidesInTheFailDelay(t *testing.T) {
 	}
 }
 
+// TestTwoQuestionsHideInTheFailDelay: a stack may ask about two operations, one after the other.
+func TestTwoQuestionsHideInTheFailDelay(t *testing.T) {
+	t.Parallel()
+	slow := newBed(t, "read", send(hold(9)), "sleep 5000", send(success))
+	quick := newBed(t, "read", send(hold(9), refuse))
+	line := func(b *bed) string { return "auth required " + module + " authenticator=" + b.auth + "\n" }
+	must(t, os.WriteFile(filepath.Join(slow.dir, "latch"), []byte(line(slow)+line(quick)), 0o644))
+	var code, total int
+	if _, err := fmt.Sscanf(slow.inHost("delay")[0], "code %d ms %d", &code, &total); err != nil || code != 7 {
+		t.Fatalf("code %d, %v", code, err)
+	}
+	if len(quick.got()) != 1 || total < 5000 || total > 6450 {
+		t.Errorf("two questions, 5 s together, failed after %d ms: the delay came on top", total)
+	}
+}
+
 // TestHostKeepsItsOwnDelay: a host that set a delay function, as sshd does to sleep none, is called and sees no other.
 func TestHostKeepsItsOwnDelay(t *testing.T) {
 	t.Parallel()

@@ -35,7 +35,7 @@ struct decided {
 };
 
 /*
- * How long the question of this thread's running pam_authenticate took, in microseconds. libpam hands a delay function
+ * How long the questions of this thread's running pam_authenticate took, in microseconds. libpam hands a delay function
  * nothing of ours, and calls it in the thread, and before the return, of the pam_authenticate that we were part of.
  * initial-exec needs no call into the dynamic loader, and eight bytes fit into what it sets aside for that.
  */
@@ -68,7 +68,8 @@ static void hide_question_in_delay(pam_handle_t *pamh, int64_t took_ms)
 	union { void (*fn)(int, unsigned, void *); const void *item; } delay = { .fn = delay_less_question };
 	if (pam_get_item(pamh, PAM_FAIL_DELAY, &set) != PAM_SUCCESS || (set != NULL && set != delay.item))
 		return;
-	question_us = (unsigned long)took_ms * 1000;
+	/* A stack may ask twice, about two operations. What a handle that is gone has left does not count. */
+	question_us = (set != NULL ? question_us : 0) + (unsigned long)took_ms * 1000;
 	(void)pam_set_item(pamh, PAM_FAIL_DELAY, delay.item);
 }
 
