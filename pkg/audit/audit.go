@@ -23,7 +23,8 @@ const (
 const (
 	identifier = "latch-auth"
 	authpriv   = 10  // RFC 5424, section 6.2.1
-	maxValue   = 256 // bytes of one quoted value
+	maxValue   = 256 // bytes of one quoted value, before its quotes are escaped
+	maxLine    = 16 * maxValue
 )
 
 // severity as in RFC 5424, section 6.2.1.
@@ -108,7 +109,7 @@ func journalMessage(s severity, line string, fields [][2]string) []byte {
 		{"SYSLOG_IDENTIFIER", identifier}, {"SYSLOG_PID", strconv.Itoa(os.Getpid())},
 	}, fields...)
 	for _, f := range all {
-		b.WriteString(f[0] + "=" + clean(f[1], 4*maxValue) + "\n")
+		b.WriteString(f[0] + "=" + clean(f[1], maxLine) + "\n")
 	}
 	return []byte(b.String())
 }

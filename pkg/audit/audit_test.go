@@ -94,6 +94,19 @@ func TestJournalComesFirst(t *testing.T) {
 	}
 }
 
+// TestLongestLineIsWhole: names that grow when they are escaped push nothing out of the line that fail2ban reads.
+func TestLongestLineIsWhole(t *testing.T) {
+	dir := t.TempDir()
+	log := audit.Log{Journal: filepath.Join(dir, "journal"), Syslog: filepath.Join(dir, "log")}
+	journal := listen(t, log.Journal)
+	long := strings.Repeat(`"`, 300)
+	e := audit.Entry{Outcome: "refused", User: long, Service: long, Phase: "auth", Rhost: long, Reason: "closed", Detail: long}
+	log.Verdict(e)
+	if got := receive(t, journal); !strings.Contains(got, "MESSAGE="+e.Line()+"\n") || !strings.Contains(got, `reason="closed"`) {
+		t.Errorf("%q", got)
+	}
+}
+
 func TestSyslogWithoutJournal(t *testing.T) {
 	dir := t.TempDir()
 	log := audit.Log{Journal: filepath.Join(dir, "journal"), Syslog: filepath.Join(dir, "log")}
