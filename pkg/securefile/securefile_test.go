@@ -227,6 +227,29 @@ func TestWriteFollowsNoLink(t *testing.T) {
 	}
 }
 
+func TestTouch(t *testing.T) {
+	sub, file := scene(t)
+	old := time.Now().Add(-time.Hour)
+	must(t, os.Chtimes(file, old, old))
+	must(t, Touch(file, 0o600))
+	if info, err := os.Stat(file); err != nil || time.Since(info.ModTime()).Abs() > time.Minute || info.Size() != 4 {
+		t.Errorf("%+v, %v", info, err)
+	}
+	fresh := filepath.Join(sub, "fresh")
+	must(t, Touch(fresh, 0o600))
+	if info, err := os.Stat(fresh); err != nil || info.Mode() != 0o600 || info.Size() != 0 {
+		t.Errorf("%+v, %v", info, err)
+	}
+	must(t, os.Symlink(fresh, filepath.Join(sub, "link")))
+	must(t, os.Mkdir(filepath.Join(sub, "dir"), 0o700))
+	must(t, os.Chmod(fresh, 0o666))
+	for _, name := range []string{"link", "dir", "fresh", "no/file"} {
+		if err := Touch(filepath.Join(sub, name), 0o600); err == nil {
+			t.Errorf("%s was touched", name)
+		}
+	}
+}
+
 func TestWriteThatFailsChangesNothing(t *testing.T) {
 	sub, file := scene(t)
 	cmd := exec.Command(os.Args[0])

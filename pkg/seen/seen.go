@@ -4,6 +4,7 @@
 package seen
 
 import (
+	"context"
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
@@ -17,6 +18,9 @@ import (
 
 // silentFor is how long after an answer "closed" further questions are silent.
 const silentFor = time.Minute
+
+// lockPatience bounds what a login waits for another that remembers the same latch.
+const lockPatience = 200 * time.Millisecond
 
 // sizeLimit bounds a record.
 const sizeLimit = 16
@@ -64,13 +68,18 @@ func (m Memory) Remember(user, service, accountID, operationID string, open bool
 	if open {
 		state, text = Open, "open\n"
 	}
-	if m.Last(accountID, operationID) != state {
-		m.put(m.latchFile(accountID, operationID), text)
+	if file := m.latchFile(accountID, operationID); m.Last(accountID, operationID) != state {
+		if err := replace(file, text); err != nil {
+			m.Warn(err)
+			if !open {
+				m.remove(file) // on a full disk "open" must not outlive what was seen since; never seen is closed
+			}
+		}
 	}
 	mark := m.markFile(user, service)
-	if !open {
-		m.put(mark, "")
-	} else if err := os.Remove(mark); err != nil && !errors.Is(err, fs.ErrNotExist) {
+	if open {
+		m.remove(mark)
+	} else if err := touch(mark); err != nil {
 		m.Warn(err)
 	}
 }
@@ -107,12 +116,25 @@ func name(parts ...string) string {
 	return hex.EncodeToString(h.Sum(nil)[:16])
 }
 
-func (m Memory) put(path, text string) {
-	err := os.MkdirAll(filepath.Dir(path), 0o700)
-	if err == nil {
-		err = securefile.Write(path, []byte(text), 0o600)
+// replace waits a moment for another login that writes the same record.
+func replace(path, text string) error {
+	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+		return err
 	}
-	if err != nil {
+	ctx, cancel := context.WithTimeout(context.Background(), lockPatience)
+	defer cancel()
+	return securefile.WithLock(ctx, path, func() error { return securefile.Write(path, []byte(text), 0o600) })
+}
+
+func touch(path string) error {
+	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+		return err
+	}
+	return securefile.Touch(path, 0o600)
+}
+
+func (m Memory) remove(path string) {
+	if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		m.Warn(err)
 	}
 }

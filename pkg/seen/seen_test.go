@@ -1,8 +1,12 @@
 package seen_test
 
 import (
+	"errors"
+	"fmt"
 	"os"
+	"os/exec"
 	"path/filepath"
+	"syscall"
 	"testing"
 	"time"
 
@@ -14,6 +18,28 @@ func memory(t *testing.T) (*seen.Memory, *[]error) {
 	dir := t.TempDir()
 	return &seen.Memory{StateDir: filepath.Join(dir, "state"), RunDir: filepath.Join(dir, "run"), Now: time.Now,
 		Warn: func(err error) { warned = append(warned, err) }}, &warned
+}
+
+// fullDisk names the directory in which this test binary remembers a closed latch under a limit that stands for a full
+// disk, in place of its tests.
+const fullDisk = "SEEN_TEST_FULL_DISK"
+
+func TestMain(m *testing.M) {
+	dir, asked := os.LookupEnv(fullDisk)
+	if !asked {
+		os.Exit(m.Run())
+	}
+	limit := syscall.Rlimit{Cur: 1, Max: 1}
+	if err := syscall.Setrlimit(syscall.RLIMIT_FSIZE, &limit); err != nil {
+		panic(err)
+	}
+	warned := 0
+	seen.Memory{StateDir: filepath.Join(dir, "state"), RunDir: filepath.Join(dir, "run"), Now: time.Now,
+		Warn: func(error) { warned++ }}.Remember("ana", "sshd", "acc", "", false)
+	if warned == 0 {
+		fmt.Println("the limit limits nothing")
+		os.Exit(1)
+	}
 }
 
 func TestLast(t *testing.T) {
@@ -49,7 +75,7 @@ func TestWrittenOnlyWhenItChanges(t *testing.T) {
 // record describes the only record's file.
 func record(t *testing.T, m *seen.Memory) os.FileInfo {
 	t.Helper()
-	files, err := filepath.Glob(filepath.Join(m.StateDir, "last", "*"))
+	files, err := filepath.Glob(filepath.Join(m.StateDir, "last", "[0-9a-f]*"))
 	if err != nil || len(files) != 1 {
 		t.Fatalf("records %v, error %v", files, err)
 	}
@@ -108,13 +134,48 @@ func TestNothingDamagedOpens(t *testing.T) {
 	} {
 		m, _ := memory(t)
 		m.Remember("ana", "sshd", "acc", "", true)
-		files, _ := filepath.Glob(filepath.Join(m.StateDir, "last", "*"))
+		files, _ := filepath.Glob(filepath.Join(m.StateDir, "last", "[0-9a-f]*"))
 		if err := damage(files[0]); err != nil {
 			t.Fatal(err)
 		}
 		if got := m.Last("acc", ""); got != seen.Never {
 			t.Errorf("%s: %v", name, got)
 		}
+	}
+}
+
+// TestOpenDoesNotOutliveAFullDisk: the latch was closed since, and what was seen cannot be written.
+func TestOpenDoesNotOutliveAFullDisk(t *testing.T) {
+	m, _ := memory(t)
+	m.Remember("ana", "sshd", "acc", "", true)
+	program, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.Command(program)
+	cmd.Env = append(os.Environ(), fullDisk+"="+filepath.Dir(m.StateDir))
+	if out, err := cmd.CombinedOutput(); err != nil {
+		t.Fatalf("%v: %s", err, out)
+	}
+	if got := m.Last("acc", ""); got != seen.Never {
+		t.Errorf("seen last: %v", got)
+	}
+	if files, _ := filepath.Glob(filepath.Join(m.StateDir, "last", ".*.new-*")); len(files) != 0 {
+		t.Errorf("left behind: %q", files)
+	}
+}
+
+// TestLeftoversAreSwept: a host that dies takes its login's process along, in the middle of a write if need be.
+func TestLeftoversAreSwept(t *testing.T) {
+	m, _ := memory(t)
+	m.Remember("ana", "sshd", "acc", "", true)
+	leftover := filepath.Join(m.StateDir, "last", "."+record(t, m).Name()+".new-XYZ")
+	if err := os.WriteFile(leftover, []byte("clo"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	m.Remember("ana", "sshd", "acc", "", false)
+	if _, err := os.Stat(leftover); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("%s: %v", leftover, err)
 	}
 }
 
