@@ -85,7 +85,8 @@ func TestTheCallerSteersNothing(t *testing.T) {
 	}
 	for _, want := range []string{"argc 1 latch-auth", "environment 0", "core 0", "cpu -1", "fsize -1", "as -1", "nofile 1024",
 		"uids 0 0 0", "groups 0", "gid 0 0", "blocked 0", "nondefault 0", "umask 077", "cwd /", "leader 1", "nice 0", "scheduler 0",
-		"slack 50000", "oom 0"} {
+		"slack 50000", "oom 0", "stack 8388608", "personality 0", "ioprio 0", "sigpending below its most 0",
+		"memlock below its most 0", "rttime below its most 0", "locks below its most 0", "rss below its most 0"} {
 		if !slices.Contains(lines, want) {
 			t.Errorf("the authenticator does not see %q:\n%s", want, raw)
 		}

@@ -9,9 +9,11 @@
 #include <string.h>
 #include <sched.h>
 #include <sys/ioctl.h>
+#include <sys/personality.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -84,6 +86,7 @@ static void dump_process(FILE *f)
 	fprintf(f, "gid %d %d\n", getgid(), getegid());
 	fprintf(f, "blocked %d\nnondefault %d\numask %03o\ncwd %s\n", blocked, handled, um, getcwd(cwd, sizeof cwd));
 	fprintf(f, "leader %d\nnice %d\nscheduler %d\n", getsid(0) == getpid(), getpriority(PRIO_PROCESS, 0), sched_getscheduler(0));
+	fprintf(f, "personality %lx\nioprio %ld\n", (unsigned long)personality(0xffffffff), syscall(SYS_ioprio_get, 1, 0) >> 13);
 	fprintf(f, "cpus %d of %ld\nslack %d\n", CPU_COUNT(&cpus), sysconf(_SC_NPROCESSORS_ONLN), prctl(PR_GET_TIMERSLACK));
 	char oom[16] = "";
 	FILE *o = fopen("/proc/self/oom_score_adj", "r");
@@ -96,7 +99,9 @@ static void dump_process(FILE *f)
 static void dump(int argc, char **argv)
 {
 	static const struct { const char *name; int id; } limits[] = { { "core", RLIMIT_CORE }, { "cpu", RLIMIT_CPU },
-		{ "fsize", RLIMIT_FSIZE }, { "as", RLIMIT_AS }, { "nproc", RLIMIT_NPROC }, { "nofile", RLIMIT_NOFILE } };
+		{ "fsize", RLIMIT_FSIZE }, { "as", RLIMIT_AS }, { "nproc", RLIMIT_NPROC }, { "nofile", RLIMIT_NOFILE },
+		{ "stack", RLIMIT_STACK } }, raised[] = { { "sigpending", RLIMIT_SIGPENDING }, { "memlock", RLIMIT_MEMLOCK },
+		{ "rttime", RLIMIT_RTTIME }, { "locks", RLIMIT_LOCKS }, { "rss", RLIMIT_RSS } };
 	char fds[512] = "";
 	for (int fd = 0; fd < 1024; fd++) {
 		char link[64], to[256];
@@ -113,6 +118,11 @@ static void dump(int argc, char **argv)
 		struct rlimit l;
 		getrlimit((__rlimit_resource_t)limits[i].id, &l);
 		fprintf(f, "%s %ld\n", limits[i].name, (long)l.rlim_cur);
+	}
+	for (size_t i = 0; i < sizeof raised / sizeof raised[0]; i++) {
+		struct rlimit l;
+		getrlimit((__rlimit_resource_t)raised[i].id, &l);
+		fprintf(f, "%s below its most %d\n", raised[i].name, l.rlim_cur < l.rlim_max);
 	}
 	dump_process(f);
 	fclose(f);

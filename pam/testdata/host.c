@@ -13,9 +13,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/personality.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -145,9 +147,20 @@ static void change_service(const char *to)
 	pam_end(h, PAM_SUCCESS);
 }
 
+/* The hard limit stays: not every root may raise one. */
+static void lower(__rlimit_resource_t resource, rlim_t to)
+{
+	struct rlimit limit;
+	if (getrlimit(resource, &limit) != 0)
+		exit(83);
+	limit.rlim_cur = to;
+	setrlimit(resource, &limit);
+}
+
 /* What the caller of a set-uid host can leave to it. */
 static void hostile(void)
 {
+	static const __rlimit_resource_t small[] = { RLIMIT_SIGPENDING, RLIMIT_MEMLOCK, RLIMIT_RTTIME, RLIMIT_LOCKS, RLIMIT_RSS };
 	sigset_t all;
 	cpu_set_t one;
 	struct sched_param zero = { 0 };
@@ -167,6 +180,11 @@ static void hostile(void)
 	setrlimit(RLIMIT_CPU, &low);
 	setrlimit(RLIMIT_NOFILE, &files);
 	setrlimit(RLIMIT_CORE, &core);
+	for (size_t i = 0; i < sizeof small / sizeof small[0]; i++)
+		lower(small[i], 0);
+	lower(RLIMIT_STACK, 1 << 20);
+	personality(ADDR_NO_RANDOMIZE | STICKY_TIMEOUTS);
+	syscall(SYS_ioprio_set, 1, 0, 3 << 13); /* this process; the idle class */
 	prctl(PR_SET_TIMERSLACK, 4000000000UL);
 	FILE *f = fopen("/proc/self/oom_score_adj", "w");
 	if (f != NULL) {
