@@ -163,3 +163,23 @@ func TestLinkWarnsOfAnotherApplication(t *testing.T) {
 		t.Errorf("/etc/latch holds %v, want %v", names, want)
 	}
 }
+
+// TestUnpairingOneProfileKeepsTheOther has a person who logs in and uses OpenVPN, which the server knows as one account.
+func TestUnpairingOneProfileKeepsTheOther(t *testing.T) {
+	w, file := newGuide(t, "latch_host = "+shared.url, "ca_file = "+shared.ca)
+	for _, pair := range []string{"pairSYS", "pairOVPN"} {
+		if o := w.link(pair, w.code("ana"), "-f", file); o.status != cli.ExitOK {
+			t.Fatalf("%s: %v", pair, o)
+		}
+	}
+	o := w.link("unpairOVPN")
+	if o.status != cli.ExitOK || !strings.Contains(o.err, "the server was not told") || w.pairedAtServer("ana") != 1 {
+		t.Errorf("%v, %d pairings at the server", o, w.pairedAtServer("ana"))
+	}
+	if o := process(t, command("latch", "status", "--user", "ana")); o.status != cli.ExitOK {
+		t.Errorf("the login that is left: %v", o)
+	}
+	if o := w.link("unpairSYS"); o.status != cli.ExitOK || w.pairedAtServer("ana") != 0 {
+		t.Errorf("%v, %d pairings at the server", o, w.pairedAtServer("ana"))
+	}
+}

@@ -2,12 +2,15 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"io/fs"
 
 	"github.com/spf13/cobra"
 
 	"github.com/latch-linux/latch/pkg/account"
 	"github.com/latch-linux/latch/pkg/cli"
+	"github.com/latch-linux/latch/pkg/config"
 	"github.com/latch-linux/latch/pkg/latch"
 )
 
@@ -17,9 +20,9 @@ func newUnpair(a *app) *cobra.Command {
 		Use:   "unpair",
 		Short: "end a user's pairing",
 		Long: `unpair ends the pairing of a user at the Latch server and on this machine. Where other users
-of this machine share the account, the server is not told. A pairing that the server does
-not know any more is removed here. If the server does not answer, nothing changes; --local
-removes the pairing here alone, for a server that is gone.
+of this machine share the account, or the same person has it for OpenVPN, the server is not
+told. A pairing that the server does not know any more is removed here. If the server does not
+answer, nothing changes; --local removes the pairing here alone, for a server that is gone.
 ` + cli.ExitHelp,
 		Example: "  sudo latch unpair --user ana",
 		Args:    cobra.NoArgs,
@@ -40,11 +43,14 @@ func (a *app) unpair(ctx context.Context, local bool) error {
 	if err != nil {
 		return err
 	}
-	f, err := account.Load(path)
-	if err != nil {
-		return err
+	tell := false
+	if !local {
+		others, err := otherHolders(path, p)
+		if err != nil {
+			return err
+		}
+		tell = others == 0
 	}
-	tell := !local && holders(f, p.AccountID, p.User) == 0
 	if tell {
 		if err := a.unpairAtServer(ctx, p.AccountID); err != nil {
 			return err
@@ -52,21 +58,54 @@ func (a *app) unpair(ctx context.Context, local bool) error {
 	}
 	removing, cancel := context.WithTimeout(context.WithoutCancel(ctx), storeTimeout)
 	defer cancel()
-	_, others, err := account.Store{Path: path}.Remove(removing, p.User)
-	switch {
-	case err != nil && tell:
+	if err = (account.Store{Path: path}).Remove(removing, p.User); err != nil && tell {
 		return fmt.Errorf("the server has ended the pairing, this machine still has it: %w", err)
-	case err != nil:
+	}
+	if err == nil && !local && !tell {
+		err = a.leaveToTheLast(ctx, path, p)
+	}
+	if err != nil {
 		return err
-	case others > 0:
-		a.Say("the server was not told, because other users here have the same account (%d)", others)
-	case !local && !tell:
-		// The last of the others went while this ran, and left telling the server to us.
-		if err := a.unpairAtServer(ctx, p.AccountID); err != nil {
-			return fmt.Errorf("the pairing is gone here, but not at the server: %w", err)
-		}
 	}
 	return a.Report(map[string]any{"user": p.User, "paired": false}, "%s is no longer paired", p.User)
+}
+
+// leaveToTheLast tells the server after all where the others with the same account went while this ran.
+func (a *app) leaveToTheLast(ctx context.Context, path string, p account.Pairing) error {
+	others, err := otherHolders(path, p)
+	if err == nil && others == 0 {
+		err = a.unpairAtServer(ctx, p.AccountID)
+	}
+	if err != nil {
+		return fmt.Errorf("the pairing is gone here, but not at the server: %w", err)
+	}
+	if others > 0 {
+		a.Say("the server was not told, because other users here have the same account (%d)", others)
+	}
+	return nil
+}
+
+// otherHolders counts who else has the account of p: in the file at path, and in those of all profiles, since a person
+// who logs in and uses OpenVPN has one account in both where both ask as one application. Who may not read the
+// profiles' files is not root and works on files of his own.
+func otherHolders(path string, p account.Pairing) (int, error) {
+	f, err := account.Load(path)
+	if err != nil {
+		return 0, err
+	}
+	n := holders(f, p.AccountID, p.User)
+	for _, profile := range config.Profiles() {
+		if profile.Accounts == path {
+			continue
+		}
+		switch f, err := account.Load(profile.Accounts); {
+		case err == nil:
+			n += holders(f, p.AccountID, "")
+		case !errors.Is(err, fs.ErrPermission):
+			return 0, err
+		}
+	}
+	return n, nil
 }
 
 func (a *app) unpairAtServer(ctx context.Context, id string) error {

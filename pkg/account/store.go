@@ -37,26 +37,15 @@ func (s Store) Add(ctx context.Context, p Pairing) error {
 	})
 }
 
-// Remove takes the pairing of user out and returns it, with the number of other users on this machine
-// who have the same account id: to unpair it at the server would unpair them too. ErrNotPaired if there is none.
-func (s Store) Remove(ctx context.Context, user string) (p Pairing, others int, err error) {
-	err = s.change(ctx, func(f *File) error {
-		var ok bool
-		if p, ok = f.Find(user); !ok {
+// Remove takes the pairing of user out. ErrNotPaired if there is none.
+func (s Store) Remove(ctx context.Context, user string) error {
+	return s.change(ctx, func(f *File) error {
+		if _, ok := f.Find(user); !ok {
 			return fmt.Errorf("%q is %w", user, ErrNotPaired)
 		}
 		f.remove(user)
-		for _, other := range f.All() {
-			if other.AccountID == p.AccountID {
-				others++
-			}
-		}
 		return nil
 	})
-	if err != nil {
-		return Pairing{}, 0, err
-	}
-	return p, others, nil
 }
 
 // change edits the file under its lock and writes it only if its text is another then.
