@@ -167,6 +167,10 @@ func (s *Store) connect(path string) (err error) {
 	if err := s.checkKey(); err != nil {
 		return err
 	}
+	// From here on begin waits for the write lock, and more often than SQLite does.
+	if _, err := s.conn.ExecContext(context.Background(), "PRAGMA busy_timeout = 0"); err != nil {
+		return err
+	}
 	db, err := openDatabase(path, readerCacheKiB, readerCount)
 	if err != nil {
 		return err

@@ -200,16 +200,15 @@ func TestAnotherProcessWritesBesideABusyServer(t *testing.T) {
 		for lines.Scan() {
 		}
 	}()
-	var worst time.Duration
 	for i := range 30 {
-		start := time.Now()
-		b.set("ana", "", i%2 == 1)
-		worst = max(worst, time.Since(start))
+		b.set("ana", "", i%2 == 1) // fails where the lock is not had within busyLimit
 		b.reads(account, i%2 == 1)
 	}
-	t.Logf("slowest of 30 changes beside a busy writer: %v", worst)
-	if worst > 5*time.Second {
-		t.Errorf("a change took %v beside a busy writer", worst)
+	// SQLite's own waiting, with its sleeps of up to 100 ms, takes seconds here now and then.
+	var timeout int
+	b.must(b.conn.QueryRowContext(b.ctx, "PRAGMA busy_timeout").Scan(&timeout))
+	if timeout != 0 {
+		t.Errorf("SQLite waits %d ms for the write lock, in place of begin", timeout)
 	}
 }
 
