@@ -204,6 +204,7 @@ func (s *Store) Tokens(user string) ([]Token, error) {
 		return nil, err
 	}
 	var list []Token
+	now := s.millis()
 	err = s.reads.each(func(scan func(...any) error) error {
 		var k Token
 		var row int64
@@ -217,6 +218,6 @@ func (s *Store) Tokens(user string) ([]Token, error) {
 		return err
 	}, `SELECT k.id, a.name, k.node, k.sealed, k.message, k.made FROM pairings p
 		JOIN tokens k ON k.pairing = p.id JOIN applications a ON a.id = p.app
-		WHERE p.user = ? AND k.made > ? ORDER BY k.id`, u.Row, s.millis()-TokenLife.Milliseconds())
+		WHERE p.user = ? AND k.made > ? AND k.made <= ? ORDER BY k.id`, u.Row, now-TokenLife.Milliseconds(), now+TokenLife.Milliseconds())
 	return list, err
 }

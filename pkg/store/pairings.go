@@ -69,10 +69,11 @@ func (s *Store) NewCode(ctx context.Context, user string) (code string, expires 
 			return fmt.Errorf("%q: %w", user, ErrUserDisabled)
 		}
 		now := s.now()
-		if err := t.exec(`DELETE FROM codes WHERE expires <= ?`, now.UnixMilli()); err != nil {
+		expires = now.Add(CodeLife)
+		if err := t.exec(`DELETE FROM codes WHERE expires <= ? OR expires > ?`,
+			now.UnixMilli(), expires.Add(CodeLife).UnixMilli()); err != nil {
 			return err
 		}
-		expires = now.Add(CodeLife)
 		for range maxCodeTries {
 			code = random(codeLen)
 			n, err := t.change(`INSERT INTO codes (digest, user, expires) VALUES (?, ?, ?) ON CONFLICT DO NOTHING`,
@@ -154,11 +155,15 @@ func (s *Store) takeCode(t *tx, code string) (user int64, err error) {
 	digest := s.codeDigest(code)
 	err = t.get([]any{&user, &expires}, `SELECT c.user, c.expires FROM codes c JOIN users u ON u.id = c.user
 		WHERE c.digest = ? AND u.disabled IS NULL AND u.removed IS NULL`, digest)
-	if isNoRows(err) || err == nil && expires <= s.millis() {
+	if isNoRows(err) {
 		return 0, ErrCodeUnknown
 	}
 	if err != nil {
 		return 0, err
+	}
+	// A clock that was set back, by more than a little, must not prolong a code's life by as much.
+	if left := expires - s.millis(); left <= 0 || left > 2*CodeLife.Milliseconds() {
+		return 0, ErrCodeUnknown
 	}
 	return user, t.exec(`DELETE FROM codes WHERE digest = ?`, digest)
 }

@@ -120,7 +120,8 @@ func (s *Store) Credentials(appID string) (Application, []Credential, error) {
 // waits for it.
 func (s *Store) Used(c Credential) {
 	now := s.millis()
-	if now-c.lastUse < lastUseStep.Milliseconds() {
+	// A last use in the future was noted by a clock that was wrong.
+	if since := now - c.lastUse; since >= 0 && since < lastUseStep.Milliseconds() {
 		return
 	}
 	j := &job{ctx: context.Background(), done: make(chan struct{}), run: func(t *tx) error {

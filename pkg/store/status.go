@@ -233,7 +233,9 @@ func (s *Store) makeToken(t *tx, p pairing, node string, r StatusRequest, now in
 	if token == "" {
 		token = random(tokenLen)
 	}
-	if err := t.exec(`DELETE FROM tokens WHERE pairing = ? AND made <= ?`, p.row, now-TokenLife.Milliseconds()); err != nil {
+	err := t.exec(`DELETE FROM tokens WHERE pairing = ? AND (made <= ? OR made > ?)`,
+		p.row, now-TokenLife.Milliseconds(), now+TokenLife.Milliseconds())
+	if err != nil {
 		return "", err
 	}
 	row, err := t.insert(`INSERT INTO tokens (pairing, node, sealed, message, made) VALUES (?, ?, x'', ?, ?)`,
