@@ -10,20 +10,24 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"syscall"
 )
 
 // kept are the files of a data directory that a backup holds besides the database. Only the key has
 // to be there.
-var kept = []string{KeyFile, "ca.pem", "ca.key"}
+var kept = []string{KeyFile, publicFile, "ca.key"}
+
+// publicFile is the one that others may read: hosts are given it.
+const publicFile = "ca.pem"
 
 // Backup writes a tar file of the database as it is at one moment, with the key that opens it and
 // the certificate authority, and syncs it. Changes go on meanwhile.
 func (s *Store) Backup(ctx context.Context, to *os.File) error {
-	dir, err := os.MkdirTemp(s.dir, ".backup-")
+	dir, done, err := s.scratch()
 	if err != nil {
 		return err
 	}
-	defer os.RemoveAll(dir)
+	defer done()
 	snapshot := filepath.Join(dir, DatabaseFile)
 	if _, err := s.reads.db.ExecContext(ctx, `VACUUM INTO ?`, snapshot); err != nil {
 		return fmt.Errorf("copy database: %w", err)
@@ -42,6 +46,58 @@ func (s *Store) Backup(ctx context.Context, to *os.File) error {
 		}
 	}
 	return errors.Join(w.Close(), to.Sync())
+}
+
+const scratchPrefix = ".backup-"
+
+// scratch makes a directory beside the database and removes those of backups that were killed. A live one is locked,
+// and none is made while another process looks for dead ones.
+func (s *Store) scratch() (dir string, done func(), err error) {
+	data, err := lockedDir(s.dir, syscall.LOCK_EX)
+	if err != nil {
+		return "", nil, err
+	}
+	defer data.Close()
+	old, err := filepath.Glob(filepath.Join(s.dir, scratchPrefix+"*"))
+	if err != nil {
+		return "", nil, err
+	}
+	for _, path := range old {
+		if dead, err := lockedDir(path, syscall.LOCK_EX|syscall.LOCK_NB); err == nil {
+			os.RemoveAll(path)
+			dead.Close()
+		}
+	}
+	if dir, err = os.MkdirTemp(s.dir, scratchPrefix); err != nil {
+		return "", nil, err
+	}
+	live, err := lockedDir(dir, syscall.LOCK_EX)
+	if err != nil {
+		os.RemoveAll(dir)
+		return "", nil, err
+	}
+	return dir, func() { os.RemoveAll(dir); live.Close() }, nil
+}
+
+func lockedDir(path string, how int) (*os.File, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	if err := syscall.Flock(int(f.Fd()), how); err != nil {
+		f.Close()
+		return nil, fmt.Errorf("lock %q: %w", path, err)
+	}
+	return f, nil
+}
+
+// syncDir puts the names of new files on disk.
+func syncDir(path string) error {
+	d, err := os.Open(path)
+	if err != nil {
+		return err
+	}
+	return errors.Join(d.Sync(), d.Close())
 }
 
 func addFile(w *tar.Writer, path string) error {
@@ -91,6 +147,9 @@ func Restore(dir string, from io.Reader) (err error) {
 		}
 		made = append(made, path)
 	}
+	if err := syncDir(dir); err != nil {
+		return err
+	}
 	s, err := Open(dir, Options{})
 	if err != nil {
 		return err
@@ -99,12 +158,16 @@ func Restore(dir string, from io.Reader) (err error) {
 }
 
 func restoreFile(path string, from io.Reader) error {
-	f, err := os.OpenFile(path, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)
+	mode := fs.FileMode(0o600)
+	if filepath.Base(path) == publicFile {
+		mode = 0o644
+	}
+	f, err := os.OpenFile(path, os.O_CREATE|os.O_EXCL|os.O_WRONLY, mode)
 	if err != nil {
 		return err
 	}
 	_, err = io.Copy(f, from)
-	if err := errors.Join(err, f.Sync(), f.Close()); err != nil {
+	if err := errors.Join(err, f.Chmod(mode), f.Sync(), f.Close()); err != nil {
 		os.Remove(path)
 		return err
 	}

@@ -102,7 +102,7 @@ func Create(dir string) error {
 	if err != nil {
 		return fmt.Errorf("create database: %w", err)
 	}
-	if err := f.Close(); err != nil {
+	if err := errors.Join(f.Close(), syncDir(dir)); err != nil {
 		return fmt.Errorf("create database: %w", err)
 	}
 	s, err := Open(dir, Options{})

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -340,5 +341,47 @@ func TestBackupAndRestore(t *testing.T) {
 	}
 	if left, _ := filepath.Glob(filepath.Join(b.dir, ".backup-*")); len(left) != 0 {
 		t.Errorf("a backup left %v", left)
+	}
+}
+
+func TestWhatAKilledBackupLeftIsRemoved(t *testing.T) {
+	b := newBed(t)
+	dead := filepath.Join(b.dir, scratchPrefix+"dead")
+	b.must(os.Mkdir(dead, 0o700))
+	b.must(os.WriteFile(filepath.Join(dead, DatabaseFile), []byte("half"), 0o600))
+	live, done, err := b.scratch()
+	b.must(err)
+	other, doneToo, err := b.scratch()
+	b.must(err)
+	for path, want := range map[string]bool{dead: false, live: true, other: true} {
+		if _, err := os.Stat(path); (err == nil) != want {
+			t.Errorf("%s: %v, want it there: %v", path, err, want)
+		}
+	}
+	done()
+	doneToo()
+	if left, _ := filepath.Glob(filepath.Join(b.dir, scratchPrefix+"*")); len(left) != 0 {
+		t.Errorf("left: %v", left)
+	}
+}
+
+func TestRestoredFilesAreAsClosedAsBefore(t *testing.T) {
+	b := newBed(t)
+	want := map[string]fs.FileMode{DatabaseFile: 0o600, KeyFile: 0o600, "ca.key": 0o600, "ca.pem": 0o644}
+	for _, name := range []string{"ca.key", "ca.pem"} {
+		b.must(os.WriteFile(filepath.Join(b.dir, name), []byte(name), want[name]))
+	}
+	f, err := os.CreateTemp(t.TempDir(), "")
+	b.must(err)
+	defer f.Close()
+	b.must(b.Backup(b.ctx, f))
+	_, err = f.Seek(0, 0)
+	b.must(err)
+	dir := t.TempDir()
+	b.must(Restore(dir, f))
+	for name, mode := range want {
+		if info, err := os.Stat(filepath.Join(dir, name)); err != nil || info.Mode().Perm() != mode {
+			t.Errorf("%s: %v, %v, want mode %v", name, info, err, mode)
+		}
 	}
 }
