@@ -3,8 +3,11 @@ package main
 
 import (
 	"os"
+
+	"github.com/latch-linux/latch/pkg/cli"
 )
 
 func main() {
+	cli.NoCoreDump()
 	os.Exit(run(os.Args[1:], os.Stdout, os.Stderr))
 }

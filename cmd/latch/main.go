@@ -13,6 +13,7 @@ import (
 )
 
 func main() {
+	cli.NoCoreDump()
 	// A pairing must not break off between the server's answer and the file because a terminal closed.
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP)
 	context.AfterFunc(ctx, stop) // a second interrupt ends the program at once

@@ -3,8 +3,11 @@ package main
 import (
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
+	"syscall"
 	"testing"
+	"time"
 
 	"github.com/latch-linux/latch/pkg/cli"
 	"github.com/latch-linux/latch/pkg/latch/fakeserver"
@@ -67,4 +70,31 @@ func TestSecretIsNeverShown(t *testing.T) {
 	w.configure()
 	w.must(os.Chmod(w.conf, 0o666))
 	every("a configuration that others can write")
+}
+
+// TestNoCoreDump: the kernel shows by the owner of its files in /proc that a process makes none.
+func TestNoCoreDump(t *testing.T) {
+	cmd := command("latch", "pair", "--import", "-")
+	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: 7001, Gid: 7001}}
+	in, err := cmd.StdinPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	defer cmd.Wait()
+	defer in.Close()
+	for begun := time.Now(); ; time.Sleep(time.Millisecond) {
+		info, err := os.Stat(filepath.Join("/proc", strconv.Itoa(cmd.Process.Pid), "status"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if info.Sys().(*syscall.Stat_t).Uid == 0 {
+			return
+		}
+		if time.Since(begun) > patience {
+			t.Fatal("it can dump core")
+		}
+	}
 }
