@@ -16,6 +16,9 @@ func newHistory(p *program) *cobra.Command {
 		Long:    "history shows the newest attempts and changes of one person or of everybody.\n" + cli.ExitHelp,
 		Example: "  latch-server history ana --limit 20",
 		RunE: func(_ *cobra.Command, args []string) error {
+			if limit < 1 {
+				return cli.Usage("--limit takes a number from 1 up, not %d", limit)
+			}
 			user := ""
 			if len(args) > 0 {
 				user = args[0]

@@ -5,8 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os/signal"
 	"slices"
+	"strings"
 	"syscall"
 
 	"github.com/spf13/cobra"
@@ -55,10 +57,29 @@ func (p *program) explain(err error) error {
 		return cli.WithHint(cli.ExitError, err, "run latch-server init, or name the directory with --data")
 	case errors.Is(err, store.ErrNotPaired):
 		return cli.WithHint(cli.ExitNotPaired, err, "make a pairing code with latch-server code USER, then run latch pair CODE on the host")
-	case errors.Is(err, store.ErrUserDisabled):
-		return cli.WithHint(cli.ExitError, err, "run latch-server user enable USER first")
+	}
+	for _, h := range hints {
+		if errors.Is(err, h.is) {
+			return cli.WithHint(cli.ExitError, err, h.hint)
+		}
 	}
 	return err
+}
+
+// hints say what to do about an error, the first that fits.
+var hints = []struct {
+	is   error
+	hint string
+}{
+	{store.ErrUserDisabled, "run latch-server user enable USER first"},
+	{store.ErrNoUser, "see latch-server user list, or make one with latch-server user add NAME"},
+	{store.ErrNoApplication, "see latch-server app list, or make one with latch-server app add NAME"},
+	{store.ErrNoOperation, "see latch-server operation list APP"},
+	{store.ErrNoSecret, "see latch-server app secret list APP"},
+	{store.ErrNoControl, "see latch-server control list APP"},
+	{store.ErrNoAPIUser, "see latch-server api-user list"},
+	{syscall.EADDRINUSE, "another process listens there, perhaps this server already; name another address with --listen"},
+	{fs.ErrPermission, "run it as root or as the owner of the data directory; what the server reads must be readable for that owner"},
 }
 
 func newRoot(p *program) *cobra.Command {
@@ -83,6 +104,12 @@ The commands work while the server serves.
 		newInit(p), newServe(p), newApp(p), newUser(p), newCode(p), newOpen(p), newClose(p), newStatus(p), newChoose(p), newToken(p),
 		newOperation(p), newControl(p), newAPIUser(p), newHistory(p), newBackup(p), newRestore(p), newVersion(p),
 	)
+	root.InitDefaultCompletionCmd()
+	if c, _, err := root.Find([]string{"completion"}); err == nil {
+		for _, c := range append(c.Commands(), c) {
+			c.Long = strings.TrimRight(c.Long, "\n") + "\n" + cli.ExitHelp
+		}
+	}
 	return root
 }
 

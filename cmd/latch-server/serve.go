@@ -18,6 +18,7 @@ import (
 
 type serveOptions struct {
 	listen, cert, key string
+	url               string
 	selfSigned, debug bool
 }
 
@@ -26,6 +27,7 @@ func (o *serveOptions) flags(c *cobra.Command) {
 	c.Flags().BoolVar(&o.selfSigned, "tls-self-signed", false, "use a certificate of our own authority, DATA/ca.pem")
 	c.Flags().StringVar(&o.cert, "tls-cert", "", "certificate chain, PEM; read again when it changes")
 	c.Flags().StringVar(&o.key, "tls-key", "", "its key, PEM")
+	c.Flags().StringVar(&o.url, "url", "", "address that hosts and people use, https://NAME[:PORT]; stored, as with init")
 	c.Flags().BoolVar(&o.debug, "debug", false, "log every request")
 }
 
@@ -35,6 +37,12 @@ func (o *serveOptions) check() error {
 	}
 	if o.selfSigned == (o.cert != "") {
 		return cli.Usage("give either --tls-self-signed or --tls-cert and --tls-key")
+	}
+	if o.url == "" {
+		return nil
+	}
+	if err := checkURL(o.url); err != nil {
+		return cli.WithHint(cli.ExitUsage, err, "")
 	}
 	return nil
 }
@@ -76,6 +84,11 @@ func (p *program) serve(ctx context.Context, o serveOptions) error {
 			level = slog.LevelDebug
 		}
 		log := slog.New(slog.NewTextHandler(p.Err, &slog.HandlerOptions{Level: level}))
+		if o.url != "" {
+			if err := s.SetSetting(ctx, store.SettingURL, o.url); err != nil {
+				return err
+			}
+		}
 		public, err := publicHost(s)
 		if err != nil {
 			return err
@@ -84,7 +97,8 @@ func (p *program) serve(ctx context.Context, o serveOptions) error {
 		if err != nil {
 			return err
 		}
-		if _, err := fmt.Fprintf(p.Out, "latch-server: ready at %s\n", listenURL(l.Addr())); err != nil {
+		ready := listenURL(l.Addr())
+		if err := p.Report(map[string]any{"url": ready}, "latch-server: ready at %s", ready); err != nil {
 			return err
 		}
 		return server.New(server.Options{Store: s, Log: log}).Serve(ctx, l, conf)

@@ -98,7 +98,8 @@ func (p *program) importPeople(ctx context.Context, s *store.Store, a store.Appl
 		names = names[:0]
 		return errors.Join(err, out.Flush())
 	}
-	for lines := bufio.NewScanner(in); lines.Scan(); {
+	lines := bufio.NewScanner(in)
+	for lines.Scan() {
 		if name := strings.TrimSpace(lines.Text()); name != "" {
 			names = append(names, name)
 		}
@@ -108,7 +109,7 @@ func (p *program) importPeople(ctx context.Context, s *store.Store, a store.Appl
 			}
 		}
 	}
-	if err := flush(); err != nil || !p.JSON {
+	if err := errors.Join(flush(), lines.Err()); err != nil || !p.JSON {
 		return err
 	}
 	return p.Report(map[string]any{"accounts": accounts}, "")
