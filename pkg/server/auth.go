@@ -98,11 +98,11 @@ func (s *Server) answer(out *outcome, w http.ResponseWriter, r *http.Request, fi
 // verify checks, in this order: Authorization there (103) and well formed (101), date there (104)
 // and well formed (108), signature (102), date near enough (109).
 func (s *Server) verify(r *http.Request, find secretsOf) (*request, error) {
-	id, signature, err := authorization(r.Header.Get("Authorization"))
+	id, signature, err := authorization(r.Header.Values(api.HeaderAuthorization))
 	if err != nil {
 		return nil, err
 	}
-	date, err := requestDate(r.Header.Get(api.HeaderDate))
+	date, err := requestDate(r.Header.Values(api.HeaderDate))
 	if err != nil {
 		return nil, err
 	}
@@ -131,31 +131,45 @@ func (s *Server) verify(r *http.Request, find secretsOf) (*request, error) {
 		return nil, errorCode(api.ErrCodeExpired)
 	}
 	params, err := url.ParseQuery(body)
-	if err != nil {
+	if err != nil || ambiguous(params) {
 		return nil, errorCode(api.ErrCodeBadParameter)
 	}
 	return &request{http: r, ctx: r.Context(), params: params, signer: pick(which)}, nil
 }
 
-// authorization reads "11PATHS <id> <signature>".
-func authorization(header string) (id, signature string, err error) {
-	if header == "" {
+// repeatable is the one parameter that may be given more than once.
+const repeatable = "instances"
+
+// ambiguous tells whether a parameter is repeated: the signature covers its values sorted, not which one came first.
+func ambiguous(params url.Values) bool {
+	for name, values := range params {
+		if len(values) > 1 && name != repeatable {
+			return true
+		}
+	}
+	return false
+}
+
+// authorization reads "11PATHS <id> <signature>", once.
+func authorization(headers []string) (id, signature string, err error) {
+	if len(headers) == 0 || headers[0] == "" {
 		return "", "", errorCode(api.ErrCodeNoAuthorization)
 	}
-	fields := strings.Split(header, " ")
-	if len(fields) != 3 || fields[0] != "11PATHS" || fields[1] == "" || fields[2] == "" {
+	fields := strings.Split(headers[0], " ")
+	if len(headers) > 1 || len(fields) != 3 || fields[0] != "11PATHS" || fields[1] == "" || fields[2] == "" {
 		return "", "", errorCode(api.ErrCodeBadAuthorization)
 	}
 	return fields[1], fields[2], nil
 }
 
-// requestDate reads the date header; the Ruby SDK appends " UTC".
-func requestDate(header string) (time.Time, error) {
-	if header == "" {
+// requestDate reads the date header, once; the Ruby SDK appends " UTC".
+func requestDate(headers []string) (time.Time, error) {
+	if len(headers) == 0 || headers[0] == "" {
 		return time.Time{}, errorCode(api.ErrCodeNoDate)
 	}
-	date, err := time.Parse(api.DateLayout, strings.TrimSuffix(header, " UTC"))
-	if err != nil {
+	text := strings.TrimSuffix(headers[0], " UTC")
+	date, err := time.Parse(api.DateLayout, text) // takes fractions of a second too
+	if err != nil || len(text) != len(api.DateLayout) || len(headers) > 1 {
 		return time.Time{}, errorCode(api.ErrCodeBadDate)
 	}
 	return date, nil
@@ -166,7 +180,7 @@ func requestBody(r *http.Request) (string, error) {
 	if r.Method != http.MethodPost && r.Method != http.MethodPut {
 		return "", nil
 	}
-	body, err := io.ReadAll(r.Body)
+	body, err := readAll(r)
 	var tooLarge *http.MaxBytesError
 	if errors.As(err, &tooLarge) {
 		return "", statusError(http.StatusRequestEntityTooLarge)
@@ -179,6 +193,17 @@ func requestBody(r *http.Request) (string, error) {
 		return "", statusError(http.StatusUnsupportedMediaType)
 	}
 	return string(body), nil
+}
+
+// readAll reads a body of known length into a buffer of that length: one that grows takes three times as much, from
+// everybody who has not been verified yet.
+func readAll(r *http.Request) ([]byte, error) {
+	if r.ContentLength < 0 || r.ContentLength > maxBody {
+		return io.ReadAll(r.Body)
+	}
+	body := make([]byte, r.ContentLength)
+	_, err := io.ReadFull(r.Body, body)
+	return body, err
 }
 
 // rawPath is the path as it stood on the request line, which is what was signed.

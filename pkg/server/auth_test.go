@@ -37,6 +37,9 @@ func TestRefusedRequests(t *testing.T) {
 		"a query not signed":   {func(r *http.Request) { r.URL.RawQuery = "x=1" }, 102},
 		"a header not signed":  {func(r *http.Request) { r.Header.Set(api.HeaderHost, "web1") }, 102},
 		"another method":       {func(r *http.Request) { r.Method = "POST" }, 102},
+		"two dates":            {func(r *http.Request) { r.Header.Add(api.HeaderDate, "2026-11-23 08:00:00") }, 108},
+		"a part of a second":   {func(r *http.Request) { r.Header.Set(api.HeaderDate, "2026-11-23 08:00:00.5") }, 108},
+		"two authorizations":   {func(r *http.Request) { r.Header.Add("Authorization", "11PATHS x y") }, 101},
 		"authorization before": {func(r *http.Request) { r.Header = http.Header{} }, 103},
 	} {
 		r := b.request(b.app, "GET", path, nil, nil)
@@ -115,8 +118,13 @@ func TestUnknownPaths(t *testing.T) {
 			t.Errorf("%s: HTTP %d %s", path, status, body)
 		}
 	}
-	if status, _, _ := b.send(b.request(b.app, "DELETE", "/api/1.3/status/"+id, nil, nil)); status != http.StatusNotFound {
-		t.Errorf("an unknown verb: HTTP %d", status)
+	for _, verb := range []string{"DELETE", "HEAD", "OPTIONS", "TRACE", "get"} {
+		if status, _, _ := b.send(b.request(b.app, verb, "/api/1.3/status/"+id, nil, nil)); status != http.StatusNotFound {
+			t.Errorf("%s: HTTP %d", verb, status)
+		}
+	}
+	if log, err := b.store.Log("ana", 10); err != nil || len(log) != 1 {
+		t.Errorf("unknown paths left a trace in the history: %+v, %v", log, err)
 	}
 }
 
@@ -195,6 +203,18 @@ func TestBounds(t *testing.T) {
 	typed.Header.Set("Content-Type", "application/json")
 	if status, _, _ := b.send(typed); status != http.StatusUnsupportedMediaType {
 		t.Errorf("a body of another type: HTTP %d", status)
+	}
+}
+
+// TestRepeatedParameters: the signature covers the values sorted, so it does not say which of two was meant.
+func TestRepeatedParameters(t *testing.T) {
+	b := newBed(t)
+	id := b.pair("ana")
+	b.code(b.call("POST", "status/"+id, url.Values{"msg": {"a", "b"}}), 402)
+	b.code(b.call("POST", "totps", url.Values{"userId": {"ana", "root"}}), 402)
+	made := b.call("PUT", "instance/"+id, url.Values{"instances": {"web1", "web2"}})
+	if !strings.Contains(made, `"web1"`) || !strings.Contains(made, `"web2"`) {
+		t.Errorf("two instances at once: %s", made)
 	}
 }
 

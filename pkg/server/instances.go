@@ -14,7 +14,7 @@ func (s *Server) createInstance(r *request) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	names := r.params["instances"]
+	names := r.params[repeatable]
 	if len(names) == 0 || names[0] == "" {
 		return nil, errorCode(api.ErrCodeMissingParameter)
 	}

@@ -152,6 +152,13 @@ func (s *Server) logRequest(r *http.Request, o *outcome) {
 	if !s.log.Enabled(r.Context(), level) {
 		return
 	}
+	unsaid := 0
+	if stranger := o.signer.app.ID == "" && o.signer.user.ID == ""; stranger && o.status < 500 {
+		var ok bool
+		if ok, unsaid = s.strangers.may(); !ok {
+			return
+		}
+	}
 	attrs := []slog.Attr{
 		slog.String("request", printable(r.Pattern)), slog.String("from", r.RemoteAddr), slog.Int("status", o.status),
 	}
@@ -166,6 +173,9 @@ func (s *Server) logRequest(r *http.Request, o *outcome) {
 	}
 	if o.cause != nil {
 		attrs = append(attrs, slog.String("error", o.cause.Error()))
+	}
+	if unsaid > 0 {
+		attrs = append(attrs, slog.Int("unsaid", unsaid))
 	}
 	if !o.started.IsZero() {
 		attrs = append(attrs, slog.Int64("ms", time.Since(o.started).Milliseconds()))

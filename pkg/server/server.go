@@ -26,7 +26,7 @@ const (
 	writeTimeout  = 30 * time.Second // the store may wait 10 s for another process
 	idleTimeout   = 2 * time.Minute
 	maxHeader     = 16 << 10
-	maxBody       = 64 << 10
+	maxBody       = 32 << 10
 	stopTimeout   = 15 * time.Second // for requests under way at a graceful stop
 )
 
@@ -43,7 +43,12 @@ type Server struct {
 	now   func() time.Time
 	log   *slog.Logger
 	mux   *http.ServeMux
+
+	strangers *sparingly // lines about requests that nobody signed
 }
+
+// strangerLines is how many log lines a minute requests get that nobody signed.
+const strangerLines = 100
 
 // New returns a server that answers from o.Store.
 func New(o Options) *Server {
@@ -54,14 +59,15 @@ func New(o Options) *Server {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
 	s := &Server{store: o.Store, now: o.Now, log: o.Log, mux: http.NewServeMux()}
+	s.strangers = &sparingly{log: o.Log, limit: strangerLines, now: time.Now}
 	s.routes()
 	return s
 }
 
 // ServeHTTP answers one request. Nothing of an unclean path is corrected: a redirect would be
-// answered unsigned.
+// answered unsigned. HEAD would do what GET does, pair and lock included, and show nothing.
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	if !cleanPath(r.URL.Path) {
+	if r.Method == http.MethodHead || !cleanPath(r.URL.Path) {
 		s.notFound(w, r)
 		return
 	}
@@ -79,10 +85,13 @@ func (s *Server) Serve(ctx context.Context, l net.Listener, conf *tls.Config) er
 		WriteTimeout:      writeTimeout,
 		IdleTimeout:       idleTimeout,
 		MaxHeaderBytes:    maxHeader,
-		ErrorLog:          slog.NewLogLogger(s.log.Handler(), slog.LevelDebug),
+
+		DisableGeneralOptionsHandler: true,
+		ErrorLog:                     slog.NewLogLogger(s.log.Handler(), slog.LevelDebug),
 	}
 	ended := make(chan error, 1)
-	go func() { ended <- srv.ServeTLS(l, "", "") }()
+	limited := limitConnections(l, connectionLimit(), s.log)
+	go func() { ended <- srv.ServeTLS(limited, "", "") }()
 	select {
 	case err := <-ended:
 		return fmt.Errorf("serve: %w", err)
