@@ -166,8 +166,10 @@ func (s *Store) begin() error {
 	}
 }
 
+// rollback takes the transaction back, if SQLite has not done so itself, as it does when the disk is full: only then is
+// ROLLBACK an SQLITE_ERROR.
 func (s *Store) rollback() error {
-	if err := s.control("ROLLBACK"); err != nil {
+	if err := s.control("ROLLBACK"); err != nil && !hasCode(err, sqlitelib.SQLITE_ERROR) {
 		return fmt.Errorf("rollback: %w", err)
 	}
 	return nil
@@ -182,7 +184,9 @@ func (s *Store) control(statement string) error {
 	return err
 }
 
-func isBusy(err error) bool {
+func isBusy(err error) bool { return hasCode(err, sqlitelib.SQLITE_BUSY) }
+
+func hasCode(err error, code int) bool {
 	var e *sqlite.Error
-	return errors.As(err, &e) && e.Code()&0xff == sqlitelib.SQLITE_BUSY
+	return errors.As(err, &e) && e.Code()&0xff == code
 }

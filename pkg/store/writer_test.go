@@ -236,6 +236,34 @@ func TestAChangeOfAnotherProcessIsSeenAtOnce(t *testing.T) {
 	}
 }
 
+// TestAFullDiskIsSurvived: SQLite's own limit of the file's size acts as a full disk does.
+func TestAFullDiskIsSurvived(t *testing.T) {
+	b := newBed(t)
+	account := b.pair("ana")
+	limit := func(pages int) {
+		t.Helper()
+		_, err := b.conn.ExecContext(b.ctx, fmt.Sprint("PRAGMA max_page_count = ", pages))
+		b.must(err)
+	}
+	answered := 0
+	limit(1) // as it is now
+	var err error
+	for ; err == nil && answered < 100_000; answered++ {
+		_, err = b.ask(account)
+	}
+	if err == nil || !strings.Contains(err.Error(), "full") || strings.Contains(err.Error(), "rollback") {
+		t.Fatalf("after %d answers: %v", answered, err)
+	}
+	limit(1 << 30)
+	b.set("ana", "", false)
+	b.reads(account, false)
+	h, err := b.History(b.ctx, b.app, account, 0, b.millis())
+	// The last of them failed. The pairing, the closing and the answer after it are entries too.
+	if want := answered - 1 + 3; err != nil || h.Count != want {
+		t.Errorf("%d entries, want %d, %v", h.Count, want, err)
+	}
+}
+
 func TestMigrations(t *testing.T) {
 	dir := t.TempDir()
 	path := filepath.Join(dir, DatabaseFile)
