@@ -40,45 +40,86 @@ func (a *app) prove(ctx context.Context, plans []installer.Change) error {
 		return err
 	}
 	defer os.RemoveAll(dir)
+	if err := a.proveFiles(ctx, dir, plans); err != nil {
+		return err
+	}
+	if err := a.proveModule(ctx, dir, plans, c); err != nil {
+		return err
+	}
+	skew, err := a.proveServer(ctx, c)
+	if err == nil && skew.Abs() > clockLimit {
+		err = errors.New("this machine's clock is " + apart(skew) + ", and a server may refuse what it signs: timedatectl set-ntp true")
+	}
+	return err
+}
+
+// proveFiles has libpam load the service files. Beside them lie all others: an include is looked for in the same
+// directory by newer releases of libpam, and in /etc/pam.d by older ones.
+func (a *app) proveFiles(ctx context.Context, dir string, plans []installer.Change) error {
+	names, err := a.pam.Services()
+	if err != nil {
+		return err
+	}
+	files := map[string][]byte{}
+	for _, name := range names {
+		if text, err := a.pam.Read(name); err == nil { // else libpam will say what it makes of it
+			files[name] = text
+		}
+	}
 	for _, p := range plans {
-		if err := securefile.Write(filepath.Join(dir, p.Service), p.After, 0o600); err != nil {
+		files[p.Service] = p.After
+	}
+	for name, text := range files {
+		if err := os.WriteFile(filepath.Join(dir, name), text, 0o600); err != nil {
 			return err
 		}
+	}
+	for _, p := range plans {
 		if err := runProbe(ctx, "load", dir, p.Service); err != nil {
 			return err
 		}
 	}
-	if err := a.proveModule(ctx, dir, c); err != nil {
-		return err
-	}
-	_, err = a.proveServer(ctx, c)
-	return err
+	return nil
 }
 
-// proveModule has the module and the authenticator answer about a user who is not paired.
-func (a *app) proveModule(ctx context.Context, dir string, c *config.Config) error {
+// proveModule has the module and the authenticator answer about a user who is not paired, once for each set of arguments
+// that the new lines have.
+func (a *app) proveModule(ctx context.Context, dir string, plans []installer.Change, c *config.Config) error {
 	const service = "latch-probe"
-	line := "required pam_latch.so"
-	if a.profile != "system" {
-		line += " profile=" + a.profile
-	}
-	text := fmt.Sprintf("auth %s\nauth required pam_permit.so\naccount %s\naccount required pam_permit.so\n", line, line)
-	if err := securefile.Write(filepath.Join(dir, service), []byte(text), 0o600); err != nil {
-		return err
-	}
-	err := runProbe(ctx, "ask", dir, service, "nobody")
+	extra := ""
 	if c.Unpaired != config.Open {
-		if err == nil {
-			return errors.New("the module let a user in who is not paired, against the configuration's unpaired")
+		// A refusal would tell nothing: the same file, but that it lets such users by.
+		copied, err := lenient(dir, c.Path)
+		if err != nil {
+			return err
 		}
-		a.Say("the module refuses users who are not paired, as the configuration says (unpaired = %v)", c.Unpaired)
-		return nil
+		extra = " config=" + copied
 	}
-	if err != nil {
-		return fmt.Errorf("the module does not work; see the log for the reason (journalctl -t latch-auth, /var/log/auth.log): %w", err)
+	for _, args := range installer.Arguments(plans) {
+		line := "required pam_latch.so " + args + extra
+		text := fmt.Sprintf("auth %s\nauth required pam_permit.so\naccount %s\naccount required pam_permit.so\n", line, line)
+		if err := os.WriteFile(filepath.Join(dir, service), []byte(text), 0o600); err != nil {
+			return err
+		}
+		if err := runProbe(ctx, "ask", dir, service, "nobody"); err != nil {
+			return fmt.Errorf("the module does not work with the arguments %q; see the log for the reason (journalctl -t latch-auth, /var/log/auth.log): %w", args, err)
+		}
 	}
 	a.Say("the module and the authenticator: they answer")
 	return nil
+}
+
+// lenient copies a configuration to a directory of root's, with unpaired = open.
+func lenient(dir, path string) (string, error) {
+	text, err := securefile.Read(path, inputLimit)
+	if err != nil {
+		return "", err
+	}
+	if text, err = config.SetKeys(text, map[string]string{"unpaired": config.Open.String()}); err != nil {
+		return "", err
+	}
+	copied := filepath.Join(dir, "latch.conf") // no service has that name
+	return copied, securefile.Write(copied, text, configMode)
 }
 
 func runProbe(ctx context.Context, args ...string) error {

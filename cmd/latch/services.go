@@ -7,20 +7,20 @@ import (
 	"slices"
 	"strings"
 	"time"
+	"unicode"
 
 	"github.com/spf13/cobra"
 
 	"github.com/latch-linux/latch/pkg/cli"
+	"github.com/latch-linux/latch/pkg/config"
 	"github.com/latch-linux/latch/pkg/installer"
 )
-
-// rollbackAfter is how long a change that was made over SSH waits to be confirmed.
-const rollbackAfter = 5 * time.Minute
 
 type installOptions struct {
 	line                                   installer.Options
 	dryRun, check, yes, noRollback, repair bool
 	rollbackAfter                          time.Duration
+	timed                                  bool // rollbackAfter was named
 }
 
 func newInstall(a *app) *cobra.Command {
@@ -39,8 +39,8 @@ It shows the change as a diff and asks. Before it writes, it tries the result: l
 stack, the module and the authenticator answer, the server knows the application, the clock is
 right. What it replaces is kept: latch uninstall puts it back byte for byte.
 
-Over SSH the change undoes itself after five minutes unless it is confirmed: log in once more
-while this session stays open, and run "latch confirm" there.
+Over SSH, and in a tmux or screen, the change undoes itself after five minutes unless it is confirmed:
+log in once more while this session stays open, and run "latch confirm" there.
 
 su and sudo get the auth line alone, because their account phase runs for root and for commands
 without a password too; --every-use adds it.
@@ -59,7 +59,10 @@ that were installed and have gone since, as a package upgrade may do.
 			}
 			return nil
 		},
-		RunE: func(c *cobra.Command, args []string) error { return a.installServices(c.Context(), args, o) },
+		RunE: func(c *cobra.Command, args []string) error {
+			o.timed = c.Flags().Changed("rollback-after")
+			return a.installServices(c.Context(), args, o)
+		},
 	}
 	f := c.Flags()
 	f.StringVar(&o.line.Operation, "operation", "", "ask about the operation of this `name` in the configuration")
@@ -75,9 +78,37 @@ that were installed and have gone since, as a package upgrade may do.
 	return c
 }
 
+// checkOptions refuses what no line can say. What it may say is tried later, with the line.
+func (a *app) checkOptions(services []string, o *installOptions) error {
+	switch {
+	case a.config != "" || a.accounts != "" || a.profile != "system":
+		return cli.Usage("install writes lines that use their profile's own files: leave --config, --accounts and --profile out")
+	case o.timed && o.noRollback:
+		return cli.Usage("--rollback-after and --no-rollback contradict each other")
+	case o.rollbackAfter <= 0:
+		return cli.Usage("--rollback-after needs a time, such as 5m")
+	case strings.ContainsFunc(o.line.Operation, notInArgument):
+		return cli.Usage("the operation %q has a name that cannot stand on a PAM line: rename it in the configuration", o.line.Operation)
+	}
+	if o.line.OTP != "" {
+		if _, err := config.ParseArgs([]string{"otp=" + o.line.OTP}); err != nil {
+			return cli.Usage("--otp: %v", err)
+		}
+	}
+	return o.completeVPN(services)
+}
+
+// notInArgument tells of what would end an argument of a PAM line, or begin something else.
+func notInArgument(r rune) bool { return unicode.IsSpace(r) || strings.ContainsRune(`[]#\`, r) }
+
 func (a *app) installServices(ctx context.Context, services []string, o installOptions) error {
-	if err := o.completeVPN(services); err != nil {
+	if err := a.checkOptions(services, &o); err != nil {
 		return err
+	}
+	if !o.dryRun && !o.check {
+		if err := a.recover(ctx); err != nil {
+			return err
+		}
 	}
 	plans, options, err := a.planInstall(ctx, services, o)
 	if err != nil {
@@ -105,12 +136,15 @@ func (a *app) installServices(ctx context.Context, services []string, o installO
 	if err := a.agree(ctx, o.yes); err != nil {
 		return err
 	}
-	due := a.undoAt(o)
-	if err := a.locked(ctx, func() error { return a.applyChanges(plans, options, due) }); err != nil {
+	p, err := a.pendingChange(o)
+	if err != nil {
+		return err
+	}
+	if err := a.locked(ctx, func() error { return a.applyChanges(plans, options, p) }); err != nil {
 		return err
 	}
 	a.settle(ctx, plans)
-	return a.reportInstalled(plans, due)
+	return a.reportInstalled(plans, p.Due)
 }
 
 // planInstall plans service by service, each on top of the one before, since one may include the other.
@@ -192,15 +226,6 @@ func (a *app) agree(ctx context.Context, yes bool) error {
 	return needs(err, "say --yes, or --dry-run")
 }
 
-// undoAt returns when the change undoes itself, or the zero time: over SSH, and where a time was named.
-func (a *app) undoAt(o installOptions) time.Time {
-	overSSH := a.getenv("SSH_CONNECTION") != "" || a.getenv("SSH_TTY") != ""
-	if o.noRollback || (!overSSH && o.rollbackAfter == rollbackAfter) {
-		return time.Time{}
-	}
-	return a.now().Add(o.rollbackAfter)
-}
-
 // locked keeps two changes of service files apart.
 func (a *app) locked(ctx context.Context, fn func() error) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), storeTimeout)
@@ -209,13 +234,7 @@ func (a *app) locked(ctx context.Context, fn func() error) error {
 }
 
 // applyChanges makes every change, or none. The way back is on disk and its clock runs before the first one.
-func (a *app) applyChanges(plans []installer.Change, options map[string]installer.Options, due time.Time) error {
-	p := installer.Pending{At: a.now(), Due: due}
-	for _, c := range plans {
-		if !c.None() {
-			p.Items = append(p.Items, installer.ItemOf(c))
-		}
-	}
+func (a *app) applyChanges(plans []installer.Change, options map[string]installer.Options, p installer.Pending) error {
 	waiting, err := a.pam.Pending()
 	if err != nil {
 		return err
@@ -224,11 +243,11 @@ func (a *app) applyChanges(plans []installer.Change, options map[string]installe
 		return cli.WithHint(cli.ExitError, fmt.Errorf("an earlier change waits to be confirmed until %s", waiting.Due.Local().Format(time.TimeOnly)),
 			"run latch confirm in a new login, or latch rollback")
 	}
-	if err := a.pam.SetPending(p); err != nil {
+	if err := a.pam.Prepare(p, plans); err != nil {
 		return err
 	}
-	if !due.IsZero() {
-		if err := a.startClock(due); err != nil {
+	if !p.Due.IsZero() {
+		if err := a.startClock(p); err != nil {
 			return errors.Join(fmt.Errorf("nothing was written, because the change could not be made to undo itself: %w", err), a.pam.Confirm())
 		}
 	}
@@ -238,7 +257,7 @@ func (a *app) applyChanges(plans []installer.Change, options map[string]installe
 			return errors.Join(fmt.Errorf("nothing was changed: %w", err), back)
 		}
 	}
-	if due.IsZero() {
+	if p.Due.IsZero() {
 		return a.pam.Confirm()
 	}
 	return nil

@@ -42,6 +42,11 @@ Pairings and the configuration stay.
 }
 
 func (a *app) uninstallServices(ctx context.Context, services []string, o uninstallOptions) error {
+	if !o.dryRun && !o.check {
+		if err := a.recover(ctx); err != nil {
+			return err
+		}
+	}
 	if o.all {
 		var err error
 		if services, err = a.pam.Touched(); err != nil {

@@ -68,9 +68,6 @@ func install() error {
 	if err != nil {
 		return err
 	}
-	for _, variable := range []string{"SUDO_USER", "SSH_CONNECTION", "SSH_TTY"} {
-		os.Unsetenv(variable)
-	}
 	if bed.log, err = testbed.ListenSyslog(); err != nil {
 		return err
 	}

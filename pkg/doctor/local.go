@@ -6,9 +6,11 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/latch-linux/latch/pkg/account"
 	"github.com/latch-linux/latch/pkg/config"
+	"github.com/latch-linux/latch/pkg/installer"
 	"github.com/latch-linux/latch/pkg/pamconf"
 	"github.com/latch-linux/latch/pkg/securefile"
 )
@@ -258,14 +260,23 @@ func (e *examination) drift() {
 
 func (e *examination) pending() {
 	p, err := e.PAM.Pending()
+	if err != nil {
+		e.fail("change", "latch rollback", "%v", err)
+		return
+	}
+	if p == nil {
+		return
+	}
+	moment, err := installer.ThisMoment()
 	switch {
 	case err != nil:
-		e.fail("change", "", "%v", err)
-	case p == nil:
-	case !p.Due.IsZero() && p.Due.Before(e.Now()):
-		e.fail("change", "latch rollback", "a change should have been undone at %s", p.Due.Local().Format("15:04:05"))
+		e.fail("change", "mount /proc", "%v", err)
+	case p.Interrupted():
+		e.fail("change", "latch rollback", "a change of service files was interrupted half-way")
+	case p.Left(e.Now(), moment) <= 0:
+		e.fail("change", "latch rollback", "a change should have been undone at %s", p.Due.Local().Format(time.TimeOnly))
 	default:
-		e.warn("change", "latch confirm in a new login, or latch rollback", "a change waits to be confirmed")
+		e.warn("change", "latch confirm in a new login, or latch rollback", "a change waits to be confirmed until %s", p.Due.Local().Format(time.TimeOnly))
 	}
 }
 

@@ -170,6 +170,23 @@ func (s System) Plan(service string, o Options) (Change, error) {
 	return c, nil
 }
 
+// Arguments lists the arguments that our lines have in the service files of a plan, sorted, each set once.
+func Arguments(plans []Change) []string {
+	var all []string
+	for _, c := range plans {
+		if c.Kind != PAM {
+			continue
+		}
+		for _, r := range pamconf.Parse(c.Service, c.After).Rules {
+			if r.IsLatch() {
+				all = append(all, strings.Join(r.Args, " "))
+			}
+		}
+	}
+	slices.Sort(all)
+	return slices.Compact(all)
+}
+
 // existing notes what stands at the path of a change.
 func (c *Change) existing(text []byte) error {
 	info, err := os.Stat(c.Path)

@@ -1,6 +1,7 @@
 package installer
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -16,10 +17,27 @@ import (
 
 // Pending is a set of changes that undoes itself at a time unless it is confirmed before.
 type Pending struct {
-	At    time.Time `json:"at"`  // of the change
-	Due   time.Time `json:"due"` // of the undoing
-	Items []Item    `json:"items"`
+	At    time.Time     `json:"at"`   // of the change
+	Due   time.Time     `json:"due"`  // of the undoing; zero while a change is made that needs no confirmation
+	Made  Moment        `json:"made"` // At, as no setting of the clock moves it
+	Wait  time.Duration `json:"wait"` // from At to Due
+	Items []Item        `json:"items"`
 }
+
+// Left is how long the change still waits, at most zero when it is to be undone. Setting the clock does not move it, but
+// after a reboot there is only the clock to go by.
+func (p Pending) Left(now time.Time, moment Moment) time.Duration {
+	switch {
+	case p.Made.Boot == moment.Boot:
+		return p.Made.Since + p.Wait - moment.Since
+	case now.Before(p.At):
+		return 0 // the clock has lost the time
+	}
+	return p.Due.Sub(now)
+}
+
+// Interrupted tells of a change that was being made when its process ended. Whoever holds the lock may ask.
+func (p Pending) Interrupted() bool { return p.Due.IsZero() }
 
 // Item is one changed file and the way back.
 type Item struct {
@@ -30,7 +48,8 @@ type Item struct {
 	Before  []byte      `json:"before"` // JSON has it in base64
 	Mode    fs.FileMode `json:"mode"`
 	Group   int         `json:"group"`
-	SHA256  string      `json:"sha256"` // of what was written
+	SHA256  string      `json:"sha256"`            // of what was written
+	Earlier *record     `json:"earlier,omitempty"` // what was kept of an installation before this one
 }
 
 func (s System) pendingPath() string { return filepath.Join(s.StateDir, "pending") }
@@ -43,14 +62,27 @@ func (s System) Locked(ctx context.Context, fn func() error) error {
 	return securefile.WithLock(ctx, s.pendingPath(), fn)
 }
 
-// ItemOf is the way back from a change.
-func ItemOf(c Change) Item {
-	return Item{Service: c.Service, Kind: c.Kind, Path: c.Path, Existed: c.Before != nil, Before: c.Before, Mode: c.Mode, Group: c.Group,
-		SHA256: digest(c.After)}
+// Prepare keeps the way back from changes that are about to be made. It refuses where a file is not what its plan was made
+// for, so that the way back leads to nothing older than that. The caller holds the lock.
+func (s System) Prepare(p Pending, changes []Change) error {
+	for _, c := range changes {
+		if c.None() {
+			continue
+		}
+		if err := c.current(); err != nil {
+			return err
+		}
+		earlier, err := s.kept(c.key())
+		if err != nil {
+			return err
+		}
+		p.Items = append(p.Items, Item{Service: c.Service, Kind: c.Kind, Path: c.Path, Existed: c.Before != nil, Before: c.Before,
+			Mode: c.Mode, Group: c.Group, SHA256: digest(c.After), Earlier: earlier})
+	}
+	return s.setPending(p)
 }
 
-// SetPending keeps the way back. It is written before the first change is made.
-func (s System) SetPending(p Pending) error {
+func (s System) setPending(p Pending) error {
 	if err := os.MkdirAll(s.StateDir, 0o700); err != nil {
 		return err
 	}
@@ -106,14 +138,16 @@ func (s System) Rollback() ([]string, error) {
 
 func (s System) rollback(item Item) error {
 	text, err := readLinked(item.Path)
-	if errors.Is(err, fs.ErrNotExist) && !item.Existed {
-		return s.settle(item, nil)
+	if errors.Is(err, fs.ErrNotExist) {
+		return s.settle(item) // it was not written yet, or somebody removed it
 	}
 	if err != nil {
 		return err
 	}
 	c := Change{Service: item.Service, Kind: item.Kind, Path: item.Path, Before: text, Mode: item.Mode, Group: item.Group}
 	switch {
+	case item.Existed && bytes.Equal(text, item.Before): // it was not written yet
+		c.After = text
 	case digest(text) != item.SHA256:
 		c.After, _ = item.Kind.without(item.Service, text)
 	case item.Existed:
@@ -126,19 +160,23 @@ func (s System) rollback(item Item) error {
 			return err
 		}
 	}
-	return s.settle(item, c.After)
+	return s.settle(item)
 }
 
-// settle makes the record agree with what stands there again: gone with our lines, or that of an earlier install.
-func (s System) settle(item Item, now []byte) error {
+// settle makes the record what it was. Where a file that asked before asks no more, since somebody changed it, the record
+// lets Installed name it still.
+func (s System) settle(item Item) error {
 	c := Change{Service: item.Service, Kind: item.Kind, Path: item.Path, Before: []byte{}, After: []byte{}}
-	if _, ours := item.Kind.without(item.Service, now); ours {
-		r, err := s.kept(c.key())
-		if err != nil || r == nil {
-			return err
-		}
-		r.SHA256 = digest(now)
-		return s.keep(*r)
+	if item.Earlier == nil {
+		return s.Undo(c)
 	}
-	return s.Undo(c)
+	now, err := s.kept(c.key())
+	if err != nil {
+		return err
+	}
+	earlier := *item.Earlier
+	if now != nil && now.Existed {
+		earlier.before = now.before
+	}
+	return s.keep(earlier)
 }
