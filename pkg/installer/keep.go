@@ -212,6 +212,9 @@ func (c Change) write() error {
 			return err
 		}
 	}
+	if err := securefile.Sweep(c.Path); err != nil {
+		return err
+	}
 	if err := securefile.Write(c.Path, c.After, c.Mode); err != nil || c.Group == 0 {
 		return err
 	}

@@ -137,6 +137,12 @@ func (s System) Rollback() ([]string, error) {
 }
 
 func (s System) rollback(item Item) error {
+	key := Change{Service: item.Service, Kind: item.Kind, Path: item.Path}.key()
+	for _, path := range []string{item.Path, s.recordPath(key), s.beforePath(key)} {
+		if err := securefile.Sweep(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
+	}
 	text, err := readLinked(item.Path)
 	if errors.Is(err, fs.ErrNotExist) {
 		return s.settle(item) // it was not written yet, or somebody removed it

@@ -100,6 +100,17 @@ func reopen(parent int, path string) (*os.File, error) {
 // temporaryPrefix begins the names of unfinished copies of the file base.
 func temporaryPrefix(base string) string { return "." + base + ".new-" }
 
+// Sweep removes the unfinished copies that killed writers of path left. The caller sees to it that none is at work.
+func Sweep(path string) error {
+	parent, base, err := openParent(path)
+	if err != nil {
+		return err
+	}
+	defer unix.Close(parent)
+	sweep(parent, path, base)
+	return nil
+}
+
 // sweep removes what writers of path left when they were killed. The caller holds path's lock, so that
 // none is in use. A leftover is harmless: failing to remove one fails nothing.
 func sweep(parent int, path, base string) {

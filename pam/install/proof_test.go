@@ -1,0 +1,143 @@
+package install
+
+import (
+	"crypto/tls"
+	"crypto/x509"
+	"encoding/pem"
+	"net/http"
+	"net/http/httptest"
+	"net/http/httputil"
+	"net/url"
+	"os"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+)
+
+// TestProofTakesTheLineAsItWillBe refuses lines and configurations that would refuse every login.
+func TestProofTakesTheLineAsItWillBe(t *testing.T) {
+	before := tree(t)
+	const auth = "/usr/local/libexec/latch/latch-auth"
+	for _, c := range []struct {
+		name     string
+		unpaired string
+		gone     bool // the authenticator
+		args     []string
+		status   int
+		says     string
+	}{
+		{"an operation that nobody defined", "", false, []string{"--operation", "door"}, 1, "operation=door"},
+		{"an operation that is two words", "", false, []string{"--operation", "front door"}, 2, "cannot stand on a PAM line"},
+		{"a word that otp does not know", "", false, []string{"--otp", "maybe"}, 2, "--otp"},
+		{"another configuration than the line's", "", false, []string{"--config", "/etc/latch/other.conf"}, 2, "--config"},
+		{"another profile than the line's", "", false, []string{"--profile", "openvpn"}, 2, "--profile"},
+		{"no time at all", "", false, []string{"--rollback-after", "0s"}, 2, "--rollback-after"},
+		{"a time and none", "", false, []string{"--rollback-after", "1h", "--no-rollback"}, 2, "--no-rollback"},
+		{"no authenticator where unpaired users are refused", "close", true, nil, 1, "does not work"},
+		{"an operation where unpaired users are refused", "close", false, []string{"--operation", "door"}, 1, "operation=door"},
+	} {
+		if _, err := bed.conf.With("unpaired", c.unpaired).Write(confFile); err != nil {
+			t.Fatal(err)
+		}
+		if c.gone {
+			rename(t, auth, auth+".aside")
+		}
+		out, errs, status := latch(t, nil, append([]string{"install", "su", "--yes"}, c.args...)...)
+		if c.gone {
+			rename(t, auth+".aside", auth)
+		}
+		if status != c.status || !strings.Contains(errs, c.says) {
+			t.Errorf("%s: %d %s%s", c.name, status, out, errs)
+		}
+		same(t, c.name, before)
+	}
+	if _, err := bed.conf.With("unpaired", "close").Write(confFile); err != nil {
+		t.Fatal(err)
+	}
+	must(t, "install", "su", "--yes")
+	if _, err := bed.conf.Write(confFile); err != nil {
+		t.Fatal(err)
+	}
+	must(t, "uninstall", "su", "--yes")
+	same(t, "uninstalling", before)
+}
+
+func rename(t *testing.T, from, to string) {
+	t.Helper()
+	if err := os.Rename(from, to); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// TestAClockThatIsWrongIsRefused puts something between that tells another time than the server.
+func TestAClockThatIsWrongIsRefused(t *testing.T) {
+	before := tree(t)
+	real, err := url.Parse(bed.server.URL)
+	if err != nil {
+		t.Fatal(err)
+	}
+	pool := x509.NewCertPool()
+	ca, err := os.ReadFile(bed.server.CA)
+	if err != nil || !pool.AppendCertsFromPEM(ca) {
+		t.Fatalf("%v %s", err, ca)
+	}
+	proxy := httputil.NewSingleHostReverseProxy(real)
+	proxy.Transport = &http.Transport{TLSClientConfig: &tls.Config{RootCAs: pool}}
+	ahead := time.Hour
+	proxy.ModifyResponse = func(r *http.Response) error {
+		r.Header.Set("Date", time.Now().Add(ahead).UTC().Format(http.TimeFormat))
+		return nil
+	}
+	between := httptest.NewTLSServer(proxy)
+	defer between.Close()
+	mine := "/etc/latch/between.pem"
+	if err := os.WriteFile(mine, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: between.Certificate().Raw}), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := bed.conf.With("latch_host", between.URL).With("ca_file", mine).Write(confFile); err != nil {
+		t.Fatal(err)
+	}
+	if _, errs, status := latch(t, nil, "install", "su", "--yes"); status == 0 || !strings.Contains(errs, "timedatectl") {
+		t.Errorf("an hour: %d %s", status, errs)
+	}
+	same(t, "the wrong time", before)
+	ahead = 0
+	must(t, "install", "su", "--yes")
+	if _, err := bed.conf.Write(confFile); err != nil {
+		t.Fatal(err)
+	}
+	must(t, "uninstall", "su", "--yes")
+	same(t, "uninstalling", before)
+}
+
+// TestTwoRunsAtOnce lets several people install at once: the line is there once, each run is told the truth, and what
+// failed undoes nothing.
+func TestTwoRunsAtOnce(t *testing.T) {
+	before := tree(t)
+	var all sync.WaitGroup
+	said := make([]string, 6)
+	for i := range said {
+		all.Go(func() {
+			_, errs, status := latch(t, nil, "install", "su", "sudo", "--yes")
+			if status == 0 {
+				errs = ""
+			}
+			said[i] = errs
+		})
+	}
+	all.Wait()
+	for _, errs := range said {
+		if errs != "" && !strings.Contains(errs, "meanwhile") {
+			t.Errorf("a run failed: %s", errs)
+		}
+	}
+	for _, service := range []string{"su", "sudo"} {
+		text, err := os.ReadFile(pamDir + "/" + service)
+		if n := strings.Count(string(text), "pam_latch.so"); err != nil || n != 1 {
+			t.Errorf("%s has %d lines of ours: %v", service, n, err)
+		}
+	}
+	must(t, "uninstall", "--all", "--yes")
+	same(t, "uninstalling", before)
+}
