@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"fmt"
 	"slices"
 	"strings"
 
@@ -59,7 +60,11 @@ func (a *app) uninstallServices(ctx context.Context, services []string, o uninst
 		if err != nil {
 			return err
 		}
-		plans = append(plans, files...)
+		for _, file := range files {
+			if !slices.ContainsFunc(plans, func(c installer.Change) bool { return c.Path == file.Path }) { // two names of one file
+				plans = append(plans, file)
+			}
+		}
 	}
 	if o.dryRun || o.check || len(plans) == 0 {
 		if err := a.reportChanges("would_change", plans); err != nil || !o.check || changed(plans) == 0 {
@@ -77,7 +82,20 @@ func (a *app) uninstallServices(ctx context.Context, services []string, o uninst
 		return err
 	}
 	a.settle(ctx, plans)
-	return nil
+	if !o.all {
+		return nil
+	}
+	return a.nobodyAsks()
+}
+
+// nobodyAsks is what whoever takes the module away relies on.
+func (a *app) nobodyAsks() error {
+	asking, err := a.pam.StillAsking()
+	if err == nil && len(asking) > 0 {
+		err = cli.WithHint(cli.ExitError, fmt.Errorf("these still ask, by a file that uninstall does not change: %s", strings.Join(asking, ", ")),
+			"take those lines out by hand; without the module nobody logs in there")
+	}
+	return err
 }
 
 func (a *app) undoChanges(plans []installer.Change) error {

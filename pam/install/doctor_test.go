@@ -3,6 +3,7 @@ package install
 import (
 	"encoding/json"
 	"os"
+	"regexp"
 	"strings"
 	"testing"
 )
@@ -122,4 +123,29 @@ func TestDriftIsFound(t *testing.T) {
 		t.Errorf("%d %s", status, text)
 	}
 	must(t, "uninstall", "su", "--yes")
+}
+
+// TestDriftOfOnePhase takes the account line away, by which a public key comes in, and leaves the other one.
+func TestDriftOfOnePhase(t *testing.T) {
+	before := tree(t)
+	must(t, "install", "sshd", "--yes")
+	installed := tree(t)
+	text, err := os.ReadFile(pamDir + "/sshd")
+	if err != nil {
+		t.Fatal(err)
+	}
+	half := regexp.MustCompile(`(?m)^account.*pam_latch.so\n`).ReplaceAll(text, nil)
+	if err := os.WriteFile(pamDir+"/sshd", half, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if out, status := findings(t, "--drift"); status != 2 || !strings.Contains(out, "account phase") {
+		t.Errorf("%d %s", status, out)
+	}
+	must(t, "install", "--repair", "--yes")
+	same(t, "repairing", installed)
+	must(t, "uninstall", "sshd", "--yes")
+	if text, err := os.ReadFile(pamDir + "/sshd"); err != nil || strings.Contains(string(text), "pam_latch.so") {
+		t.Errorf("uninstalled: %v %s", err, text)
+	}
+	same(t, "uninstalling", before)
 }

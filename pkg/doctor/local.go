@@ -2,8 +2,11 @@ package doctor
 
 import (
 	"errors"
+	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -217,6 +220,11 @@ func (e *examination) services() {
 				e.add("service "+s.Service, severity(f.Problem), "latch uninstall "+s.Service+", then latch install "+s.Service, "%s phase: %v", phase, f)
 			}
 		}
+		if installer.Unprivileged(s.Service) {
+			good = false
+			e.fail("service "+s.Service, "latch uninstall the file that the line stands in, such as common-auth or login",
+				"it unlocks a screen without the rights to ask, so nobody can unlock any more")
+		}
 		if s.Lines > 1 {
 			good = false
 			e.warn("service "+s.Service, "remove one of the lines", "one phase has our line %d times", s.Lines)
@@ -243,17 +251,22 @@ func severity(p pamconf.Problem) State {
 func (e *examination) drift() {
 	installed, err := e.PAM.Installed()
 	if err != nil {
-		e.fail("drift", "", "%v", err)
+		e.fail("drift", "latch uninstall and latch install of the service that is named", "%v", err)
 		return
 	}
-	gone := 0
-	for service := range installed {
-		if !e.PAM.Asks(service) {
-			gone++
-			e.fail("drift", "latch install --repair", "%s was installed and asks no more; a package upgrade may have replaced /etc/pam.d/%s", service, service)
-		}
+	gone, err := e.PAM.Drifted()
+	if err != nil {
+		e.fail("drift", "latch uninstall and latch install of the service that is named", "%v", err)
+		return
 	}
-	if gone == 0 {
+	for _, service := range slices.Sorted(maps.Keys(gone)) {
+		phases := ""
+		if missing := gone[service]; len(missing) == 1 {
+			phases = fmt.Sprintf(" in the %s phase", missing[0])
+		}
+		e.fail("drift", "latch install --repair", "%s was installed and asks no more%s; a package upgrade may have replaced /etc/pam.d/%s", service, phases, service)
+	}
+	if len(gone) == 0 {
 		e.ok("drift", "%d services were installed and ask still", len(installed))
 	}
 }

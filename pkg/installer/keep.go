@@ -30,6 +30,8 @@ type record struct {
 	SHA256  string    `json:"sha256"` // of what was written
 	Options Options   `json:"options"`
 
+	Phases []pamconf.Phase `json:"phases,omitempty"` // that asked then, of a service
+
 	before []byte // nil where there was no file
 }
 
@@ -116,30 +118,6 @@ func (s System) Installed() (map[string]Options, error) {
 	return all, nil
 }
 
-// Touched lists the services that were installed here or have a line of ours in their own file, sorted.
-func (s System) Touched() ([]string, error) {
-	installed, err := s.Installed()
-	if err != nil {
-		return nil, err
-	}
-	names := slices.Collect(maps.Keys(installed))
-	entries, err := os.ReadDir(s.PamDirs[0])
-	if err != nil {
-		return nil, err
-	}
-	for _, e := range entries {
-		text, err := readLinked(filepath.Join(s.PamDirs[0], e.Name()))
-		if err != nil || leftover(e.Name()) {
-			continue // what cannot be read cannot be changed, and may be a directory
-		}
-		if _, lines := pamconf.Parse(e.Name(), text).Without(); lines > 0 {
-			names = append(names, e.Name())
-		}
-	}
-	slices.Sort(names)
-	return slices.Compact(names), nil
-}
-
 // Apply makes a change. What it replaces is on disk before the new file is. It refuses where the file is not what the
 // plan was made for.
 func (s System) Apply(c Change, o Options, now time.Time) error {
@@ -158,13 +136,48 @@ func (s System) Apply(c Change, o Options, now time.Time) error {
 		return err
 	}
 	r := record{Service: c.Service, Kind: c.Kind, Path: c.Path, At: now.UTC(), Existed: c.Before != nil, SHA256: digest(c.After), Options: o, before: c.Before}
+	if c.Kind == PAM {
+		r.Phases = s.will(c).phases()
+	}
 	if old != nil && old.after(c.Before) {
 		r.Existed, r.before = old.Existed, old.before
+	} else if rest, ours := c.Kind.without(c.Service, c.Before); ours {
+		// What is put back must not ask: the module may be gone then.
+		r.Existed, r.before = rest != nil, rest
 	}
 	if err := s.keep(r); err != nil {
 		return err
 	}
 	return c.write()
+}
+
+// will tells what a change makes of its service.
+func (s System) will(c Change) Asking {
+	s.planned = map[string][]byte{c.Service: c.After}
+	return s.asking(c.Service)
+}
+
+func (a Asking) phases() []pamconf.Phase { return slices.Sorted(maps.Keys(a.Phases)) }
+
+// Drifted lists the services that were installed here and ask in fewer phases than they did then, with those phases; all
+// of them where none asks.
+func (s System) Drifted() (map[string][]pamconf.Phase, error) {
+	records, err := s.records()
+	if err != nil {
+		return nil, err
+	}
+	gone := map[string][]pamconf.Phase{}
+	for _, r := range records {
+		if r.Kind != PAM {
+			continue
+		}
+		now := s.asking(r.Service).phases()
+		missing := slices.DeleteFunc(slices.Clone(r.Phases), func(p pamconf.Phase) bool { return slices.Contains(now, p) })
+		if len(missing) > 0 || len(now) == 0 {
+			gone[r.Service] = missing
+		}
+	}
+	return gone, nil
 }
 
 func (s System) keep(r record) error {

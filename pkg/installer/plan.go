@@ -94,24 +94,6 @@ var generated = []string{"system-auth", "password-auth", "fingerprint-auth", "sm
 var unasked = []string{"cron", "crond", "atd", "systemd-user", "runuser", "runuser-l", "other", "passwd", "chpasswd", "newusers",
 	"lightdm-greeter", "gdm-launch-environment", "sddm-greeter", "greetd-greeter"}
 
-// lockers unlock a screen without privileges, through the common stack: they cannot read our configuration, so a line
-// there would lock their people out.
-var lockers = []string{"swaylock", "i3lock", "hyprlock", "waylock", "vlock", "xscreensaver", "xlock", "physlock", "gtklock"}
-
-// common checks what every service includes.
-func (s System) common(service string, c *Change) error {
-	if !strings.HasPrefix(service, "common-") {
-		return nil
-	}
-	for _, locker := range lockers {
-		if _, _, err := s.find(locker); err == nil {
-			return refuse("%s would also guard %s, which has no rights to ask and could not unlock any more", service, locker)
-		}
-	}
-	c.Notes = append(c.Notes, service+" is part of every service: cron, screen lockers and what is installed later would ask too; better install the services themselves")
-	return nil
-}
-
 // errEmpty means that ours would be the only module of a phase, which then refuses everybody whom it steps aside for.
 var errEmpty = fmt.Errorf("%w: there is no other rule", ErrRefused)
 
@@ -152,9 +134,6 @@ func (s System) Plan(service string, o Options) (Change, error) {
 	default:
 		c.Notes = append(c.Notes, fmt.Sprintf("%s is copied to %s, and the copy goes with latch uninstall", path, c.Path))
 	}
-	if err := s.common(service, &c); err != nil {
-		return Change{}, err
-	}
 	f := pamconf.Parse(service, text)
 	if differs(f, o.args(service)) {
 		f, _ = f.Without() // to be placed anew with other arguments
@@ -166,8 +145,9 @@ func (s System) Plan(service string, o Options) (Change, error) {
 	c.After = after.Bytes()
 	if bytes.Equal(c.After, text) {
 		c.Before = c.After // the vendor's file needs no copy then
+		return c, nil
 	}
-	return c, nil
+	return c, s.look(&c)
 }
 
 // Arguments lists the arguments that our lines have in the service files of a plan, sorted, each set once.
@@ -271,13 +251,19 @@ func (s System) writable(service string) (path string, text []byte, err error) {
 		return "", nil, refuse("authselect writes %s anew; install the services themselves, or make a profile of your own with authselect create-profile", service)
 	case slices.Contains(unasked, service):
 		return "", nil, refuse("%s has nobody to ask, and must not depend on a latch", service)
+	case Unprivileged(service):
+		return "", nil, refuse("%s unlocks a screen without privileges: it could not ask, and nobody could unlock any more", service)
 	}
 	if path, text, err = s.find(service); err != nil {
 		return "", nil, err
 	}
 	info, err := os.Lstat(path)
-	if err == nil && info.Mode()&fs.ModeSymlink != 0 {
+	switch {
+	case err != nil:
+	case info.Mode()&fs.ModeSymlink != 0:
 		err = refuse("%s is a symbolic link, which somebody else manages", path)
+	case filepath.Dir(path) == s.PamDirs[0] && info.Sys().(*syscall.Stat_t).Nlink > 1:
+		err = refuse("%s has a second name (a hard link), which would keep the text of before", path)
 	}
 	return path, text, err
 }
@@ -299,7 +285,7 @@ func (s System) edit(f *pamconf.File, o Options, c *Change) (*pamconf.File, erro
 	case err != nil:
 		return nil, err
 	case authErr != nil:
-		c.Notes = append(c.Notes, "only the account phase asks: "+strings.TrimPrefix(authErr.Error(), f.Name+": ")+
+		c.Notes = append(c.Notes, "only the account phase asks: "+strings.TrimPrefix(authErr.Error(), f.Name+": "+ErrRefused.Error()+": ")+
 			"; a closed latch then looks different from a wrong password")
 	}
 	return both, nil
@@ -338,73 +324,4 @@ func (s System) editPhase(f *pamconf.File, phase pamconf.Phase, o Options, allow
 		reasons = append(reasons, finding.String())
 	}
 	return f, fmt.Errorf("%s: %w: no place for the %s line: %s", f.Name, ErrRefused, phase, strings.Join(reasons, "; "))
-}
-
-// PlanRemoval works out how to make a service forget us: back to the bytes of before where nobody changed them since,
-// else without our lines. The service's own file comes first.
-func (s System) PlanRemoval(service string) ([]Change, error) {
-	files, err := s.files(service)
-	if err != nil {
-		return nil, err
-	}
-	var plans []Change
-	for _, c := range files {
-		if err := s.planRemoval(&c); err != nil {
-			return nil, err
-		}
-		plans = append(plans, c)
-	}
-	return plans, nil
-}
-
-func (s System) planRemoval(c *Change) error {
-	text, err := readLinked(c.Path)
-	if errors.Is(err, fs.ErrNotExist) {
-		c.Before, c.After = []byte{}, []byte{}
-		return nil
-	}
-	if err != nil {
-		return err
-	}
-	if err := c.existing(text); err != nil {
-		return err
-	}
-	if c.Kind == VPN {
-		c.Notes = append(c.Notes, "a server that runs asks PAM until it is restarted: "+restart(c.Path))
-	}
-	kept, err := s.kept(c.key())
-	if err != nil {
-		return err
-	}
-	if kept != nil && kept.after(text) {
-		c.After = kept.before
-		return nil
-	}
-	c.After, _ = c.Kind.without(c.Service, text)
-	if c.Kind == Unit && c.After != nil {
-		c.Notes = append(c.Notes, c.Path+" was changed since latch install and stays")
-	}
-	return nil
-}
-
-// files lists what a service's change may be about: its own file, and what was installed with it.
-func (s System) files(service string) ([]Change, error) {
-	all := []Change{{Service: service, Path: filepath.Join(s.PamDirs[0], service)}}
-	records, err := s.records()
-	if err != nil {
-		return nil, err
-	}
-	for _, r := range records {
-		if r.Service == service && r.Kind != PAM {
-			all = append(all, Change{Service: service, Kind: r.Kind, Path: r.Path})
-		}
-	}
-	if service == openvpn.Service {
-		for _, c := range vpnLeft() {
-			if !slices.ContainsFunc(all, func(known Change) bool { return known.Path == c.Path }) {
-				all = append(all, c)
-			}
-		}
-	}
-	return all, nil
 }

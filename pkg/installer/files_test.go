@@ -1,0 +1,189 @@
+package installer_test
+
+import (
+	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"syscall"
+	"testing"
+
+	"github.com/latch-linux/latch/pkg/installer"
+)
+
+func owner(info fs.FileInfo) uint32 { return info.Sys().(*syscall.Stat_t).Gid }
+
+const stack = "auth required pam_env.so\nauth requisite pam_unix.so\naccount required pam_unix.so\n"
+
+// one is a machine with one service of a given text.
+func one(t *testing.T, text string) (s installer.System, path string) {
+	t.Helper()
+	s = unpack(t, machine{})
+	path = filepath.Join(s.PamDirs[0], "door")
+	write(t, path, text)
+	return s, path
+}
+
+func write(t *testing.T, path, text string) {
+	t.Helper()
+	if err := os.WriteFile(path, []byte(text), 0o644); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func plan(t *testing.T, s installer.System, services ...string) ([]installer.Change, map[string]installer.Options) {
+	t.Helper()
+	options := map[string]installer.Options{}
+	for _, service := range services {
+		options[service] = installer.Options{}
+	}
+	plans, err := s.PlanAll(options)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return plans, options
+}
+
+func install(t *testing.T, s installer.System, services ...string) {
+	t.Helper()
+	plans, options := plan(t, s, services...)
+	apply(t, s, plans, options)
+}
+
+// TestFilesComeBack installs into files of every shape and takes it out again.
+func TestFilesComeBack(t *testing.T) {
+	for name, shape := range map[string]func(t *testing.T, path string){
+		"no final newline":       func(t *testing.T, path string) { write(t, path, strings.TrimSuffix(stack, "\n")) },
+		"carriage returns":       func(t *testing.T, path string) { write(t, path, strings.ReplaceAll(stack, "\n", " \r\n")) },
+		"blank lines":            func(t *testing.T, path string) { write(t, path, "\n\n"+stack+"\n\n") },
+		"a mode of its own":      func(t *testing.T, path string) { must(t, os.Chmod(path, 0o600)) },
+		"a group of its own":     func(t *testing.T, path string) { must(t, os.Chown(path, -1, aGroup(t))) },
+		"lines that go on":       func(t *testing.T, path string) { write(t, path, strings.ReplaceAll(stack, " pam", " \\\n\tpam")) },
+		"a line of ours":         func(t *testing.T, path string) { write(t, path, stack) },
+		"bytes that are no text": func(t *testing.T, path string) { write(t, path, "# \xff\xfe\x00\n"+stack) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			s, path := one(t, stack)
+			shape(t, path)
+			before := snapshot(t, s)
+			install(t, s, "door")
+			if text, err := os.ReadFile(path); err != nil || strings.Count(string(text), "pam_latch.so") != 2 {
+				t.Errorf("%v %q", err, text)
+			}
+			remove(t, s)
+			same(t, name, before, snapshot(t, s))
+		})
+	}
+}
+
+func must(t *testing.T, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// aGroup is one that the test may give a file to.
+func aGroup(t *testing.T) int {
+	t.Helper()
+	groups, err := os.Getgroups()
+	if err != nil || os.Geteuid() == 0 || len(groups) == 0 {
+		return 42
+	}
+	return groups[len(groups)-1]
+}
+
+// TestFilesThatAreRefused holds what may not be replaced: somebody else manages it, or would keep the old text.
+func TestFilesThatAreRefused(t *testing.T) {
+	for name, shape := range map[string]func(t *testing.T, path string){
+		"symbolic link": func(t *testing.T, path string) {
+			must(t, os.Rename(path, path+"-real"))
+			must(t, os.Symlink(path+"-real", path))
+		},
+		"hard link":          func(t *testing.T, path string) { must(t, os.Link(path, path+"-too")) },
+		"written by a group": func(t *testing.T, path string) { must(t, os.Chmod(path, 0o664)) },
+		"directory": func(t *testing.T, path string) {
+			must(t, os.Remove(path))
+			must(t, os.Mkdir(path, 0o755))
+		},
+	} {
+		s, path := one(t, stack)
+		shape(t, path)
+		if c, err := s.Plan("door", installer.Options{}); err == nil {
+			t.Errorf("%s: %v", name, c)
+		}
+	}
+	s, _ := one(t, stack)
+	for _, service := range []string{"system-auth", "cron", "systemd-user", "swaylock", "../door", "a b", "door.dpkg-old", ""} {
+		write(t, filepath.Join(s.PamDirs[0], filepath.Base("x"+service)), stack)
+		if c, err := s.Plan(service, installer.Options{}); err == nil {
+			t.Errorf("%s: %v", service, c)
+		}
+	}
+	if _, err := s.PlanRemoval("../door"); err == nil {
+		t.Error("a path was taken for a service")
+	}
+}
+
+// TestNothingOfOursStays takes out what somebody wrote by hand before latch install, wherever it can be found, and says
+// where it cannot.
+func TestNothingOfOursStays(t *testing.T) {
+	s, path := one(t, "auth requisite pam_unix.so\nauth required pam_latch.so\naccount required pam_unix.so\n")
+	install(t, s, "door") // which adds the account line
+	remove(t, s)
+	if text, err := os.ReadFile(path); err != nil || string(text) != "auth requisite pam_unix.so\naccount required pam_unix.so\n" {
+		t.Errorf("%v %q", err, text)
+	}
+
+	ours := "auth required pam_latch.so\nauth requisite pam_unix.so\n"
+	real := filepath.Join(filepath.Dir(s.PamDirs[0]), "authselect", "system-auth")
+	write(t, real, ours)
+	must(t, os.Symlink(real, filepath.Join(s.PamDirs[0], "system-auth")))
+	remove(t, s)
+	if text, err := os.ReadFile(real); err != nil || strings.Contains(string(text), "latch") {
+		t.Errorf("behind a link: %v %q", err, text)
+	}
+	if info, err := os.Lstat(filepath.Join(s.PamDirs[0], "system-auth")); err != nil || info.Mode()&fs.ModeSymlink == 0 {
+		t.Errorf("the link was replaced: %v %v", info, err)
+	}
+
+	write(t, path, ours)
+	must(t, os.Chmod(path, 0o666))
+	if services, err := s.Touched(); err == nil {
+		t.Errorf("a file that others can write was passed over: %q", services)
+	}
+	write(t, path, "auth include elsewhere\n")
+	must(t, os.Chmod(path, 0o644))
+	write(t, filepath.Join(s.PamDirs[1], "elsewhere"), ours)
+	if asking, err := s.StillAsking(); err != nil || !slices.Equal(asking, []string{"door (elsewhere:1)", "elsewhere (elsewhere:1)"}) {
+		t.Errorf("in the vendor's file: %q %v", asking, err)
+	}
+}
+
+// TestLockersCanStillUnlock refuses a change that a screen locker without privileges would meet, directly or not.
+func TestLockersCanStillUnlock(t *testing.T) {
+	for text, refused := range map[string]bool{"auth include door\n": true, "@include door\n": true, "auth substack inner\n": true,
+		"auth include other\n": false, "session include door\n": false} {
+		s, _ := one(t, stack)
+		write(t, filepath.Join(s.PamDirs[0], "inner"), "auth include door\n")
+		write(t, filepath.Join(s.PamDirs[0], "other"), stack)
+		write(t, filepath.Join(s.PamDirs[1], "hyprlock"), text)
+		if _, err := s.Plan("door", installer.Options{}); errors.Is(err, installer.ErrRefused) != refused {
+			t.Errorf("%q: %v", text, err)
+		}
+	}
+}
+
+// TestOtherServicesAreNamed tells who will ask besides.
+func TestOtherServicesAreNamed(t *testing.T) {
+	s, _ := one(t, stack)
+	write(t, filepath.Join(s.PamDirs[0], "gate"), "auth include door\naccount include door\n")
+	install(t, s, "gate")
+	write(t, filepath.Join(s.PamDirs[0], "hatch"), "auth include door\n")
+	c, err := s.Plan("door", installer.Options{})
+	if notes := strings.Join(c.Notes, "\n"); err != nil || !strings.Contains(notes, "ask as well: hatch") || !strings.Contains(notes, "latch uninstall gate") {
+		t.Errorf("%v %s", err, notes)
+	}
+}
