@@ -229,7 +229,7 @@ func planUnit(path string) (*Change, error) {
 			}
 		}
 		c.After = []byte(dropIn)
-		c.Notes = []string{fmt.Sprintf("%s has TasksMax=%d, and of a few people who log in at once all but the first are refused", at.unit, limit)}
+		c.Notes = []string{fmt.Sprintf("%s has TasksMax=%d, which is too little for a few people who log in at the same moment", at.unit, limit)}
 		return c, nil
 	}
 	return nil, nil

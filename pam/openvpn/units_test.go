@@ -1,0 +1,159 @@
+package openvpn
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/latch-linux/latch/pam/testbed"
+)
+
+// Debian's units, and the drop-in that latch install writes for the first one.
+const (
+	plainUnit  = "/lib/systemd/system/openvpn@.service"
+	serverUnit = "/lib/systemd/system/openvpn-server@.service"
+	dropIn     = "/etc/systemd/system/openvpn@.service.d/latch.conf"
+)
+
+// fromUnit reads a setting of a unit.
+func fromUnit(t *testing.T, file, name string) string {
+	t.Helper()
+	text, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	found := regexp.MustCompile(`(?m)^` + name + `=(.*)$`).FindSubmatch(text)
+	if found == nil {
+		t.Fatalf("%s has no %s", file, name)
+	}
+	return string(found[1])
+}
+
+// cgroup makes a control group with room for so many tasks, as systemd does for TasksMax, and returns a wrapper that
+// enters it. Every Linux with a pids controller has one: version 2, or version 1 beside it.
+func cgroup(t *testing.T, tasks string) []string {
+	t.Helper()
+	parent := "/sys/fs/cgroup/pids"
+	if _, err := os.Stat(parent + "/cgroup.procs"); err != nil {
+		parent = "/sys/fs/cgroup"
+		if err := os.WriteFile(parent+"/cgroup.subtree_control", []byte("+pids"), 0); err != nil {
+			t.Fatalf("no cgroup with a pids controller can be had here: %v", err)
+		}
+	}
+	dir, err := os.MkdirTemp(parent, "latch-test-")
+	if err != nil {
+		t.Fatalf("no cgroup with a pids controller can be had here: %v", err)
+	}
+	t.Cleanup(func() {
+		var err error
+		for deadline := time.Now().Add(patience); time.Now().Before(deadline); time.Sleep(20 * time.Millisecond) {
+			if err = os.Remove(dir); err == nil { // the last processes end a little later than the server
+				return
+			}
+		}
+		t.Error(err)
+	})
+	if err := os.WriteFile(filepath.Join(dir, "pids.max"), []byte(tasks), 0); err != nil {
+		t.Fatalf("no cgroup with a pids controller can be had here: %v", err)
+	}
+	return []string{"sh", "-c", "echo 0 >" + dir + "/cgroup.procs && exec \"$@\"", "sh"}
+}
+
+// noFork is what the plugin writes where it may have no process: it forks twice for a login, and whichever fails, nobody
+// answers that login any more.
+var noFork = regexp.MustCompile(`fork\([12]\) failed`)
+
+// inAtOnce tells how many of five logins get in that ask the Latch server at the same time.
+func inAtOnce(t *testing.T, tasks string) int {
+	t.Helper()
+	s := startSlow(t)
+	v := startVPN(t, setting{wrap: cgroup(t, tasks)})
+	v.expect(t, ana, true)
+	configure(t, bed.conf.With("latch_host", s.url).With("timeout", "30").With("action", "close"))
+	var clients []*peer
+	for range 5 {
+		clients = append(clients, v.dial(t, ana, testbed.Password))
+	}
+	lost := func() int { return having(clients, authFailed) + len(noFork.FindAllString(v.text(), -1)) }
+	await := func(what string, done func() bool) {
+		t.Helper()
+		for deadline := time.Now().Add(patience); !done(); time.Sleep(20 * time.Millisecond) {
+			if time.Now().After(deadline) {
+				t.Fatalf("%s: %d are at the Latch server, %d are lost, %d are in:\n%s", what, len(s.asked), lost(), having(clients, clientIn), v.text())
+			}
+		}
+	}
+	await("asking", func() bool { return len(s.asked)+lost() >= len(clients) })
+	s.release()
+	await("answered", func() bool { return having(clients, clientIn)+lost() >= len(clients) })
+	return having(clients, clientIn)
+}
+
+// having counts the peers that wrote a text.
+func having(peers []*peer, text string) (n int) {
+	for _, p := range peers {
+		if strings.Contains(p.text(), text) {
+			n++
+		}
+	}
+	return n
+}
+
+// TestTasks has one login and then five at once under the limit of Debian's openvpn@.service, and under the one that
+// latch install puts in its place.
+func TestTasks(t *testing.T) {
+	if in := inAtOnce(t, fromUnit(t, plainUnit, "TasksMax")); in == 5 {
+		t.Error("five at once are in under Debian's limit, so the drop-in has no use")
+	}
+	raised := fromUnit(t, writtenDropIn(t), "TasksMax")
+	if in := inAtOnce(t, raised); in != 5 {
+		t.Errorf("%d of five are in under TasksMax=%s", in, raised)
+	}
+}
+
+// writtenDropIn has latch install write its drop-in and returns a copy.
+func writtenDropIn(t *testing.T) string {
+	t.Helper()
+	const conf = "/etc/openvpn/office.conf"
+	if err := os.WriteFile(conf, []byte(serverText("127.0.0.1", freePort(t))), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	defer os.Remove(conf)
+	out := must(t, "install", "openvpn", "--server-config", conf, "--yes")
+	text, err := os.ReadFile(dropIn)
+	if err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	if !strings.Contains(out, "+++ "+dropIn) {
+		t.Errorf("the drop-in was not shown:\n%s", out)
+	}
+	must(t, "uninstall", "openvpn", "--yes")
+	if _, err := os.Stat(filepath.Dir(dropIn)); !os.IsNotExist(err) {
+		t.Errorf("the drop-in's directory is there still: %v", err)
+	}
+	copied := filepath.Join(t.TempDir(), "drop-in")
+	if err := os.WriteFile(copied, text, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return copied
+}
+
+// TestUnderTheServerUnit gives a server what Debian's openvpn-server@.service gives it: its capabilities, its limit of
+// processes, and a /usr that cannot be written.
+func TestUnderTheServerUnit(t *testing.T) {
+	capabilities := strings.Fields(strings.ToLower(strings.ReplaceAll(fromUnit(t, serverUnit, "CapabilityBoundingSet"), "CAP_", "")))
+	if system := fromUnit(t, serverUnit, "ProtectSystem"); system != "true" {
+		t.Fatalf("ProtectSystem=%s is not what this test imitates", system)
+	}
+	script := fmt.Sprintf(`mount --bind /usr /usr && mount -o remount,bind,ro /usr && ! touch /usr/probe 2>/dev/null &&
+		exec prlimit --nproc=%s setpriv --bounding-set -all,+%s "$@"`, fromUnit(t, serverUnit, "LimitNPROC"), strings.Join(capabilities, ",+"))
+	v := startVPN(t, setting{wrap: []string{"unshare", "--mount", "sh", "-c", script, "sh"}})
+	v.expect(t, ana, true)
+	closeLatch(t, ana)
+	v.expect(t, ana, false)
+	v.expect(t, bob, true)
+}
