@@ -14,6 +14,7 @@ import (
 	"github.com/latch-linux/latch/pkg/cli"
 	"github.com/latch-linux/latch/pkg/config"
 	"github.com/latch-linux/latch/pkg/installer"
+	"github.com/latch-linux/latch/pkg/openvpn"
 )
 
 type installOptions struct {
@@ -163,6 +164,10 @@ func (a *app) planInstall(ctx context.Context, services []string, o installOptio
 				options[service] = line
 			}
 		}
+	}
+	if line, ok := options[openvpn.Service]; ok {
+		line.Codes = a.vpnCodes(line.OTP)
+		options[openvpn.Service] = line
 	}
 	if _, ok := options["sshd"]; ok {
 		if err := a.lookAtSSHD(ctx); err != nil {

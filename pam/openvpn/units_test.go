@@ -72,7 +72,7 @@ func inAtOnce(t *testing.T, tasks string) int {
 	t.Helper()
 	s := startSlow(t)
 	v := startVPN(t, setting{wrap: cgroup(t, tasks)})
-	v.expect(t, ana, true)
+	v.expect(t, map[string]bool{ana: true})
 	configure(t, bed.conf.With("latch_host", s.url).With("timeout", "30").With("action", "close"))
 	var clients []*peer
 	for range 5 {
@@ -152,8 +152,7 @@ func TestUnderTheServerUnit(t *testing.T) {
 	script := fmt.Sprintf(`mount --bind /usr /usr && mount -o remount,bind,ro /usr && ! touch /usr/probe 2>/dev/null &&
 		exec prlimit --nproc=%s setpriv --bounding-set -all,+%s "$@"`, fromUnit(t, serverUnit, "LimitNPROC"), strings.Join(capabilities, ",+"))
 	v := startVPN(t, setting{wrap: []string{"unshare", "--mount", "sh", "-c", script, "sh"}})
-	v.expect(t, ana, true)
+	v.expect(t, map[string]bool{ana: true})
 	closeLatch(t, ana)
-	v.expect(t, ana, false)
-	v.expect(t, bob, true)
+	v.expect(t, map[string]bool{ana: false, bob: true})
 }

@@ -146,11 +146,14 @@ type vpn struct {
 	*peer
 	address string
 	port    int
+	config  string // as latch install left it
+	anybody bool   // its clients show no certificate
 }
 
 // setting is how a server differs from the one that latch install makes.
 type setting struct {
 	address string              // "" is the loopback
+	before  string              // what stands in the configuration beside the rest when latch install comes
 	edit    func(string) string // of the installed configuration
 	wrap    []string            // what the server runs under
 	flags   []string            // of latch install
@@ -163,7 +166,7 @@ func startVPN(t *testing.T, s setting) *vpn {
 		s.address = "127.0.0.1"
 	}
 	v := &vpn{address: s.address, port: freePort(t)}
-	if err := os.WriteFile(vpnConf, []byte(serverText(v.address, v.port)), 0o600); err != nil {
+	if err := os.WriteFile(vpnConf, []byte(serverText(v.address, v.port)+s.before), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	must(t, append([]string{"install", "openvpn", "--yes"}, s.flags...)...)
@@ -172,41 +175,73 @@ func startVPN(t *testing.T, s setting) *vpn {
 	if err != nil {
 		t.Fatal(err)
 	}
-	used := filepath.Join(t.TempDir(), "used.conf")
-	if s.edit == nil {
-		s.edit = func(text string) string { return text }
+	v.config = string(text)
+	v.run(t, s)
+	return v
+}
+
+// beside starts one more server with the installed configuration, edited, on a port of its own.
+func (v *vpn) beside(t *testing.T, edit func(string) string) *vpn {
+	t.Helper()
+	other := &vpn{address: v.address, port: freePort(t)}
+	other.config = strings.Replace(v.config, fmt.Sprintf("port %d", v.port), fmt.Sprintf("port %d", other.port), 1)
+	other.run(t, setting{edit: edit})
+	return other
+}
+
+func (v *vpn) run(t *testing.T, s setting) {
+	t.Helper()
+	text := v.config
+	if s.edit != nil {
+		text = s.edit(text)
 	}
-	if err := os.WriteFile(used, []byte(s.edit(string(text))), 0o600); err != nil {
+	used := filepath.Join(t.TempDir(), "used.conf")
+	if err := os.WriteFile(used, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	v.peer = start(t, s.wrap, "--config", used)
 	if v.await(serverReady) == "" {
 		t.Fatalf("the server did not start:\n%s", v.text())
 	}
-	return v
 }
+
+// inNull keeps a client from needing a device and addresses.
+var inNull = []string{"--dev", "null", "--ifconfig-noexec", "--route-noexec"}
 
 // dial starts a client that sends a user's password, with options more than it needs.
 func (v *vpn) dial(t *testing.T, user, password string, options ...string) *peer {
-	return v.dialFrom(t, nil, user, password, append([]string{"--dev", "null", "--ifconfig-noexec", "--route-noexec"}, options...)...)
+	t.Helper()
+	return v.dialFrom(t, nil, user, password, append(options, inNull...)...)
 }
 
 func (v *vpn) dialFrom(t *testing.T, wrap []string, user, password string, options ...string) *peer {
 	t.Helper()
-	secret := filepath.Join(t.TempDir(), user)
+	secret := filepath.Join(t.TempDir(), "secret")
 	if err := os.WriteFile(secret, []byte(user+"\n"+password+"\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	args := []string{"--client", "--proto", "udp", "--remote", v.address, fmt.Sprint(v.port), "--nobind", "--remote-cert-tls", "server",
-		"--ca", keys + "/ca.crt", "--cert", keys + "/client.crt", "--key", keys + "/client.key", "--auth-user-pass", secret,
-		"--auth-retry", "none", "--connect-retry-max", "1", "--verb", "3"}
-	return start(t, wrap, append(args, options...)...)
+	return v.connect(t, wrap, append(options, "--auth-user-pass", secret)...)
 }
 
-// isIn tells whether a login gets a tunnel; anything but that or AUTH_FAILED is a failure of the test.
+// connect starts a client that sends no password of itself.
+func (v *vpn) connect(t *testing.T, wrap []string, options ...string) *peer {
+	t.Helper()
+	if !v.anybody {
+		options = append(options, "--cert", keys+"/client.crt", "--key", keys+"/client.key")
+	}
+	return start(t, wrap, append(options, "--client", "--proto", "udp", "--remote", v.address, fmt.Sprint(v.port), "--nobind", "--remote-cert-tls", "server",
+		"--ca", keys+"/ca.crt", "--auth-retry", "none", "--connect-retry-max", "1", "--verb", "3")...)
+}
+
+// isIn tells whether a login gets a tunnel.
 func (v *vpn) isIn(t *testing.T, user, password string) bool {
 	t.Helper()
-	client := v.dial(t, user, password)
+	return v.gotIn(t, v.dial(t, user, password))
+}
+
+// gotIn tells whether a client gets a tunnel; anything but that or AUTH_FAILED is a failure of the test.
+func (v *vpn) gotIn(t *testing.T, client *peer) bool {
+	t.Helper()
 	defer client.stop()
 	switch client.await(clientIn, authFailed) {
 	case clientIn:
@@ -214,14 +249,20 @@ func (v *vpn) isIn(t *testing.T, user, password string) bool {
 	case authFailed:
 		return false
 	}
-	t.Fatalf("%s got no answer:\n%s\nthe server:\n%s", user, client.text(), v.text())
+	t.Fatalf("no answer:\n%s\nthe server:\n%s", client.text(), v.text())
 	return false
 }
 
-// expect checks a login with the right password.
-func (v *vpn) expect(t *testing.T, user string, in bool) {
+// expect checks logins with the right password, all at the same time.
+func (v *vpn) expect(t *testing.T, want map[string]bool) {
 	t.Helper()
-	if got := v.isIn(t, user, testbed.Password); got != in {
-		t.Errorf("%s is in: %v, want %v", user, got, in)
+	clients := map[string]*peer{}
+	for user := range want {
+		clients[user] = v.dial(t, user, testbed.Password)
+	}
+	for user, client := range clients {
+		if got := v.gotIn(t, client); got != want[user] {
+			t.Errorf("%q is in: %v, want %v", user, got, want[user])
+		}
 	}
 }

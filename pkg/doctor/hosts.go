@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/latch-linux/latch/pkg/installer"
+	"github.com/latch-linux/latch/pkg/openvpn"
 	"github.com/latch-linux/latch/pkg/pamconf"
 )
 
@@ -104,36 +105,44 @@ func (e *examination) sudo() {
 	e.ok("sudo", "does not ask again for a while after a password (15 minutes by default; Defaults timestamp_timeout=0 makes it)")
 }
 
-// openvpn looks for servers that never come to PAM.
+// openvpn looks for servers that never come to PAM, or in whose way something stands.
 func (e *examination) openvpn() {
 	for _, pattern := range []string{"/etc/openvpn/*.conf", "/etc/openvpn/server/*.conf"} {
 		paths, _ := filepath.Glob(e.Root + pattern) // patterns without errors
 		for _, path := range paths {
-			data, err := os.ReadFile(path)
-			if err != nil {
-				continue
-			}
-			text := string(data)
-			name := strings.TrimPrefix(path, e.Root)
-			switch server := hasWord(text, "server") || hasWord(text, "mode"); {
-			case !server:
-			case !strings.Contains(text, "openvpn-plugin-auth-pam"):
-				e.warn("openvpn", "latch install openvpn --server-config "+name, "%s never asks PAM: certificates alone open it", name)
-			case hasWord(text, "auth-gen-token") && strings.Contains(text, "external-auth"):
-				e.fail("openvpn", "remove external-auth", "%s hands tokens to PAM as passwords: every tunnel ends at its first renegotiation", name)
-			default:
-				e.ok("openvpn", "%s asks PAM", name)
+			if text, err := os.ReadFile(path); err == nil && openvpn.IsServer(text) {
+				e.vpnServer(strings.TrimPrefix(path, e.Root), text)
 			}
 		}
 	}
 }
 
-// hasWord tells whether a configuration has a directive.
-func hasWord(text, word string) bool {
-	return slices.ContainsFunc(strings.Split(text, "\n"), func(line string) bool {
-		fields := strings.Fields(line)
-		return len(fields) > 0 && fields[0] == word
-	})
+func (e *examination) vpnServer(name string, text []byte) {
+	install := "latch install openvpn --server-config " + name
+	findings, err := openvpn.Examine(text)
+	if err != nil {
+		e.warn("openvpn", "mend it: OpenVPN does not start with it", "%s: %v", name, err)
+		return
+	}
+	if tight, err := installer.TightUnit(name); err == nil && tight != "" {
+		findings = append(findings, openvpn.Finding{Text: tight})
+	}
+	if len(findings) == 0 && !e.PAM.Asks(openvpn.Service) {
+		findings = []openvpn.Finding{{Text: "asks PAM, but /etc/pam.d/" + openvpn.Service + " does not ask the latch"}}
+	}
+	for _, f := range findings {
+		state, fix := Warn, f.Fix
+		if f.Grave {
+			state = Fail
+		}
+		if fix == "" {
+			fix = install
+		}
+		e.add("openvpn", state, fix, "%s: %s", name, f.Text)
+	}
+	if len(findings) == 0 {
+		e.ok("openvpn", "%s asks the latch", name)
+	}
 }
 
 func (e *examination) selinux() {

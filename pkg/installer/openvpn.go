@@ -1,9 +1,11 @@
 package installer
 
 import (
+	"debug/elf"
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -81,11 +83,14 @@ func (s System) planVPN(o Options) ([]Change, error) {
 		if err != nil {
 			return nil, err
 		}
-		plans = append(plans, c)
-		unit, err := planUnit(path)
+		unit, tight, err := planUnit(path)
 		if err != nil {
 			return nil, err
 		}
+		if unit == nil && tight != "" {
+			c.Notes = append(c.Notes, tight)
+		}
+		plans = append(plans, c)
 		if unit != nil && !slices.ContainsFunc(plans, func(p Change) bool { return p.Path == unit.Path }) {
 			plans = append(plans, *unit)
 		}
@@ -163,7 +168,7 @@ func planServer(path string, o Options) (Change, error) {
 	if err := c.existing(text); err != nil {
 		return Change{}, err
 	}
-	c.After, c.Notes, err = openvpn.Install(text, openvpn.Wanted{Plugin: vpnPlugin(), OTP: o.OTP != "" && o.OTP != "no"})
+	c.After, c.Notes, err = openvpn.Install(text, openvpn.Wanted{Plugin: vpnPlugin(), OTP: o.Codes})
 	if err != nil {
 		return Change{}, fmt.Errorf("%s: %w: %w", path, ErrRefused, err)
 	}
@@ -192,86 +197,117 @@ func UnitOf(path string) string {
 	return ""
 }
 
-// vpnPlugin finds the plugin, "" for nowhere.
+// vpnPlugin finds the plugin, "" for nowhere. Where Debian has it for several architectures, it is that of this program.
 func vpnPlugin() string {
+	var found []string
 	for _, dir := range pluginDirs {
 		for _, name := range openvpn.PluginFiles {
-			if paths, _ := filepath.Glob(filepath.Join(dir, name)); len(paths) > 0 {
-				return paths[0]
-			}
+			paths, _ := filepath.Glob(filepath.Join(dir, name)) // patterns without errors
+			found = append(found, paths...)
 		}
+	}
+	own := machine("/proc/self/exe")
+	if i := slices.IndexFunc(found, func(path string) bool { return machine(path) == own }); i >= 0 {
+		return found[i]
 	}
 	return ""
 }
 
-// tasksMax is a limit of systemd.resource-control(5) that is a number.
-var tasksMax = regexp.MustCompile(`(?m)^\s*TasksMax\s*=\s*([0-9]+)\s*$`)
-
-// planUnit plans the drop-in for the unit that runs a configuration, where the unit allows too few tasks; else nil.
-func planUnit(path string) (*Change, error) {
-	for _, at := range vpnUnits {
-		if filepath.Dir(path) != at.dir {
-			continue
-		}
-		limit, err := unitTasks(at.unit)
-		if err != nil || limit < 0 || limit >= enoughTasks {
-			return nil, err
-		}
-		c := &Change{Service: openvpn.Service, Kind: Unit, Path: dropInPath(at.unit), Mode: 0o644}
-		text, err := readLinked(c.Path)
-		switch {
-		case errors.Is(err, fs.ErrNotExist):
-		case err != nil:
-			return nil, err
-		default:
-			if err := c.existing(text); err != nil {
-				return nil, err
-			}
-		}
-		c.After = []byte(dropIn)
-		c.Notes = []string{fmt.Sprintf("%s has TasksMax=%d, which is too little for a few people who log in at the same moment", at.unit, limit)}
-		return c, nil
+// machine is the architecture that a program is for, EM_NONE where that cannot be told.
+func machine(path string) elf.Machine {
+	f, err := elf.Open(path)
+	if err != nil {
+		return elf.EM_NONE
 	}
-	return nil, nil
+	defer f.Close()
+	return f.Machine
 }
 
-// unitTasks reads how many tasks a unit allows: the last drop-in of somebody else's counts, or the unit; -1 for no limit
-// that is a number.
-func unitTasks(unit string) (int, error) {
-	limit := -1
-	for _, dir := range unitDirs {
-		text, err := os.ReadFile(filepath.Join(dir, unit))
-		if errors.Is(err, fs.ErrNotExist) {
-			continue
-		}
-		if err != nil {
-			return -1, err
-		}
-		limit = lastTasks(text, limit)
-		break
+// planUnit plans the drop-in for the unit that runs a configuration, where the unit allows too few tasks, and tells so.
+// Where a drop-in of somebody else's counts more than ours would, there is nothing to plan.
+func planUnit(path string) (c *Change, tight string, err error) {
+	i := slices.IndexFunc(vpnUnits, func(at vpnUnit) bool { return filepath.Dir(path) == at.dir })
+	if i < 0 {
+		return nil, "", nil
 	}
-	drops, _ := filepath.Glob(filepath.Join(unitDirs[0], unit+".d", "*.conf"))
-	for _, path := range drops {
-		if filepath.Base(path) == "latch.conf" {
-			continue
+	unit := vpnUnits[i].unit
+	limit, err := unitTasks(unit, UnitOf(path))
+	if err != nil || limit.tasks < 0 || limit.tasks >= enoughTasks {
+		return nil, "", err
+	}
+	tight = fmt.Sprintf("%s has TasksMax=%d, which is too little for a few people who log in at the same moment", limit.path, limit.tasks)
+	c = &Change{Service: openvpn.Service, Kind: Unit, Path: dropInPath(unit), Mode: 0o644, After: []byte(dropIn), Notes: []string{tight}}
+	if filepath.Base(limit.path) != unit && filepath.Base(limit.path) > filepath.Base(c.Path) {
+		return nil, fmt.Sprintf("%s: raise it there to %d", tight, enoughTasks), nil
+	}
+	text, err := readLinked(c.Path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return c, tight, nil
+	}
+	if err != nil {
+		return nil, "", err
+	}
+	return c, tight, c.existing(text)
+}
+
+// TightUnit tells in what way the unit that runs a server's configuration leaves too little room for logins, "" for none.
+func TightUnit(path string) (string, error) {
+	c, tight, err := planUnit(path)
+	if err != nil || c != nil && c.None() {
+		return "", err
+	}
+	return tight, nil
+}
+
+// tasksLimit is how many tasks a unit allows, -1 for no limit that is a number, and the file that says so.
+type tasksLimit struct {
+	tasks int
+	path  string
+}
+
+// unitTasks reads a unit and the drop-ins of others for it and its instance. As systemd.unit(5) has it, drop-ins are read
+// in the order of their names, whatever directory they lie in, and one hides those of its name in later directories.
+func unitTasks(unit, instance string) (tasksLimit, error) {
+	var paths []string
+	drops := map[string]string{}
+	for _, name := range []string{unit, instance} {
+		for _, dir := range slices.Backward(unitDirs) {
+			if found, _ := filepath.Glob(filepath.Join(dir, name)); name == unit && found != nil {
+				paths = found
+			}
+			found, _ := filepath.Glob(filepath.Join(dir, name+".d", "*.conf"))
+			for _, path := range found {
+				drops[filepath.Base(path)] = path
+			}
 		}
+	}
+	delete(drops, filepath.Base(dropInPath(unit)))
+	for _, name := range slices.Sorted(maps.Keys(drops)) {
+		paths = append(paths, drops[name])
+	}
+	limit := tasksLimit{tasks: -1}
+	for _, path := range paths {
 		text, err := os.ReadFile(path)
 		if err != nil {
-			return -1, err
+			return limit, err
 		}
-		limit = lastTasks(text, limit)
+		limit = limit.under(path, text)
 	}
 	return limit, nil
 }
 
-func lastTasks(text []byte, before int) int {
+// tasksMax is the setting of systemd.resource-control(5): a number, a share, or infinity.
+var tasksMax = regexp.MustCompile(`(?m)^\s*TasksMax\s*=[ \t]*(\S*)\s*$`)
+
+// under is the limit after one more file was read.
+func (l tasksLimit) under(path string, text []byte) tasksLimit {
 	all := tasksMax.FindAllSubmatch(text, -1)
 	if len(all) == 0 {
-		return before
+		return l
 	}
 	n, err := strconv.Atoi(string(all[len(all)-1][1]))
 	if err != nil {
-		return before
+		n = -1
 	}
-	return n
+	return tasksLimit{n, path}
 }

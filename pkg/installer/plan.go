@@ -24,6 +24,7 @@ type Options struct {
 	OTP       string // "" leaves it to latch.conf
 	EveryUse  bool   // su, sudo: the account phase too, which asks root and every NOPASSWD command
 	Server    string // openvpn: the server's configuration, "" for the only one that there is
+	Codes     bool   // openvpn: clients send a code, because OTP says so or latch.conf does
 }
 
 // Change is what is to happen to one file: that of a service, or another one that the service needs.

@@ -70,8 +70,12 @@ func Install(text []byte, w Wanted) (after []byte, notes []string, err error) {
 		return nil, nil, err
 	}
 	notes = append(notes, more...)
-	if !slices.ContainsFunc(f.directives, deferred) {
+	switch deferring := slices.ContainsFunc(f.directives, deferred); {
+	case !deferring && f.jailed():
+		notes = append(notes, jailNote)
+	case !deferring:
 		add = append(add, "setenv deferred_auth_pam 1")
+		notes = append(notes, "setenv deferred_auth_pam 1 is recommended and part of the change: without it the traffic of all clients stands still while one login is asked about")
 	}
 	token := f.find("auth-gen-token") != nil
 	if w.OTP && !token {
@@ -98,31 +102,95 @@ func (f file) find(name string) *directive {
 	return &f.directives[i]
 }
 
-// judge refuses what cannot work, and tells what weakens a latch.
+// jailNote is what chroot costs. The plugin's process was made before it and stays outside: PAM works, but the file in
+// which a deferred answer comes back has one path here and another one there.
+const jailNote = "chroot keeps the plugin from answering later (deferred_auth_pam), so the traffic of all clients stands still " +
+	"while one login is asked about: take chroot away, or give a tmp-dir that is the same directory inside and outside"
+
+// jailed tells whether a deferred answer could not be read.
+func (f file) jailed() bool { return f.find("chroot") != nil && f.find("tmp-dir") == nil }
+
+// broken tells what keeps everybody out.
+func (f file) broken() error {
+	if token := f.find("auth-gen-token"); token != nil && slices.Contains(token.words, "external-auth") {
+		return fmt.Errorf("line %d: auth-gen-token with external-auth hands the token to PAM as if it were the password, "+
+			"and every tunnel ends at its first renegotiation: take external-auth away", token.line+1)
+	}
+	if i := slices.IndexFunc(f.directives, deferred); i >= 0 && f.jailed() {
+		return fmt.Errorf("line %d: with chroot (line %d) no deferred answer of the plugin's is found, and nobody gets in: "+
+			"take one of the two away", f.directives[i].line+1, f.find("chroot").line+1)
+	}
+	return nil
+}
+
+// judge refuses what cannot work, and tells what weakens a latch or a login.
 func (f file) judge(w Wanted) (notes []string, err error) {
-	if token := f.find("auth-gen-token"); token != nil {
-		if slices.Contains(token.words, "external-auth") {
-			return nil, fmt.Errorf("line %d: auth-gen-token with external-auth hands the token to PAM as if it were the password, "+
-				"and every tunnel ends at its first renegotiation: take external-auth away", token.line+1)
-		}
-		if !f.ours(token.line) {
-			notes = append(notes, "auth-gen-token is set: PAM is not asked at renegotiations, and a closed latch ends no tunnel "+lifetime(token.words))
-		}
+	if err := f.broken(); err != nil {
+		return nil, err
 	}
-	if reneg := f.find("reneg-sec"); reneg != nil && len(reneg.words) > 1 && reneg.words[1] == "0" {
-		notes = append(notes, "reneg-sec is 0: unless a client renegotiates, a closed latch ends no tunnel")
-	}
-	if window := f.find("tran-window"); window != nil && !f.ours(window.line) {
-		notes = append(notes, "tran-window is set: a login that is refused at a renegotiation keeps its tunnel for that many seconds")
+	notes = f.weaknesses()
+	if slices.ContainsFunc(f.directives, certless) {
+		notes = append(notes, "no certificate is asked of clients: a password opens the VPN, and the latch is the only other lock")
 	}
 	if f.find("config") != nil {
 		notes = append(notes, "it takes in other files (config), which were not looked at")
 	}
 	if w.OTP {
+		if reason := f.tokenless(); reason != "" {
+			return nil, fmt.Errorf("OpenVPN does not start with auth-gen-token, which codes need, because %s: set reneg-sec to %d or more",
+				reason, 2*f.seconds("hand-window", handWindow))
+		}
 		notes = append(notes, `clients need the line: static-challenge "Latch code" 1`,
+			"the code is typed before the latch is asked: it must be one that the person has by then, as an authenticator app shows, and not the token that a Latch server makes when it is asked",
 			fmt.Sprintf("the latch is asked again, and the client for a code, when a token ends (auth-gen-token, %d hours where we set it)", TokenLifetime/3600))
 	}
 	return notes, nil
+}
+
+// weaknesses tells what lets a tunnel outlive a latch that closed.
+func (f file) weaknesses() (found []string) {
+	if token := f.find("auth-gen-token"); token != nil && !f.ours(token.line) {
+		found = append(found, "auth-gen-token is set: PAM is not asked at renegotiations, and a closed latch ends no tunnel "+lifetime(token.words))
+	}
+	if f.seconds("reneg-sec", renegSec) == 0 {
+		found = append(found, "reneg-sec is 0: unless a client renegotiates, a closed latch ends no tunnel")
+	}
+	if window := f.find("tran-window"); window != nil && !f.ours(window.line) {
+		found = append(found, "tran-window is set: a login that is refused at a renegotiation keeps its tunnel for that many seconds")
+	}
+	return found
+}
+
+// certless finds the options by which a server takes clients without a certificate.
+func certless(d directive) bool {
+	return d.name() == "client-cert-not-required" || d.name() == "verify-client-cert" && len(d.words) > 1 && d.words[1] != "require"
+}
+
+// Defaults of OpenVPN; seconds.
+const (
+	handWindow = 60
+	renegSec   = 3600
+)
+
+// tokenless tells why OpenVPN would refuse to hand out tokens, "" where it would not.
+func (f file) tokenless() string {
+	switch reneg := f.seconds("reneg-sec", renegSec); {
+	case reneg == 0:
+		return "reneg-sec is 0"
+	case reneg < 2*f.seconds("hand-window", handWindow):
+		return fmt.Sprintf("reneg-sec is only %d", reneg)
+	}
+	return ""
+}
+
+// seconds is the value of an option.
+func (f file) seconds(option string, otherwise int) int {
+	if d := f.find(option); d != nil && len(d.words) > 1 {
+		if n, err := strconv.Atoi(d.words[1]); err == nil {
+			return n
+		}
+	}
+	return otherwise
 }
 
 // lifetime tells how long a token holds.
@@ -157,12 +225,7 @@ type change struct {
 
 // plugin works out what loads the plugin with the right list: a line to add, or one to put in the place of another.
 func (f file) plugin(w Wanted) (swap *change, add, notes []string, err error) {
-	var found []directive
-	for _, d := range f.directives {
-		if d.name() == "plugin" && len(d.words) > 1 && slices.Contains(PluginFiles, path.Base(d.words[1])) {
-			found = append(found, d)
-		}
-	}
+	found := f.plugins()
 	switch {
 	case len(found) > 1:
 		return nil, nil, nil, fmt.Errorf("lines %d and %d both load the PAM plugin", found[0].line+1, found[1].line+1)
@@ -174,11 +237,9 @@ func (f file) plugin(w Wanted) (swap *change, add, notes []string, err error) {
 		return nil, []string{line(w.Plugin, list)}, notes, err
 	}
 	d := found[0]
-	list := d.words[2:]
-	if len(list) == 1 {
-		if list, err = splitWords(list[0]); err != nil {
-			return nil, nil, nil, fmt.Errorf("line %d: %w", d.line+1, err)
-		}
+	list, err := d.list()
+	if err != nil {
+		return nil, nil, nil, err
 	}
 	whole, notes, err := adopt(list, w.OTP)
 	if err != nil {
@@ -188,6 +249,28 @@ func (f file) plugin(w Wanted) (swap *change, add, notes []string, err error) {
 		return nil, nil, notes, nil
 	}
 	return &change{d.line, line(d.words[1], whole)}, nil, notes, nil
+}
+
+// plugins are the lines that load the PAM plugin.
+func (f file) plugins() (found []directive) {
+	for _, d := range f.directives {
+		if d.name() == "plugin" && len(d.words) > 1 && slices.Contains(PluginFiles, path.Base(d.words[1])) {
+			found = append(found, d)
+		}
+	}
+	return found
+}
+
+// list is what a plugin line hands to the plugin: a PAM service, and pairs of names and values.
+func (d directive) list() ([]string, error) {
+	if len(d.words) != 3 {
+		return d.words[2:], nil
+	}
+	list, err := splitWords(d.words[2])
+	if err != nil {
+		return nil, fmt.Errorf("line %d: %w", d.line+1, err)
+	}
+	return list, nil
 }
 
 func line(plugin string, list []string) string { return join([]string{"plugin", plugin, join(list)}) }

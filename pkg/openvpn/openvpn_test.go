@@ -72,6 +72,7 @@ func TestRefuses(t *testing.T) {
 		p + "openvpn #" + strings.Repeat("x", maxLine-60):       "longer", // as a comment
 		p + "openvpn" + strings.Repeat(" a b", 6):               "no room",
 		p + "openvpn login USERNAME password PASSWORD l secret": "",
+		"chroot /jail\nsetenv deferred_auth_pam 1\n":            "chroot (line 1)",
 	} {
 		after, _, err := Install([]byte(text), plain)
 		if reason == "" {
@@ -87,6 +88,34 @@ func TestRefuses(t *testing.T) {
 	}
 }
 
+// OpenVPN 2.6 does not start with tokens that would be renewed too often, or never.
+func TestRefusesCodesWithoutTokens(t *testing.T) {
+	for text, reason := range map[string]string{
+		"reneg-sec 0\n": "reneg-sec is 0", "reneg-sec 119\n": "only 119", "reneg-sec 120\n": "", "reneg-sec\n": "",
+		"hand-window 2000\n": "4000 or more", "reneg-sec 30\nhand-window 15\n": "",
+	} {
+		_, _, err := Install([]byte(text), coded)
+		if err == nil != (reason == "") || err != nil && !strings.Contains(err.Error(), reason) {
+			t.Errorf("%q: %v, want %q", text, err, reason)
+		}
+		if _, _, err := Install([]byte(text), plain); err != nil {
+			t.Errorf("%q without codes: %v", text, err)
+		}
+	}
+}
+
+// In a jail the plugin cannot answer later, unless its files have the same path inside and outside.
+func TestJail(t *testing.T) {
+	after, notes, err := Install([]byte("chroot /jail\n"), plain)
+	if err != nil || bytes.Contains(after, []byte("deferred")) || !strings.Contains(strings.Join(notes, "\n"), "stands still") {
+		t.Errorf("%v %q\n%s", err, notes, after)
+	}
+	after, _, err = Install([]byte("chroot /jail\ntmp-dir /jail/tmp\n"), plain)
+	if err != nil || !bytes.Contains(after, []byte(pamLine)) {
+		t.Errorf("%v\n%s", err, after)
+	}
+}
+
 func TestTells(t *testing.T) {
 	for text, want := range map[string]string{
 		"":                                      "auth-user-pass",
@@ -95,12 +124,19 @@ func TestTells(t *testing.T) {
 		"reneg-sec 0\n":                         "reneg-sec",
 		"tran-window 60\n":                      "tran-window",
 		"config other.conf\n":                   "config",
+		"verify-client-cert none\n":             "no certificate",
+		"verify-client-cert optional\n":         "no certificate",
+		"client-cert-not-required\n":            "no certificate",
+		"verb 3\n":                              "recommended",
 		"plugin /x/openvpn-auth-pam.so login\n": "service login",
 	} {
 		_, notes, err := Install([]byte(text), plain)
 		if err != nil || !strings.Contains(strings.Join(notes, "\n"), want) {
 			t.Errorf("%q: %v %q, want %q", text, err, notes, want)
 		}
+	}
+	if _, notes, err := Install([]byte("verify-client-cert require\n"), plain); err != nil || strings.Contains(strings.Join(notes, "\n"), "certificate") {
+		t.Errorf("%v %q", err, notes)
 	}
 	if _, notes, err := Install(nil, coded); err != nil || !strings.Contains(strings.Join(notes, "\n"), "static-challenge") {
 		t.Errorf("%v %q", err, notes)
@@ -159,6 +195,9 @@ func check(t *testing.T, text []byte, w Wanted) {
 		t.Fatalf("installing twice: %v\n%q\nonce\n%q", err, again, after)
 	}
 	f, err := parse(after)
+	if f.jailed() {
+		return
+	}
 	if err != nil || !slices.ContainsFunc(f.directives, deferred) {
 		t.Fatalf("%v\n%s", err, after)
 	}
@@ -173,7 +212,7 @@ var pieces = []string{"server 10.8.0.0 255.255.255.0", "mode server", "port 1194
 	"plugin /x/openvpn-plugin-auth-pam.so login", "plugin openvpn-auth-pam.so \"openvpn login USERNAME\"", "\tplugin 'openvpn-plugin-auth-pam.so' openvpn",
 	"plugin openvpn-plugin-auth-pam.so openvpn password PASSWORD otp OTP", "plugin /x y/openvpn-plugin-auth-pam.so openvpn",
 	`plugin "/x \"y\\/openvpn-plugin-auth-pam.so" "openvpn 'a b' c\"#d"`, "setenv deferred_auth_pam 1", "setenv x y", "auth-gen-token", "auth-gen-token 60",
-	"reneg-sec 0", "tran-window 60", "<ca>\nMIIB\n</ca>", "<tls-crypt>\n\n  </tls-crypt> # x", "push \"route 10.0.0.0 255.0.0.0\"", "user nobody", "config other", "--verb 3 # x"}
+	"reneg-sec 0", "reneg-sec 60", "tran-window 60", "chroot /jail", "tmp-dir /jail/tmp", "<ca>\nMIIB\n</ca>", "<tls-crypt>\n\n  </tls-crypt> # x", "push \"route 10.0.0.0 255.0.0.0\"", "user nobody", "config other", "--verb 3 # x"}
 
 func TestInstallUninstallIsTheIdentity(t *testing.T) {
 	random := rand.New(rand.NewPCG(1, 2))
