@@ -230,7 +230,7 @@ func (f file) plugin(w Wanted) (swap *change, add, notes []string, err error) {
 	case len(found) > 1:
 		return nil, nil, nil, fmt.Errorf("lines %d and %d both load the PAM plugin", found[0].line+1, found[1].line+1)
 	case len(found) == 0 && w.Plugin == "":
-		return nil, nil, nil, fmt.Errorf("there is no %s here: install OpenVPN's plugins", PluginFiles[0])
+		return nil, nil, nil, fmt.Errorf("there is no %s here: install OpenVPN's plugins (on openSUSE openvpn-auth-pam-plugin, on Alpine openvpn-auth-pam)", PluginFiles[0])
 	case len(found) == 0:
 		list, err := complete([]string{Service}, w.OTP)
 		notes = []string{"clients must send a user name and a password from now on: they need the line auth-user-pass"}

@@ -1,0 +1,242 @@
+package openvpn
+
+import (
+	"bytes"
+	"encoding/json"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/latch-linux/latch/pam/testbed"
+)
+
+// pluginPath is where Debian has the plugin.
+const pluginPath = "/usr/lib/x86_64-linux-gnu/openvpn/plugins/openvpn-plugin-auth-pam.so"
+
+// places lists every file in which latch install openvpn may write, with its mode, its owner and a digest.
+func places(t *testing.T) string {
+	t.Helper()
+	const script = `find /etc/pam.d /etc/openvpn /etc/systemd -printf '%p %y %m %U:%G\n' | sort; find /etc/pam.d /etc/openvpn /etc/systemd -type f -exec sha256sum {} + | sort`
+	out, err := exec.Command("sh", "-c", script).Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(out)
+}
+
+// planned is what latch install --json says without changing anything.
+type planned struct {
+	WouldChange bool `json:"would_change"`
+	Services    []struct {
+		Path, Diff string
+		Changed    bool
+		Notes      []string
+	}
+}
+
+func plan(t *testing.T, args ...string) planned {
+	t.Helper()
+	out := must(t, append([]string{"install", "openvpn", "--dry-run", "--json"}, args...)...)
+	var p planned
+	if err := json.Unmarshal([]byte(out), &p); err != nil {
+		t.Fatalf("%v in %s", err, out)
+	}
+	return p
+}
+
+// writeConfig writes a server's configuration for the time of a test.
+func writeConfig(t *testing.T, path, text string) {
+	t.Helper()
+	t.Cleanup(func() { os.Remove(path) })
+	if err := os.WriteFile(path, []byte(text), 0o640); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// handmade is a configuration as people have them: line ends of two systems, comments that look like options, files
+// within, no line end at its end.
+func handmade(t *testing.T, port int) string {
+	t.Helper()
+	text := "# plugin openvpn-plugin-auth-pam.so login\r\n; auth-gen-token\n" + serverText("127.0.0.1", port)
+	authority, err := os.ReadFile(keys + "/ca.crt")
+	if err != nil {
+		t.Fatal(err)
+	}
+	text = strings.Replace(text, "ca "+keys+"/ca.crt\n", "<ca>\n"+string(authority)+"</ca>\n", 1)
+	return strings.Replace(text, "dev tun\n", "dev tun\r\n", 1) + "push \"route 10.9.0.0 255.255.0.0\" # to the office"
+}
+
+// TestFromNothing starts with a server that has never heard of PAM, and a person who has just been added.
+func TestFromNothing(t *testing.T) {
+	const newcomer, conf = "carla", "/etc/openvpn/office.conf"
+	port := freePort(t)
+	writeConfig(t, conf, handmade(t, port))
+	before := places(t)
+	p := plan(t)
+	var shown []string
+	for _, s := range p.Services {
+		shown = append(shown, s.Path)
+		if !s.Changed || !strings.Contains(s.Diff, "+++ "+s.Path+"\n") || len(s.Notes) == 0 && s.Path != pamFile {
+			t.Errorf("%+v", s)
+		}
+	}
+	if want := strings.Join([]string{pamFile, conf, dropIn}, " "); !p.WouldChange || strings.Join(shown, " ") != want {
+		t.Fatalf("shown: %v, want %s", shown, want)
+	}
+	if !strings.Contains(p.Services[1].Diff, `+plugin `+pluginPath+` "openvpn login USERNAME password PASSWORD"`) {
+		t.Errorf("the plugin is not there:\n%s", p.Services[1].Diff)
+	}
+	if out, status := latch(t, "install", "openvpn", "--check"); status != 3 {
+		t.Errorf("--check: %d\n%s", status, out)
+	}
+	if places(t) != before {
+		t.Fatal("showing changed something")
+	}
+	must(t, "install", "openvpn", "--yes")
+	written := places(t)
+	if out := must(t, "install", "openvpn", "--yes"); !strings.Contains(out, "nothing to change") || places(t) != written {
+		t.Errorf("installing twice:\n%s", out)
+	}
+	if _, err := testbed.AddUser(newcomer, 7211); err != nil {
+		t.Fatal(err)
+	}
+	text, err := os.ReadFile(conf)
+	if err != nil {
+		t.Fatal(err)
+	}
+	v := &vpn{address: "127.0.0.1", port: port, config: string(text)}
+	v.run(t, setting{})
+	pairOVPN(t, newcomer)
+	v.expect(t, map[string]bool{newcomer: true, ana: true})
+	closeLatch(t, newcomer)
+	v.expect(t, map[string]bool{newcomer: false, ana: true})
+	must(t, "uninstall", "openvpn", "--yes")
+	if after := places(t); after != before {
+		t.Errorf("left behind:\n%s\nbefore:\n%s", after, before)
+	}
+}
+
+// pairOVPN makes a person with a phone and pairs the user of that name.
+func pairOVPN(t *testing.T, user string) {
+	t.Helper()
+	if err := bed.server.AddUser(user); err != nil {
+		t.Fatal(err)
+	}
+	code, err := bed.server.Code(user)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := run("/usr/local/bin/pairOVPN", code, "--user", user); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// TestSeveralServers has two servers, of which each must be named, and one command that takes both back.
+func TestSeveralServers(t *testing.T) {
+	const first, second = "/etc/openvpn/server/first.conf", "/etc/openvpn/server/second.conf"
+	writeConfig(t, first, serverText("127.0.0.1", 1194))
+	writeConfig(t, second, serverText("127.0.0.1", 1195))
+	writeConfig(t, "/etc/openvpn/client.conf", "client\nremote vpn.example.org\n")
+	before := places(t)
+	if out, status := latch(t, "install", "openvpn", "--yes"); status == 0 || !strings.Contains(out, first+", "+second) || strings.Contains(out, "client.conf") {
+		t.Errorf("no server was named: %d\n%s", status, out)
+	}
+	if out, status := latch(t, "install", "openvpn", "--yes", "--server-config", "/etc/openvpn/server/third.conf"); status == 0 || !strings.Contains(out, "third.conf") {
+		t.Errorf("a server that is not there: %d\n%s", status, out)
+	}
+	if places(t) != before {
+		t.Fatal("a refused command changed something")
+	}
+	must(t, "install", "openvpn", "--yes", "--server-config", first)
+	must(t, "install", "openvpn", "--yes", "--server-config", second)
+	for _, conf := range []string{first, second} {
+		if text, err := os.ReadFile(conf); err != nil || !bytes.Contains(text, []byte("\nplugin ")) {
+			t.Errorf("%v\n%s", err, text)
+		}
+	}
+	must(t, "uninstall", "openvpn", "--yes")
+	if after := places(t); after != before {
+		t.Errorf("left behind:\n%s\nbefore:\n%s", after, before)
+	}
+}
+
+// TestPlaces looks for the plugin where distributions have it, beside one for another kind of machine.
+func TestPlaces(t *testing.T) {
+	writeConfig(t, vpnConf, serverText("127.0.0.1", 1194))
+	plugin, err := os.ReadFile(pluginPath)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { put(t, pluginPath, plugin) })
+	if err := os.Remove(pluginPath); err != nil {
+		t.Fatal(err)
+	}
+	if out, status := latch(t, "install", "openvpn", "--dry-run"); status == 0 || !strings.Contains(out, "install OpenVPN's plugins") {
+		t.Errorf("without a plugin: %d\n%s", status, out)
+	}
+	foreign := bytes.Clone(plugin)
+	foreign[18] ^= 0xff // e_machine
+	put(t, "/usr/lib/aarch64-linux-gnu/openvpn/plugins/openvpn-plugin-auth-pam.so", foreign)
+	for _, path := range []string{
+		pluginPath,
+		"/usr/lib64/openvpn/plugins/openvpn-plugin-auth-pam.so", // Fedora, RHEL, openSUSE
+		"/usr/lib/openvpn/plugins/openvpn-plugin-auth-pam.so",   // Arch
+		"/usr/lib/openvpn/openvpn-auth-pam.so",                  // Debian's before 2.4
+	} {
+		put(t, path, plugin)
+		if diff := plan(t).Services[1].Diff; !strings.Contains(diff, "+plugin "+path+" ") {
+			t.Errorf("%s was not found:\n%s", path, diff)
+		}
+		if err := os.Remove(path); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+func put(t *testing.T, path string, text []byte) {
+	t.Helper()
+	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(path, text, 0o644); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// TestEarlierPluginLines has servers that asked PAM before, in forms that OpenVPN takes, and logs in with each.
+func TestEarlierPluginLines(t *testing.T) {
+	for name, line := range map[string]string{
+		"no list":          "plugin " + pluginPath + " login",
+		"relative, quoted": `plugin "openvpn-plugin-auth-pam.so" 'openvpn password PASSWORD'` + "\r",
+	} {
+		t.Run(name, func(t *testing.T) {
+			v := startVPN(t, setting{before: line + "\n"})
+			v.expect(t, map[string]bool{ana: true})
+			closeLatch(t, ana)
+			v.expect(t, map[string]bool{ana: false, bob: true})
+		})
+	}
+}
+
+// TestDropInsOfOthers has an administrator's own limit beside the unit's.
+func TestDropInsOfOthers(t *testing.T) {
+	const conf = "/etc/openvpn/office.conf"
+	writeConfig(t, conf, serverText("127.0.0.1", 1194))
+	for _, c := range []struct{ path, text, note string }{
+		{"/etc/systemd/system/openvpn@.service.d/10-more.conf", "[Service]\nTasksMax=infinity\n", ""},
+		{"/run/systemd/system/openvpn@office.service.d/10-more.conf", "[Service]\nTasksMax=600\n", ""},
+		{"/etc/systemd/system/openvpn@.service.d/10-more.conf", "[Service]\nTasksMax=20\n", "+++ " + dropIn},
+		{"/etc/systemd/system/openvpn@.service.d/override.conf", "[Service]\nTasksMax=20\n", "raise it there to 512"},
+	} {
+		put(t, c.path, []byte(c.text))
+		out := must(t, "install", "openvpn", "--dry-run", "--server-config", conf)
+		if c.note != "" && !strings.Contains(out, c.note) || (c.note == "+++ "+dropIn) != strings.Contains(out, dropIn) {
+			t.Errorf("%+v:\n%s", c, out)
+		}
+		if err := os.RemoveAll(filepath.Dir(c.path)); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
