@@ -1,7 +1,6 @@
 package openvpn
 
 import (
-	"encoding/base64"
 	"os"
 	"path/filepath"
 	"strings"
@@ -142,36 +141,5 @@ func TestRenegotiation(t *testing.T) {
 	}
 	if lost.await(authFailed) == "" {
 		t.Errorf("with external-auth a tunnel outlived its first renewal:\n%s", lost.text())
-	}
-}
-
-// TestCode hands the answer to a static challenge to the latch's question. A Latch server makes its token when it is
-// asked, which is after the client has sent its answer: an old token is refused, and the log says that it was one.
-func TestCode(t *testing.T) {
-	v := startVPN(t, setting{flags: []string{"--otp", "yes"}})
-	withCode := func(code string) string {
-		return "SCRV1:" + base64.StdEncoding.EncodeToString([]byte(testbed.Password)) + ":" + base64.StdEncoding.EncodeToString([]byte(code))
-	}
-	if !v.isIn(t, ana, withCode("000000")) {
-		t.Error("refused where the server demands no code")
-	}
-	if err := bed.server.DemandTokens(bed.app.ID, true); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := bed.server.DemandTokens(bed.app.ID, false); err != nil {
-			t.Error(err)
-		}
-	})
-	v.expect(t, map[string]bool{ana: false}) // no code at all
-	token, err := bed.server.Token(ana)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if v.isIn(t, ana, withCode(token)) {
-		t.Error("an earlier login's token is good for this one")
-	}
-	if bed.log.Await("latch-auth", `user="ana"`, "code") == nil {
-		t.Error("the log does not tell of the code")
 	}
 }

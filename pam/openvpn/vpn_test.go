@@ -37,15 +37,22 @@ type peer struct {
 // start runs OpenVPN under wrap, which may put it elsewhere.
 func start(t *testing.T, wrap []string, args ...string) *peer {
 	t.Helper()
-	argv := append(append([]string{}, wrap...), append([]string{"/usr/sbin/openvpn"}, args...)...)
-	p := &peer{cmd: exec.Command(argv[0], argv[1:]...), ended: make(chan struct{})}
-	p.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
-	out, err := p.cmd.StdoutPipe()
+	argv := append(append(append([]string{}, wrap...), "/usr/sbin/openvpn"), args...)
+	cmd := exec.Command(argv[0], argv[1:]...)
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	return watch(t, cmd)
+}
+
+// watch starts a process that leads a group of its own, and reads what it writes.
+func watch(t *testing.T, cmd *exec.Cmd) *peer {
+	t.Helper()
+	p := &peer{cmd: cmd, ended: make(chan struct{})}
+	out, err := cmd.StdoutPipe()
 	if err != nil {
 		t.Fatal(err)
 	}
-	p.cmd.Stderr = p.cmd.Stdout
-	if err := p.cmd.Start(); err != nil {
+	cmd.Stderr = cmd.Stdout
+	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
 	go func() {
@@ -226,11 +233,16 @@ func (v *vpn) dialFrom(t *testing.T, wrap []string, user, password string, optio
 // connect starts a client that sends no password of itself.
 func (v *vpn) connect(t *testing.T, wrap []string, options ...string) *peer {
 	t.Helper()
+	return start(t, wrap, v.client(options...)...)
+}
+
+// client are the options of a client.
+func (v *vpn) client(options ...string) []string {
 	if !v.anybody {
 		options = append(options, "--cert", keys+"/client.crt", "--key", keys+"/client.key")
 	}
-	return start(t, wrap, append(options, "--client", "--proto", "udp", "--remote", v.address, fmt.Sprint(v.port), "--nobind", "--remote-cert-tls", "server",
-		"--ca", keys+"/ca.crt", "--auth-retry", "none", "--connect-retry-max", "1", "--verb", "3")...)
+	return append(options, "--client", "--proto", "udp", "--remote", v.address, fmt.Sprint(v.port), "--nobind", "--remote-cert-tls", "server",
+		"--ca", keys+"/ca.crt", "--auth-retry", "none", "--connect-retry-max", "1", "--verb", "3")
 }
 
 // isIn tells whether a login gets a tunnel.

@@ -19,6 +19,9 @@ type Tap struct {
 	URL string
 	CA  string // the file with the certificate that hosts trust for it
 
+	// Edit may change what the server answers; nil changes nothing. It is set before the first question.
+	Edit func(*http.Response) error
+
 	proxy *httptest.Server
 	count atomic.Int64
 }
@@ -49,8 +52,11 @@ func StartTap(s *Server, ca string) (*Tap, error) {
 	return t, os.WriteFile(ca, certificate, 0o644)
 }
 
-func (t *Tap) see(*http.Response) error {
+func (t *Tap) see(answer *http.Response) error {
 	t.count.Add(1)
+	if t.Edit != nil {
+		return t.Edit(answer)
+	}
 	return nil
 }
 

@@ -1,0 +1,135 @@
+package openvpn
+
+import (
+	"bytes"
+	"encoding/base64"
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"syscall"
+	"testing"
+
+	"github.com/creack/pty"
+
+	"github.com/latch-linux/latch/pam/testbed"
+)
+
+// knownCode is a code that a person has before the latch is asked.
+const knownCode = "k4Q9wz"
+
+var token = regexp.MustCompile(`"token":"[^"]{6}"`)
+
+// knowing stands before the Latch server, which makes its token when it is asked, and puts the known code in its place.
+func knowing(t *testing.T) *testbed.Tap {
+	t.Helper()
+	tap, err := testbed.StartTap(bed.server, "/etc/latch/tap.pem")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(tap.Close)
+	tap.Edit = func(answer *http.Response) error {
+		text, err := io.ReadAll(answer.Body)
+		answer.Body = io.NopCloser(bytes.NewReader(token.ReplaceAll(text, []byte(`"token":"`+knownCode+`"`))))
+		return err
+	}
+	return tap
+}
+
+// withCode is what a client sends for a password and the answer to a static challenge.
+func withCode(code string) string {
+	return "SCRV1:" + base64.StdEncoding.EncodeToString([]byte(testbed.Password)) + ":" + base64.StdEncoding.EncodeToString([]byte(code))
+}
+
+// demand makes the Latch server send tokens for the time of a test.
+func demand(t *testing.T) {
+	t.Helper()
+	t.Cleanup(func() {
+		if err := bed.server.DemandTokens(bed.app.ID, false); err != nil {
+			t.Error(err)
+		}
+	})
+	if err := bed.server.DemandTokens(bed.app.ID, true); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// dialTyping starts a client with a configuration as people are handed one. It asks for the code on a terminal, where
+// somebody types it.
+func (v *vpn) dialTyping(t *testing.T, user, code string) *peer {
+	t.Helper()
+	conf := filepath.Join(t.TempDir(), "client.ovpn")
+	text := fmt.Sprintf("static-challenge \"Latch code\" 1\n<auth-user-pass>\n%s\n%s\n</auth-user-pass>\n", user, testbed.Password)
+	if err := os.WriteFile(conf, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	terminal, far, err := pty.Open()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer far.Close()
+	t.Cleanup(func() { terminal.Close() })
+	cmd := exec.Command("/usr/sbin/openvpn", v.client(append(inNull, "--config", conf)...)...)
+	cmd.Stdin = far
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true, Setctty: true}
+	client := watch(t, cmd)
+	if _, err := terminal.WriteString(code + "\n"); err != nil {
+		t.Fatal(err)
+	}
+	return client
+}
+
+// TestCode has clients answer a static challenge, and the latch ask for that code.
+func TestCode(t *testing.T) {
+	tap := knowing(t)
+	v := startVPN(t, setting{flags: []string{"--otp", "yes"}})
+	if !v.isIn(t, ana, withCode("000000")) {
+		t.Error("refused where the server demands no code")
+	}
+	demand(t)
+	configure(t, bed.conf.With("latch_host", tap.URL).With("ca_file", tap.CA))
+	clients := map[string]*peer{"the code": v.dial(t, ana, withCode(knownCode)), "the code, typed": v.dialTyping(t, bob, knownCode),
+		"another code": v.dial(t, ana, withCode("000000")), "another code, typed": v.dialTyping(t, bob, "000000"), "no code": v.dial(t, ana, testbed.Password)}
+	for with, client := range clients {
+		if got, want := v.gotIn(t, client), with == "the code" || with == "the code, typed"; got != want {
+			t.Errorf("with %s: %v, want %v", with, got, want)
+		}
+	}
+}
+
+// TestTokenOfTheServer shows why the token that a Latch server makes is no code for OpenVPN: it is made when the server
+// is asked, which is after the client has sent its answer, and an old one is refused.
+func TestTokenOfTheServer(t *testing.T) {
+	v := startVPN(t, setting{flags: []string{"--otp", "yes"}})
+	demand(t)
+	v.expect(t, map[string]bool{ana: false})
+	token, err := bed.server.Token(ana)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if v.isIn(t, ana, withCode(token)) {
+		t.Error("an earlier login's token is good for this one")
+	}
+	if bed.log.Await("latch-auth", `user="ana"`, "code") == nil {
+		t.Error("the log does not tell of the code")
+	}
+}
+
+// TestCodesOfTheConfiguration has openvpn.conf ask for codes, and nobody say --otp.
+func TestCodesOfTheConfiguration(t *testing.T) {
+	writeConfig(t, vpnConf, serverText("127.0.0.1", 1194))
+	if diff := plan(t).Services[1].Diff; strings.Contains(diff, "OTP") {
+		t.Errorf("nobody asks for codes:\n%s", diff)
+	}
+	configure(t, bed.conf.With("otp", "yes"))
+	if diff := plan(t).Services[1].Diff; !strings.Contains(diff, "latch OTP") || !strings.Contains(diff, "auth-gen-token 28800") {
+		t.Errorf("no code is handed over:\n%s", diff)
+	}
+	if diff := plan(t, "--otp", "no").Services[1].Diff; strings.Contains(diff, "OTP") {
+		t.Errorf("codes with --otp no:\n%s", diff)
+	}
+}
