@@ -96,6 +96,9 @@ func TestFromNothing(t *testing.T) {
 	}
 	must(t, "install", "openvpn", "--yes")
 	written := places(t)
+	if !strings.Contains(written, conf+" f 640 0:0\n") {
+		t.Errorf("another mode:\n%s", written)
+	}
 	if out := must(t, "install", "openvpn", "--yes"); !strings.Contains(out, "nothing to change") || places(t) != written {
 		t.Errorf("installing twice:\n%s", out)
 	}
@@ -160,6 +163,11 @@ func TestSeveralServers(t *testing.T) {
 	if after := places(t); after != before {
 		t.Errorf("left behind:\n%s\nbefore:\n%s", after, before)
 	}
+	must(t, "install", "openvpn", "--yes", "--server-config", first, "--rollback-after", "1h")
+	must(t, "rollback")
+	if after := places(t); after != before {
+		t.Errorf("not rolled back:\n%s\nbefore:\n%s", after, before)
+	}
 }
 
 // TestPlaces looks for the plugin where distributions have it, beside one for another kind of machine.
@@ -220,19 +228,22 @@ func TestEarlierPluginLines(t *testing.T) {
 	}
 }
 
-// TestDropInsOfOthers has an administrator's own limit beside the unit's.
+// TestDropInsOfOthers has an administrator's own limits beside the unit's, and a unit that does not run as root.
 func TestDropInsOfOthers(t *testing.T) {
-	const conf = "/etc/openvpn/office.conf"
-	writeConfig(t, conf, serverText("127.0.0.1", 1194))
-	for _, c := range []struct{ path, text, note string }{
-		{"/etc/systemd/system/openvpn@.service.d/10-more.conf", "[Service]\nTasksMax=infinity\n", ""},
-		{"/run/systemd/system/openvpn@office.service.d/10-more.conf", "[Service]\nTasksMax=600\n", ""},
-		{"/etc/systemd/system/openvpn@.service.d/10-more.conf", "[Service]\nTasksMax=20\n", "+++ " + dropIn},
-		{"/etc/systemd/system/openvpn@.service.d/override.conf", "[Service]\nTasksMax=20\n", "raise it there to 512"},
+	const office, server = "/etc/openvpn/office.conf", "/etc/openvpn/server/office.conf"
+	const serverDropIn = "/etc/systemd/system/openvpn-server@.service.d/latch.conf"
+	for _, c := range []struct{ conf, path, text, drops, says string }{
+		{office, "/etc/systemd/system/openvpn@.service.d/10-more.conf", "TasksMax=infinity", "", ""},
+		{office, "/run/systemd/system/openvpn@office.service.d/10-more.conf", "TasksMax=600", "", ""},
+		{office, "/etc/systemd/system/openvpn@.service.d/10-more.conf", "TasksMax=20", dropIn, "+TasksMax=512"},
+		{office, "/etc/systemd/system/openvpn@.service.d/override.conf", "TasksMax=20", "", "raise it there to 512"},
+		{server, "/etc/systemd/system/openvpn-server@.service.d/10-root.conf", "User=root", "", ""}, // whom LimitNPROC does not hold
+		{server, "/etc/systemd/system/openvpn-server@.service.d/10-user.conf", "User=openvpn", serverDropIn, "+LimitNPROC=512"},
 	} {
-		put(t, c.path, []byte(c.text))
-		out := must(t, "install", "openvpn", "--dry-run", "--server-config", conf)
-		if c.note != "" && !strings.Contains(out, c.note) || (c.note == "+++ "+dropIn) != strings.Contains(out, dropIn) {
+		writeConfig(t, c.conf, serverText("127.0.0.1", 1194))
+		put(t, c.path, []byte("[Service]\n"+c.text+"\n"))
+		out := must(t, "install", "openvpn", "--dry-run", "--server-config", c.conf)
+		if !strings.Contains(out, c.says) || strings.Contains(out, "/latch.conf") != (c.drops != "") || !strings.Contains(out, c.drops) {
 			t.Errorf("%+v:\n%s", c, out)
 		}
 		if err := os.RemoveAll(filepath.Dir(c.path)); err != nil {

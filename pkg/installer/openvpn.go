@@ -5,12 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"maps"
 	"os"
 	"path/filepath"
-	"regexp"
 	"slices"
-	"strconv"
 	"strings"
 
 	"github.com/latch-linux/latch/pkg/openvpn"
@@ -19,20 +16,6 @@ import (
 
 // Where distributions put OpenVPN's plugins: Debian, Fedora, Arch and openSUSE.
 var pluginDirs = []string{"/usr/lib/*/openvpn/plugins", "/usr/lib64/openvpn/plugins", "/usr/lib/openvpn/plugins", "/usr/lib64/openvpn", "/usr/lib/openvpn"}
-
-// vpnUnit is a unit of systemd's that runs the configurations of one directory.
-type vpnUnit struct{ dir, unit string }
-
-var vpnUnits = []vpnUnit{{"/etc/openvpn/server", "openvpn-server@.service"}, {"/etc/openvpn", "openvpn@.service"}}
-
-// unitDirs are where units lie, first come first served (systemd.unit(5)).
-var unitDirs = []string{"/etc/systemd/system", "/run/systemd/system", "/usr/local/lib/systemd/system", "/usr/lib/systemd/system", "/lib/systemd/system"}
-
-// enoughTasks lets about sixty people log in at the same time: each is a process of the plugin's and an authenticator of
-// a few threads.
-const enoughTasks = 512
-
-const dropIn = "# Written by latch install: every login needs a process of the plugin's and the threads of latch-auth.\n[Service]\nTasksMax=512\n"
 
 // stacks are what a service file of ours can be made of, best first. A substack comes last: behind one that failed,
 // libpam goes on to the next rule.
@@ -147,14 +130,12 @@ func vpnLeft() []Change {
 	}
 	for _, at := range vpnUnits {
 		path := dropInPath(at.unit)
-		if text, err := readLinked(path); err == nil && string(text) == dropIn {
+		if text, err := readLinked(path); err == nil && slices.Contains(dropIns, string(text)) {
 			all = append(all, Change{Service: openvpn.Service, Kind: Unit, Path: path})
 		}
 	}
 	return all
 }
-
-func dropInPath(unit string) string { return filepath.Join(unitDirs[0], unit+".d", "latch.conf") }
 
 func planServer(path string, o Options) (Change, error) {
 	text, err := readLinked(path)
@@ -221,93 +202,4 @@ func machine(path string) elf.Machine {
 	}
 	defer f.Close()
 	return f.Machine
-}
-
-// planUnit plans the drop-in for the unit that runs a configuration, where the unit allows too few tasks, and tells so.
-// Where a drop-in of somebody else's counts more than ours would, there is nothing to plan.
-func planUnit(path string) (c *Change, tight string, err error) {
-	i := slices.IndexFunc(vpnUnits, func(at vpnUnit) bool { return filepath.Dir(path) == at.dir })
-	if i < 0 {
-		return nil, "", nil
-	}
-	unit := vpnUnits[i].unit
-	limit, err := unitTasks(unit, UnitOf(path))
-	if err != nil || limit.tasks < 0 || limit.tasks >= enoughTasks {
-		return nil, "", err
-	}
-	tight = fmt.Sprintf("%s has TasksMax=%d, which is too little for a few people who log in at the same moment", limit.path, limit.tasks)
-	c = &Change{Service: openvpn.Service, Kind: Unit, Path: dropInPath(unit), Mode: 0o644, After: []byte(dropIn), Notes: []string{tight}}
-	if filepath.Base(limit.path) != unit && filepath.Base(limit.path) > filepath.Base(c.Path) {
-		return nil, fmt.Sprintf("%s: raise it there to %d", tight, enoughTasks), nil
-	}
-	text, err := readLinked(c.Path)
-	if errors.Is(err, fs.ErrNotExist) {
-		return c, tight, nil
-	}
-	if err != nil {
-		return nil, "", err
-	}
-	return c, tight, c.existing(text)
-}
-
-// TightUnit tells in what way the unit that runs a server's configuration leaves too little room for logins, "" for none.
-func TightUnit(path string) (string, error) {
-	c, tight, err := planUnit(path)
-	if err != nil || c != nil && c.None() {
-		return "", err
-	}
-	return tight, nil
-}
-
-// tasksLimit is how many tasks a unit allows, -1 for no limit that is a number, and the file that says so.
-type tasksLimit struct {
-	tasks int
-	path  string
-}
-
-// unitTasks reads a unit and the drop-ins of others for it and its instance. As systemd.unit(5) has it, drop-ins are read
-// in the order of their names, whatever directory they lie in, and one hides those of its name in later directories.
-func unitTasks(unit, instance string) (tasksLimit, error) {
-	var paths []string
-	drops := map[string]string{}
-	for _, name := range []string{unit, instance} {
-		for _, dir := range slices.Backward(unitDirs) {
-			if found, _ := filepath.Glob(filepath.Join(dir, name)); name == unit && found != nil {
-				paths = found
-			}
-			found, _ := filepath.Glob(filepath.Join(dir, name+".d", "*.conf"))
-			for _, path := range found {
-				drops[filepath.Base(path)] = path
-			}
-		}
-	}
-	delete(drops, filepath.Base(dropInPath(unit)))
-	for _, name := range slices.Sorted(maps.Keys(drops)) {
-		paths = append(paths, drops[name])
-	}
-	limit := tasksLimit{tasks: -1}
-	for _, path := range paths {
-		text, err := os.ReadFile(path)
-		if err != nil {
-			return limit, err
-		}
-		limit = limit.under(path, text)
-	}
-	return limit, nil
-}
-
-// tasksMax is the setting of systemd.resource-control(5): a number, a share, or infinity.
-var tasksMax = regexp.MustCompile(`(?m)^\s*TasksMax\s*=[ \t]*(\S*)\s*$`)
-
-// under is the limit after one more file was read.
-func (l tasksLimit) under(path string, text []byte) tasksLimit {
-	all := tasksMax.FindAllSubmatch(text, -1)
-	if len(all) == 0 {
-		return l
-	}
-	n, err := strconv.Atoi(string(all[len(all)-1][1]))
-	if err != nil {
-		n = -1
-	}
-	return tasksLimit{n, path}
 }

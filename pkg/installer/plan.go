@@ -61,7 +61,7 @@ func (k Kind) without(service string, text []byte) (rest []byte, ours bool) {
 		}
 		return text, false
 	case Unit:
-		if bytes.Equal(text, []byte(dropIn)) {
+		if slices.Contains(dropIns, string(text)) {
 			return nil, true
 		}
 		return text, false

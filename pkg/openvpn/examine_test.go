@@ -16,7 +16,7 @@ func TestExamine(t *testing.T) {
 		grave bool
 	}{
 		asks + later:                                             {"", false},
-		codes + later + "auth-gen-token 28800\n":                 {"PAM is not asked at renegotiations", false}, // set by somebody else
+		codes + later + "auth-gen-token 28800\n":                 {"renegotiates or reconnects", false}, // set by somebody else
 		"mode server\n":                                          {"certificates alone", false},
 		"# " + asks + "mode server\n":                            {"certificates alone", false},
 		"<ca>\n" + asks + "</ca>\n":                              {"certificates alone", false},

@@ -142,7 +142,8 @@ func (f file) judge(w Wanted) (notes []string, err error) {
 		}
 		notes = append(notes, `clients need the line: static-challenge "Latch code" 1`,
 			"the code is typed before the latch is asked: it must be one that the person has by then, as an authenticator app shows, and not the token that a Latch server makes when it is asked",
-			fmt.Sprintf("the latch is asked again, and the client for a code, when a token ends (auth-gen-token, %d hours where we set it)", TokenLifetime/3600))
+			fmt.Sprintf("the latch is asked again, and the client for a code, only when a token ends (auth-gen-token, %d hours where we set it): until then a "+
+				"client may reconnect although its latch is closed; restarting the server ends all tokens", TokenLifetime/3600))
 	}
 	return notes, nil
 }
@@ -150,7 +151,7 @@ func (f file) judge(w Wanted) (notes []string, err error) {
 // weaknesses tells what lets a tunnel outlive a latch that closed.
 func (f file) weaknesses() (found []string) {
 	if token := f.find("auth-gen-token"); token != nil && !f.ours(token.line) {
-		found = append(found, "auth-gen-token is set: PAM is not asked at renegotiations, and a closed latch ends no tunnel "+lifetime(token.words))
+		found = append(found, "auth-gen-token is set: PAM is not asked when a client with a token renegotiates or reconnects, and a closed latch ends no tunnel "+lifetime(token.words))
 	}
 	if f.seconds("reneg-sec", renegSec) == 0 {
 		found = append(found, "reneg-sec is 0: unless a client renegotiates, a closed latch ends no tunnel")
