@@ -170,6 +170,28 @@ func TestSeveralServers(t *testing.T) {
 	}
 }
 
+// TestUninstallWithoutRecords loses what latch install kept, and takes out what can be told for its own by looking.
+func TestUninstallWithoutRecords(t *testing.T) {
+	const conf = "/etc/openvpn/office.conf"
+	text := handmade(t, 1194)
+	writeConfig(t, conf, text)
+	must(t, "install", "openvpn", "--yes")
+	t.Cleanup(func() { os.Remove(pamFile) })
+	if err := os.RemoveAll("/var/lib/latch/install"); err != nil {
+		t.Fatal(err)
+	}
+	must(t, "uninstall", "openvpn", "--yes")
+	if after, err := os.ReadFile(conf); err != nil || string(after) != text {
+		t.Errorf("%v\n%q\nwant\n%q", err, after, text)
+	}
+	if _, err := os.Stat(dropIn); !os.IsNotExist(err) {
+		t.Errorf("the drop-in is there still: %v", err)
+	}
+	if after, err := os.ReadFile(pamFile); err == nil && bytes.Contains(after, []byte("pam_latch")) {
+		t.Errorf("the service asks still:\n%s", after)
+	}
+}
+
 // TestPlaces looks for the plugin where distributions have it, beside one for another kind of machine.
 func TestPlaces(t *testing.T) {
 	writeConfig(t, vpnConf, serverText("127.0.0.1", 1194))
