@@ -119,7 +119,8 @@ func (e *examination) openvpn() {
 
 func (e *examination) vpnServer(name string, text []byte) {
 	install := "latch install openvpn --server-config " + name
-	findings, err := openvpn.Examine(text)
+	codes := e.Profile.Name == openvpn.Service && e.config != nil && e.config.OTP != "no"
+	findings, err := openvpn.Examine(text, codes)
 	if err != nil {
 		e.warn("openvpn", "mend it: OpenVPN does not start with it", "%s: %v", name, err)
 		return

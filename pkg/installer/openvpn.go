@@ -146,6 +146,9 @@ func planServer(path string, o Options) (Change, error) {
 	if info, err := os.Lstat(path); err == nil && info.Mode()&fs.ModeSymlink != 0 {
 		return Change{}, refuse("%s is a symbolic link, which somebody else manages", path)
 	}
+	if openvpn.IsClient(text) {
+		return Change{}, refuse("%s makes a client of OpenVPN, which asks nobody for a password: name a server's configuration", path)
+	}
 	if err := c.existing(text); err != nil {
 		return Change{}, err
 	}

@@ -13,9 +13,9 @@ type Finding struct {
 	Fix   string // what to do; "" for installing, which mends it
 }
 
-// Examine looks at the configuration of a server that should ask PAM, and returns what is wrong with it: nothing for one
-// that Install made. What OpenVPN itself would refuse is an error.
-func Examine(text []byte) ([]Finding, error) {
+// Examine looks at the configuration of a server that should ask PAM, and hand over codes where the latch asks for them,
+// and returns what is wrong with it: nothing for one that Install made. What OpenVPN itself would refuse is an error.
+func Examine(text []byte, codes bool) ([]Finding, error) {
 	f, err := parse(text)
 	if err != nil {
 		return nil, err
@@ -27,7 +27,7 @@ func Examine(text []byte) ([]Finding, error) {
 	if len(found) == 0 {
 		return []Finding{f.unasked()}, nil
 	}
-	all, err := f.listed(found[0])
+	all, err := f.listed(found[0], codes)
 	if err != nil {
 		return nil, err
 	}
@@ -62,13 +62,13 @@ func (f file) unasked() Finding {
 }
 
 // listed examines what the plugin asks, and answers.
-func (f file) listed(d directive) ([]Finding, error) {
+func (f file) listed(d directive, codes bool) ([]Finding, error) {
 	list, err := d.list()
 	if err != nil {
 		return nil, err
 	}
 	_, otp := answer(list, codePrompt)
-	whole, _, err := adopt(list, otp)
+	whole, _, err := adopt(list, otp || codes)
 	switch {
 	case err != nil:
 		return []Finding{{Text: fmt.Sprintf("line %d: %v", d.line+1, err), Fix: "edit that line and restart the server"}}, nil

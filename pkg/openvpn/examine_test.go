@@ -37,7 +37,7 @@ func TestExamine(t *testing.T) {
 		asks + later + "local ::1\n":                                                {"from one address", false},
 		asks + later + "local 192.0.2.1\n":                                          {"", false},
 	} {
-		found, err := Examine([]byte(text))
+		found, err := Examine([]byte(text), false)
 		switch {
 		case err != nil:
 			t.Errorf("%q: %v", text, err)
@@ -47,8 +47,19 @@ func TestExamine(t *testing.T) {
 			t.Errorf("%q: %v, want %v", text, found, want)
 		}
 	}
-	if _, err := Examine([]byte("push \"route\n")); err == nil {
+	if _, err := Examine([]byte("push \"route\n"), false); err == nil {
 		t.Error("no mistake in half a word")
+	}
+}
+
+// TestExamineCodes has a latch that asks for codes and a server that hands none over.
+func TestExamineCodes(t *testing.T) {
+	after, _, err := Install([]byte("mode server\n"), plain)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if found, err := Examine(after, true); err != nil || len(found) != 1 || !strings.Contains(found[0].Text, "lacks latch OTP") {
+		t.Errorf("%v %v", err, found)
 	}
 }
 
@@ -59,7 +70,7 @@ func TestExamineInstalled(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if found, err := Examine(after); err != nil || len(found) > 0 {
+		if found, err := Examine(after, w.OTP); err != nil || len(found) > 0 {
 			t.Errorf("%v %v:\n%s", err, found, after)
 		}
 	}

@@ -51,6 +51,12 @@ func IsServer(text []byte) bool {
 	})
 }
 
+// IsClient tells whether a configuration makes a client of OpenVPN.
+func IsClient(text []byte) bool {
+	f, _ := parse(text)
+	return f.find("client") != nil || f.find("tls-client") != nil
+}
+
 // Install returns the configuration of a server that asks PAM, and what the person should know about it. A
 // configuration that asks already is returned as it is.
 func Install(text []byte, w Wanted) (after []byte, notes []string, err error) {
@@ -83,6 +89,7 @@ func Install(text []byte, w Wanted) (after []byte, notes []string, err error) {
 	}
 	if !w.OTP && !token && f.find("tran-window") == nil {
 		add = append(add, fmt.Sprintf("tran-window %d", Transition))
+		notes = append(notes, fmt.Sprintf("tran-window %d ends the tunnel of a login that is refused at a renegotiation after that many seconds, not an hour later", Transition))
 	}
 	after = f.edit(swap, add)
 	_, err = parse(after) // lines that have become too long

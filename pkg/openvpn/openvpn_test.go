@@ -174,6 +174,14 @@ func TestIsServer(t *testing.T) {
 	}
 }
 
+func TestIsClient(t *testing.T) {
+	for text, want := range map[string]bool{"client\n": true, "--tls-client\n": true, "server 10.8.0.0 255.255.255.0\n": false, "<ca>\nclient\n</ca>\n": false, "config site.conf\n": false} {
+		if IsClient([]byte(text)) != want {
+			t.Errorf("%q: %v", text, !want)
+		}
+	}
+}
+
 // check holds what must be true of every text: install then uninstall is the identity, installing twice equals once,
 // and the result asks PAM.
 func check(t *testing.T, text []byte, w Wanted) {
