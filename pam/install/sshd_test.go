@@ -137,7 +137,8 @@ func TestSSHDIsNotOpenedForPasswords(t *testing.T) {
 		says  string
 	}{
 		{"passwords off, PAM off", []string{"UsePAM no", "PasswordAuthentication no", "KbdInteractiveAuthentication yes"}, nil, "passwords"},
-		{"passwords off, a code", []string{"UsePAM yes", "PasswordAuthentication no", "KbdInteractiveAuthentication no"}, []string{"--otp", "yes"}, "AuthenticationMethods"},
+		{"passwords off, a code", []string{"UsePAM yes", "PasswordAuthentication no", "KbdInteractiveAuthentication no"}, []string{"--otp", "yes"},
+			"AuthenticationMethods publickey,keyboard-interactive:pam and KbdInteractiveAuthentication yes together"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			address := startSSHD(t, c.lines...)
@@ -165,6 +166,16 @@ func TestSSHDIsNotOpenedForPasswords(t *testing.T) {
 		}
 		must(t, "uninstall", "sshd", "--yes")
 		same(t, "a code behind a key", before)
+	})
+	t.Run("what the refusal advises", func(t *testing.T) {
+		address := startSSHD(t, "UsePAM yes", "PasswordAuthentication no", "KbdInteractiveAuthentication yes",
+			"AuthenticationMethods publickey,keyboard-interactive:pam")
+		if offers := offered(t, address); strings.Contains(offers, "password") || strings.Contains(offers, "keyboard") {
+			t.Errorf("sshd offers %s to somebody without a key", offers)
+		}
+		must(t, "install", "sshd", "--otp", "yes", "--yes")
+		must(t, "uninstall", "sshd", "--yes")
+		same(t, "what the refusal advises", before)
 	})
 	if left, _ := filepath.Glob("/etc/ssh/sshd_config.d/*"); len(left) > 0 {
 		t.Error(fmt.Sprint("left: ", left))

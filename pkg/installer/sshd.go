@@ -18,7 +18,7 @@ const (
 	sshdService = "sshd"
 	sshdConfig  = "/etc/ssh/sshd_config"
 	sshdDropIn  = "/etc/ssh/sshd_config.d/00-latch.conf"
-	sshdHead    = "# Written by latch install: sshd asks no PAM module without it.\n"
+	sshdHead    = "# Written by latch install, taken away by latch uninstall: what sshd needs to ask PAM, or to ask for a code.\n"
 )
 
 // Run runs a program and returns its standard output.
@@ -71,7 +71,7 @@ func planSSHD(settings map[string]string, o Options) (*Change, error) {
 	if code && !interactive {
 		if settings["passwordauthentication"] != "yes" && !keyFirst(settings["authenticationmethods"]) {
 			return nil, refuse("a code needs KbdInteractiveAuthentication yes, which would let passwords in again: " +
-				"set AuthenticationMethods publickey,keyboard-interactive:pam first, or leave --otp out")
+				"set AuthenticationMethods publickey,keyboard-interactive:pam and KbdInteractiveAuthentication yes together first, or leave --otp out")
 		}
 		lines = append(lines, "KbdInteractiveAuthentication yes")
 	}
