@@ -131,8 +131,9 @@ func called(words []string, program string, links map[string][]string) []string 
 	for len(words) > 0 && (slices.Contains([]string{"$", "sudo", "if", "then", "while", "!"}, words[0]) || strings.Contains(words[0], "=")) {
 		words = words[1:]
 	}
-	if len(words) > 2 && words[0] == "ssh" {
-		return called(words[2:], program, links)
+	if len(words) > 0 && words[0] == "ssh" {
+		host := slices.IndexFunc(words[1:], func(word string) bool { return !strings.HasPrefix(word, "-") })
+		return called(words[host+2:], program, links)
 	}
 	if len(words) == 0 {
 		return nil
