@@ -141,6 +141,18 @@ func TestREADMENamesEverything(t *testing.T) {
 	}
 }
 
+// TestChangesNameTheVersion wants the newest heading of the list of changes to be the version that is built.
+func TestChangesNameTheVersion(t *testing.T) {
+	version, err := os.ReadFile("../../VERSION")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, newest, _ := strings.Cut(pages(t)["../../CHANGELOG.md"], "\n## ")
+	if newest, _, _ = strings.Cut(newest, "\n"); newest != strings.TrimSpace(string(version)) {
+		t.Errorf("CHANGELOG.md begins with %q, VERSION is %q", newest, version)
+	}
+}
+
 func sameNames(a, b []string) bool {
 	slices.Sort(a)
 	slices.Sort(b)
