@@ -9,6 +9,7 @@ import (
 
 	"github.com/latch-linux/latch/pkg/config"
 	"github.com/latch-linux/latch/pkg/installer"
+	"github.com/latch-linux/latch/pkg/pamconf"
 )
 
 // resolveTimeout bounds the look-up of the server's name for a warning.
@@ -24,7 +25,24 @@ func (a *app) warnings(ctx context.Context, plans []installer.Change, c *config.
 	if slices.ContainsFunc(plans, func(p installer.Change) bool { return p.Service == "sshd" && !p.None() }) && isHere(ctx, c.Host.Hostname()) {
 		all = append(all, "the Latch server runs on this machine: when it is down, SSH to it is decided by action = "+c.Action.String())
 	}
+	if a.sideDoor(plans) {
+		all = append(all, "sudo -i is a PAM service of its own, which does not ask: with a closed latch it works still. Run: latch install sudo-i")
+	}
 	return all
+}
+
+// sideDoor tells whether sudo will ask and "sudo -i" will not.
+func (a *app) sideDoor(plans []installer.Change) bool {
+	planned := func(service string) bool {
+		return slices.ContainsFunc(plans, func(p installer.Change) bool { return p.Service == service })
+	}
+	text, err := a.pam.Read("sudo-i")
+	if err != nil || !planned("sudo") || planned("sudo-i") || a.pam.Asks("sudo-i") {
+		return false
+	}
+	return !slices.ContainsFunc(pamconf.Parse("sudo-i", text).Rules, func(r pamconf.Rule) bool {
+		return r.Inclusion != pamconf.NotIncluding && r.Base() == "sudo"
+	})
 }
 
 // noWayIn tells whether every door that this machine has will ask.

@@ -88,6 +88,9 @@ func (e *examination) sudo() {
 	if !e.PAM.Asks("sudo") {
 		return
 	}
+	if _, err := e.PAM.Read("sudo-i"); err == nil && !e.PAM.Asks("sudo-i") {
+		e.warn("service sudo-i", "latch install sudo-i", "sudo asks and sudo -i does not: with a closed latch it works still")
+	}
 	files, _ := filepath.Glob(e.Root + "/etc/sudoers.d/*") // a pattern without errors
 	for _, path := range append([]string{e.Root + "/etc/sudoers"}, files...) {
 		data, err := os.ReadFile(path)
