@@ -35,6 +35,11 @@ func TestLogins(t *testing.T) {
 			v.expect(t, map[string]bool{ana: in, bob: in})
 		})
 	}
+	t.Run("account phase alone", func(t *testing.T) { // as on Fedora and openSUSE
+		writeStack(t, "auth required pam_unix.so", askLatch("account"), "account required pam_unix.so")
+		closeLatch(t, ana)
+		v.expect(t, map[string]bool{ana: false, bob: true})
+	})
 	t.Run("unpairOVPN and pairOVPN", func(t *testing.T) {
 		closeLatch(t, bob)
 		if err := run("/usr/local/bin/unpairOVPN", "--user", bob); err != nil {

@@ -3,7 +3,9 @@ package openvpn
 import (
 	"fmt"
 	"net/netip"
+	"path"
 	"slices"
+	"strings"
 )
 
 // Finding is something that an administrator should know of a server.
@@ -50,12 +52,18 @@ func Examine(text []byte, codes bool) ([]Finding, error) {
 	return all, nil
 }
 
-// unasked tells of a server without the plugin.
-func (f file) unasked() Finding {
-	other := func(d directive) bool {
+// checksLogins finds what checks passwords beside the PAM plugin.
+func checksLogins(d directive) bool {
+	if d.name() != "plugin" || len(d.words) < 2 {
 		return slices.Contains([]string{"auth-user-pass-verify", "management-client-auth"}, d.name())
 	}
-	if slices.ContainsFunc(f.directives, other) {
+	file := path.Base(d.words[1])
+	return !slices.Contains(PluginFiles, file) && slices.ContainsFunc([]string{"auth", "ldap", "radius"}, func(part string) bool { return strings.Contains(file, part) })
+}
+
+// unasked tells of a server without the plugin.
+func (f file) unasked() Finding {
+	if slices.ContainsFunc(f.directives, checksLogins) {
 		return Finding{Text: "never asks PAM: something else checks its passwords"}
 	}
 	return Finding{Text: "never asks PAM: certificates alone open it"}

@@ -21,6 +21,8 @@ func TestExamine(t *testing.T) {
 		"# " + asks + "mode server\n":                            {"certificates alone", false},
 		"<ca>\n" + asks + "</ca>\n":                              {"certificates alone", false},
 		"auth-user-pass-verify /x via-env\n":                     {"something else checks", false},
+		"plugin /x/radiusplugin.so\n":                            {"something else checks", false},
+		"plugin /x/openvpn-plugin-down-root.so y\n":              {"certificates alone", false},
 		"management-client-auth\n":                               {"something else checks", false},
 		asks:                                                     {"no deferred_auth_pam", false},
 		asks + "chroot /jail\n":                                  {"chroot keeps", false},

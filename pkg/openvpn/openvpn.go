@@ -139,6 +139,10 @@ func (f file) judge(w Wanted) (notes []string, err error) {
 	if slices.ContainsFunc(f.directives, certless) {
 		notes = append(notes, "no certificate is asked of clients: a password opens the VPN, and the latch is the only other lock")
 	}
+	if i := slices.IndexFunc(f.directives, checksLogins); i >= 0 {
+		d := f.directives[i]
+		notes = append(notes, fmt.Sprintf("line %d: %s checks passwords too: people must pass both it and PAM", d.line+1, join(d.words[:min(2, len(d.words))])))
+	}
 	if f.find("config") != nil {
 		notes = append(notes, "it takes in other files (config), which were not looked at")
 	}

@@ -127,6 +127,8 @@ func TestTells(t *testing.T) {
 		"verify-client-cert none\n":             "no certificate",
 		"verify-client-cert optional\n":         "no certificate",
 		"client-cert-not-required\n":            "no certificate",
+		"plugin /x/openvpn-auth-ldap.so /y\n":   "line 1: plugin /x/openvpn-auth-ldap.so checks passwords too",
+		"verb 3\nmanagement-client-auth\n":      "line 2: management-client-auth checks passwords too",
 		"verb 3\n":                              "recommended",
 		"plugin /x/openvpn-auth-pam.so login\n": "service login",
 	} {
