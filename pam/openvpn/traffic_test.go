@@ -130,6 +130,9 @@ func TestTrafficFlowsWhileALoginWaits(t *testing.T) {
 			if tunnel.await(clientIn, authFailed) != clientIn || !reaches(port, "5") {
 				t.Fatalf("no tunnel:\n%s", tunnel.text())
 			}
+			if bed.log.Await("latch-auth", `user="bob"`, `rhost="`+farAddress+`"`) == nil {
+				t.Error("the log does not say where the client is")
+			}
 			configure(t, bed.conf.With("latch_host", s.url).With("timeout", "30"))
 			login := v.dial(t, ana, testbed.Password)
 			select {
