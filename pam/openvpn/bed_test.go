@@ -44,6 +44,7 @@ var bed struct {
 }
 
 func TestMain(m *testing.M) {
+	_, _ = pidsGroup() // the test that needs it tells what was wrong
 	os.Exit(testbed.Isolate(func() int {
 		for _, step := range []func() error{install, serve, makeUsers, makeKeys, makeTun} {
 			if err := step(); err != nil {

@@ -1,11 +1,13 @@
 package openvpn
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
 	"regexp"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -33,16 +35,58 @@ func fromUnit(t *testing.T, file, name string) string {
 	return string(found[1])
 }
 
+// Where the pids controller is: version 1 of control groups has a hierarchy of its own for it, version 2 one for all.
+const (
+	pidsV1 = "/sys/fs/cgroup/pids"
+	allV2  = "/sys/fs/cgroup"
+)
+
+// pidsGroup returns the control group below which groups with a limit of tasks can be made.
+func pidsGroup() (string, error) {
+	if _, err := os.Stat(pidsV1 + "/cgroup.procs"); err == nil {
+		return pidsV1, nil
+	}
+	return allV2, handDown(allV2, "pids")
+}
+
+// handDown has a group of version 2 hand a controller down to its children. Of the groups with processes only the
+// machine's first one may: in a container's first group, they move into a child before. Those of other process
+// namespaces cannot be named, so TestMain does this outside of the machine of the tests' own.
+func handDown(group, controller string) error {
+	put := func(file, text string) error {
+		f, err := os.OpenFile(filepath.Join(group, file), os.O_WRONLY, 0)
+		if err != nil {
+			return err
+		}
+		defer f.Close()
+		_, err = f.WriteString(text)
+		return err
+	}
+	const rest = "latch-test-rest"
+	err := put("cgroup.subtree_control", "+"+controller)
+	for tries := 0; errors.Is(err, syscall.EBUSY) && tries < 10; tries++ { // processes fork meanwhile
+		if err := os.MkdirAll(filepath.Join(group, rest), 0o755); err != nil {
+			return err
+		}
+		pids, failed := os.ReadFile(filepath.Join(group, "cgroup.procs"))
+		if failed != nil {
+			return failed
+		}
+		for _, pid := range strings.Fields(string(pids)) {
+			_ = put(rest+"/cgroup.procs", pid) // it may have ended
+		}
+		err = put("cgroup.subtree_control", "+"+controller)
+	}
+	return err
+}
+
 // cgroup makes a control group with room for so many tasks, as systemd does for TasksMax, and returns a wrapper that
-// enters it. Every Linux with a pids controller has one: version 2, or version 1 beside it.
+// enters it.
 func cgroup(t *testing.T, tasks string) []string {
 	t.Helper()
-	parent := "/sys/fs/cgroup/pids"
-	if _, err := os.Stat(parent + "/cgroup.procs"); err != nil {
-		parent = "/sys/fs/cgroup"
-		if err := os.WriteFile(parent+"/cgroup.subtree_control", []byte("+pids"), 0); err != nil {
-			t.Fatalf("no cgroup with a pids controller can be had here: %v", err)
-		}
+	parent, err := pidsGroup()
+	if err != nil {
+		t.Fatalf("no cgroup with a pids controller can be had here: %v", err)
 	}
 	dir, err := os.MkdirTemp(parent, "latch-test-")
 	if err != nil {
