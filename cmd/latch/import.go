@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -34,7 +35,14 @@ func (a *app) importPairings(ctx context.Context, from string, anyUID bool) erro
 	if err != nil {
 		return err
 	}
-	given, err := account.Parse(from, data)
+	if bytes.HasPrefix(bytes.TrimSpace(data), []byte("{")) {
+		return cli.WithHint(cli.ExitError, errors.New("nothing was imported: the input is JSON"), "export without --json")
+	}
+	name := from
+	if name == "-" {
+		name = "standard input"
+	}
+	given, err := account.Parse(name, data)
 	if err != nil {
 		return nothingImported(err)
 	}
@@ -58,7 +66,7 @@ func (a *app) importPairings(ctx context.Context, from string, anyUID bool) erro
 			return fmt.Errorf("%d of %d pairings imported: %w", i, len(list), err)
 		}
 	}
-	return a.Report(map[string]any{"imported": len(list)}, "%d pairings imported", len(list))
+	return a.Report(map[string]any{"imported": len(list)}, "pairings imported: %d", len(list))
 }
 
 // nothingImported keeps status and hint of the cause.

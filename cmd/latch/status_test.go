@@ -74,6 +74,11 @@ func TestStatusDisturbsNobody(t *testing.T) {
 			t.Errorf("a token was made: %+v", token)
 		}
 	}
+	entries, err := shared.store.Log("ana", 1)
+	w.must(err)
+	if len(entries) != 1 || entries[0].App != w.app.Name || entries[0].Action != store.ActionGet || !entries[0].Silent {
+		t.Errorf("the question was not silent: %+v", entries)
+	}
 }
 
 // TestNameThatPassedToSomebodyElse is refused at the login, so the command line must not say "open".
@@ -155,7 +160,7 @@ func TestExportAndImport(t *testing.T) {
 	before := w.read(w.accounts)
 	w.input = w.export()
 	w.accounts += ".new"
-	if out := w.ok("pair", "--import", "-"); out != "2 pairings imported\n" || w.read(w.accounts) != before {
+	if out := w.ok("pair", "--import", "-"); out != "pairings imported: 2\n" || w.read(w.accounts) != before {
 		t.Errorf("printed %q, stored %q, want %q", out, w.read(w.accounts), before)
 	}
 	if o := w.object(cli.ExitOK, "pair", "--import", "-"); o["imported"] != 2.0 || w.read(w.accounts) != before {
@@ -171,6 +176,10 @@ func TestExportAndImport(t *testing.T) {
 	if out := w.ok("status", "--user", "bob"); out != "open\n" {
 		t.Errorf("status is %q", out)
 	}
+	w.input = w.ok("list", "--export", "--json")
+	w.fails(cli.ExitError, []string{"the input is JSON", "hint: export without --json"}, "pair", "--import", "-")
+	w.input = "ana\n"
+	w.fails(cli.ExitError, []string{"nothing was imported: standard input:1: "}, "pair", "--import", "-")
 }
 
 // TestImportIsAllOrNothing changes one of two pairings so that it must not be taken.
@@ -182,7 +191,7 @@ func TestImportIsAllOrNothing(t *testing.T) {
 	for _, c := range []struct{ what, from, to, text string }{
 		{"another uid", "bob 7002", "bob 4002", `"bob" has the uid 4002 there and 7002 here`},
 		{"no such user", "bob", "carla", `"carla": no such user`},
-		{"broken line", "\nbob:", "\nbob", "-:4: "},
+		{"broken line", "\nbob:", "\nbob", "standard input:4: "},
 		{"twice", "bob:", "7001:", `"7001" is the user "ana" here`},
 		{"empty", w.input, "# nothing\n", "there are no pairings"},
 	} {

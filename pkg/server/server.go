@@ -74,10 +74,9 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	s.mux.ServeHTTP(w, r)
 }
 
-// Serve answers on l, over TLS as conf says, until ctx is done; then it finishes the requests under
-// way and returns nil.
-func (s *Server) Serve(ctx context.Context, l net.Listener, conf *tls.Config) error {
-	srv := &http.Server{
+// httpServer has every limit set: none of Go's defaults ends a slow client.
+func (s *Server) httpServer(conf *tls.Config) *http.Server {
+	return &http.Server{
 		Handler:           s,
 		TLSConfig:         conf,
 		ReadHeaderTimeout: headerTimeout,
@@ -85,10 +84,16 @@ func (s *Server) Serve(ctx context.Context, l net.Listener, conf *tls.Config) er
 		WriteTimeout:      writeTimeout,
 		IdleTimeout:       idleTimeout,
 		MaxHeaderBytes:    maxHeader,
+		ErrorLog:          slog.NewLogLogger(s.log.Handler(), slog.LevelDebug),
 
 		DisableGeneralOptionsHandler: true,
-		ErrorLog:                     slog.NewLogLogger(s.log.Handler(), slog.LevelDebug),
 	}
+}
+
+// Serve answers on l, over TLS as conf says, until ctx is done; then it finishes the requests under
+// way and returns nil.
+func (s *Server) Serve(ctx context.Context, l net.Listener, conf *tls.Config) error {
+	srv := s.httpServer(conf)
 	ended := make(chan error, 1)
 	limited := limitConnections(l, connectionLimit(), s.log)
 	go func() { ended <- srv.ServeTLS(limited, "", "") }()

@@ -24,6 +24,7 @@ type bed struct {
 	t       testing.TB
 	ctx     context.Context
 	store   *store.Store
+	server  *Server
 	url     string
 	app     api.Credentials
 	client  *http.Client
@@ -63,8 +64,8 @@ func newBed(t testing.TB) *bed {
 	app, secret, err := b.store.AddApplication(b.ctx, store.Application{Name: "servers", ContactEmail: "admin@example.org"})
 	b.must(err)
 	b.app = api.Credentials{ID: app.ID, Secret: secret}
-	s := New(Options{Store: b.store, Now: b.now, Log: slog.New(slog.NewTextHandler(b.log, &slog.HandlerOptions{Level: slog.LevelDebug}))})
-	ts := httptest.NewServer(s)
+	b.server = New(Options{Store: b.store, Now: b.now, Log: slog.New(slog.NewTextHandler(b.log, &slog.HandlerOptions{Level: slog.LevelDebug}))})
+	ts := httptest.NewServer(b.server)
 	t.Cleanup(ts.Close)
 	b.url = ts.URL
 	return b

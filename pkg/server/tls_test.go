@@ -244,6 +244,19 @@ func TestOldTLSIsRefused(t *testing.T) {
 	}
 }
 
+// TestEveryLimitIsSet: of the limits of time only one is waited for below.
+func TestEveryLimitIsSet(t *testing.T) {
+	srv := newBed(t).server.httpServer(nil)
+	for name, limit := range map[string]int64{
+		"header": int64(srv.ReadHeaderTimeout), "body": int64(srv.ReadTimeout), "answer": int64(srv.WriteTimeout),
+		"idle": int64(srv.IdleTimeout), "header's size": int64(srv.MaxHeaderBytes),
+	} {
+		if limit <= 0 {
+			t.Errorf("%s: no limit", name)
+		}
+	}
+}
+
 func TestSlowClientsAreCutOff(t *testing.T) {
 	t.Parallel()
 	b := newBed(t)

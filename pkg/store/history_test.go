@@ -88,3 +88,21 @@ func TestHistoryIsCutToTheNewest(t *testing.T) {
 		t.Errorf("%d entries, count %d, last %+v", len(h.Entries), h.Count, h.Entries[len(h.Entries)-1])
 	}
 }
+
+func TestAnAccountHasItsOwnHistory(t *testing.T) {
+	b := newBed(t)
+	id := b.pair("ana")
+	b.reads(id, true)
+	other, _, err := b.AddApplication(b.ctx, Application{Name: "others", PairByName: true})
+	b.must(err)
+	elsewhere, err := b.PairByName(b.ctx, PairRequest{App: other}, "ana")
+	b.must(err)
+	if h, err := b.History(b.ctx, b.app, id, 0, b.millis()); err != nil || h.Count != 2 || len(h.Entries) != 2 || h.LastSeen == 0 {
+		t.Errorf("the first account: %+v, %v", h, err)
+	}
+	if h, err := b.History(b.ctx, other, elsewhere, 0, b.millis()); err != nil || h.Count != 1 || len(h.Entries) != 1 || h.LastSeen != 0 {
+		t.Errorf("the second account: %+v, %v", h, err)
+	}
+	_, err = b.History(b.ctx, other, id, 0, b.millis())
+	b.refused("one application's question about the other's account", err, ErrNotPaired)
+}

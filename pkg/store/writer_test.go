@@ -65,14 +65,18 @@ func TestOneFailingChangeSpoilsNoOther(t *testing.T) {
 func TestACallerThatGaveUpChangesNothing(t *testing.T) {
 	b := newBed(t)
 	ctx, cancel := context.WithCancel(b.ctx)
-	hold := make(chan struct{})
-	go b.write(b.ctx, func(*tx) error { cancel(); <-hold; return nil })
-	<-ctx.Done()
+	hold, held := make(chan struct{}), make(chan struct{})
+	go b.write(b.ctx, func(*tx) error { close(held); <-hold; return nil })
+	<-held
 	gaveUp := make(chan error)
 	go func() {
 		gaveUp <- b.write(ctx, func(t *tx) error { return t.exec(`INSERT INTO settings VALUES ('late', '')`) })
 	}()
-	time.AfterFunc(10*time.Millisecond, func() { close(hold) })
+	for len(b.jobs) == 0 { // until it stands in line
+		time.Sleep(time.Millisecond)
+	}
+	cancel()
+	close(hold)
 	if err := <-gaveUp; !errors.Is(err, context.Canceled) {
 		t.Errorf("got %v", err)
 	}
@@ -206,9 +210,7 @@ func TestAnotherProcessWritesBesideABusyServer(t *testing.T) {
 		b.reads(account, i%2 == 1)
 	}
 	// SQLite's own waiting, with its sleeps of up to 100 ms, takes seconds here now and then.
-	var timeout int
-	b.must(b.conn.QueryRowContext(b.ctx, "PRAGMA busy_timeout").Scan(&timeout))
-	if timeout != 0 {
+	if timeout := b.pragma("busy_timeout"); timeout != 0 {
 		t.Errorf("SQLite waits %d ms for the write lock, in place of begin", timeout)
 	}
 }
@@ -261,6 +263,23 @@ func TestAFullDiskIsSurvived(t *testing.T) {
 	// The last of them failed. The pairing, the closing and the answer after it are entries too.
 	if want := answered - 1 + 3; err != nil || h.Count != want {
 		t.Errorf("%d entries, want %d, %v", h.Count, want, err)
+	}
+}
+
+func (b *bed) pragma(name string) (value int) {
+	b.t.Helper()
+	b.must(b.conn.QueryRowContext(b.ctx, "PRAGMA "+name).Scan(&value))
+	return value
+}
+
+// TestCommitsAreSynced: no test can pull the plug, so this one reads the setting that makes SQLite wait for the disk.
+func TestCommitsAreSynced(t *testing.T) {
+	b := newBed(t)
+	if got := b.pragma("synchronous"); got != 2 {
+		t.Errorf("synchronous is %d, want 2 (FULL)", got)
+	}
+	if b.reopen(); b.pragma("synchronous") != 2 {
+		t.Error("not synchronous after a restart")
 	}
 }
 
