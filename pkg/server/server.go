@@ -74,9 +74,13 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	s.mux.ServeHTTP(w, r)
 }
 
-// httpServer has every limit set: none of Go's defaults ends a slow client.
+// httpServer has every limit set: none of Go's defaults ends a slow client. It speaks HTTP/1.1 alone: no client of this
+// API asks for more, and with HTTP/2 a stranger has hundreds of requests, with their bodies, on each connection.
 func (s *Server) httpServer(conf *tls.Config) *http.Server {
+	protocols := new(http.Protocols)
+	protocols.SetHTTP1(true)
 	return &http.Server{
+		Protocols:         protocols,
 		Handler:           s,
 		TLSConfig:         conf,
 		ReadHeaderTimeout: headerTimeout,

@@ -244,6 +244,18 @@ func TestOldTLSIsRefused(t *testing.T) {
 	}
 }
 
+func TestOneRequestAtATimeOnAConnection(t *testing.T) {
+	b := newBed(t)
+	dir := t.TempDir()
+	addr, _ := b.start(dir)
+	c, err := tls.Dial("tcp", addr, &tls.Config{RootCAs: pool(t, dir), NextProtos: []string{"h2", "http/1.1"}})
+	b.must(err)
+	defer c.Close()
+	if got := c.ConnectionState().NegotiatedProtocol; got != "http/1.1" {
+		t.Errorf("the server speaks %q", got)
+	}
+}
+
 // TestEveryLimitIsSet: of the limits of time only one is waited for below.
 func TestEveryLimitIsSet(t *testing.T) {
 	srv := newBed(t).server.httpServer(nil)
