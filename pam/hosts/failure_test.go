@@ -157,11 +157,11 @@ func TestWithoutPairingFileNobodyIsPaired(t *testing.T) {
 }
 
 // underLimits runs both attempts under every value, some side by side, and returns the values that let the open one in.
-func underLimits(t *testing.T, flag string, values []int, shut, open attempt) []int {
+func underLimits(t *testing.T, command string, values []int, shut, open attempt) []int {
 	var mu sync.Mutex
 	var in []int
 	beside(values, func(value int) {
-		limit := fmt.Sprintf("ulimit %s %d", flag, value)
+		limit := fmt.Sprintf("%s%d", command, value)
 		shut, open := shut, open
 		shut.prologue, open.prologue = limit, limit
 		if r := shut.run(); r.in(closed) || r.in("root") {
@@ -196,17 +196,24 @@ func beside(values []int, f func(value int)) {
 func TestLimits(t *testing.T) {
 	configure(t, mostOpen())
 	rows := []struct {
-		flag   string
-		values []int
+		command string // the value comes right behind it
+		values  []int
 	}{
-		{"-n", []int{0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 14, 16, 20, 64}},
-		{"-u", []int{0, 1, 2, 3, 4, 5, 6, 8, 10, 20}},
-		{"-v", []int{4000, 8000, 12000, 16000, 20000, 24000, 28000, 32000, 48000, 64000, 100000, 500000, 2000000}},
-		{"-f", []int{0, 1, 8}},
-		{"-t", []int{0, 1, 2}},
-		{"-s", []int{0, 16, 64, 256, 8192}},
-		{"-l", []int{0, 64}},
-		{"-c", []int{0}},
+		{"ulimit -n ", []int{0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 14, 16, 20, 64}},
+		{"ulimit -u ", []int{0, 1, 2, 3, 4, 5, 6, 8, 10, 20}},
+		{"ulimit -v ", []int{4000, 8000, 12000, 16000, 20000, 24000, 28000, 32000, 48000, 64000, 100000, 500000, 2000000}},
+		{"ulimit -f ", []int{0, 1, 8}},
+		{"ulimit -t ", []int{0, 1, 2}},
+		{"ulimit -s ", []int{0, 16, 64, 256, 8192}},
+		{"ulimit -l ", []int{0, 64}},
+		{"ulimit -c ", []int{0}},
+		{"ulimit -d ", []int{0, 512, 4096, 100000}},
+		{"prlimit --pid $$ --sigpending=", []int{0, 1}},
+		{"prlimit --pid $$ --msgqueue=", []int{0}},
+		{"prlimit --pid $$ --rttime=", []int{0, 1}},
+		{"prlimit --pid $$ --rtprio=", []int{0}},
+		{"prlimit --pid $$ --nice=", []int{0}},
+		{"prlimit --pid $$ --locks=", []int{0}},
 	}
 	hosts := []struct {
 		name, user string
@@ -217,13 +224,49 @@ func TestLimits(t *testing.T) {
 	}
 	for _, host := range hosts {
 		for _, row := range rows {
-			t.Run(host.name+" ulimit "+row.flag, func(t *testing.T) {
-				in := underLimits(t, row.flag, row.values, host.shut, host.open)
+			t.Run(host.name+" "+strings.TrimRight(row.command, " ="), func(t *testing.T) {
+				in := underLimits(t, row.command, row.values, host.shut, host.open)
 				if len(in) == 0 {
 					t.Errorf("control: with the latch open no value of %v lets in", row.values)
 				}
 				t.Logf("latch open: in at %v of %v", in, row.values)
 			})
+		}
+	}
+}
+
+// What else a caller leaves to a set-uid program.
+func TestInherited(t *testing.T) {
+	configure(t, mostOpen())
+	for name, prologue := range map[string]string{
+		"ignored signals":    "trap '' CHLD HUP INT QUIT PIPE ALRM TERM USR1 USR2 XCPU XFSZ",
+		"more descriptors":   "for fd in 3 4 5 6 7 8 9; do eval \"exec $fd</dev/zero\"; done",
+		"the idle classes":   "renice -n 19 -p $$ >/dev/null; ionice -c 3 -p $$; chrt -i -p 0 $$",
+		"the batch class":    "chrt -b -p 0 $$",
+		"one processor":      "taskset -cp 0 $$ >/dev/null",
+		"the first to kill":  "echo 1000 >/proc/self/oom_score_adj; echo 1000 >/proc/$$/oom_score_adj",
+		"a directory of its": "cd /tmp; umask 0",
+	} {
+		t.Run(name, func(t *testing.T) {
+			shutAndOpen(t, func(a *attempt) { a.prologue = prologue })
+		})
+	}
+}
+
+// shutAndOpen tries su and sudo with something changed about them: a closed latch keeps out whatever it is, and an open
+// one lets in all the same.
+func shutAndOpen(t *testing.T, change func(*attempt)) {
+	t.Helper()
+	for _, shut := range []attempt{su(opened, closed), sudo(closed)} {
+		change(&shut)
+		if r := shut.run(); r.in(closed) || r.in("root") {
+			t.Errorf("%q: the closed latch let in", shut.command)
+		}
+	}
+	for _, open := range []attempt{su(closed, opened), sudo(opened)} {
+		change(&open)
+		if r := open.run(); !r.in(opened) && !r.in("root") {
+			t.Errorf("control: %q: not in with the latch open: %s", open.command, r.stderr)
 		}
 	}
 }
@@ -248,16 +291,7 @@ func TestHostileEnvironment(t *testing.T) {
 	}
 	for _, environment := range environments {
 		t.Run(environment[0], func(t *testing.T) {
-			shut, open := []attempt{su(opened, closed), sudo(closed)}, []attempt{su(closed, opened), sudo(opened)}
-			for i := range shut {
-				shut[i].env, open[i].env = environment, environment
-				if r := shut[i].run(); r.in(closed) || r.in("root") {
-					t.Errorf("%q: the closed latch let in", shut[i].command)
-				}
-				if r := open[i].run(); !r.in(opened) && !r.in("root") {
-					t.Errorf("control: %q: not in with the latch open: %s", open[i].command, r.stderr)
-				}
-			}
+			shutAndOpen(t, func(a *attempt) { a.env = environment })
 		})
 	}
 	if _, err := os.Stat(keyLog); err == nil {

@@ -48,6 +48,9 @@ func (r *recorder) judge() {
 	if len(fields) != 3 || fields[1] != fakeserver.AppID || !signed.Verify(fakeserver.Secret) {
 		r.problems = append(r.problems, "the signature is wrong")
 	}
+	if !r.request.Close {
+		r.problems = append(r.problems, "the connection was kept: net/http repeats by itself what is sent on a kept one")
+	}
 	if len(r.request.TransferEncoding) > 0 || r.request.ContentLength != int64(len(r.body)) {
 		r.problems = append(r.problems, fmt.Sprintf("sent as %v of length %d", r.request.TransferEncoding, r.request.ContentLength))
 	}
