@@ -2,6 +2,7 @@ package main_test
 
 import (
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -9,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/latch-linux/latch/pkg/api"
 	"github.com/latch-linux/latch/pkg/latch/fakeserver"
 	"github.com/latch-linux/latch/pkg/relay"
 )
@@ -159,6 +161,71 @@ func TestSilentAfterClosed(t *testing.T) {
 	decides(t, s.hello(nil), relay.Refuse, "closed")
 	if got := asked(server); !slices.Equal(got, []string{"/nootp", "/nootp/silent", "/nootp/silent", "/nootp", "/nootp"}) {
 		t.Errorf("asked %q", got)
+	}
+}
+
+// TestSilentAfterAHostThatDies: whoever has the password and kills su in mid-question must not ring the phone each time.
+func TestSilentAfterAHostThatDies(t *testing.T) {
+	t.Parallel()
+	s := newSite(t)
+	s.set("timeout", "60")
+	server := s.serve("wire: never answers")
+	for n := range 2 {
+		c := ask(t, s.hello(nil))
+		await(t, "the question", func() bool { return server.Requests() == n+1 })
+		must(t, c.module.Close())
+		c.ends()
+	}
+	if got := asked(server); !slices.Equal(got, []string{"/nootp", "/nootp/silent"}) {
+		t.Errorf("asked %q", got)
+	}
+}
+
+// TestNobodyEntersUnseen: what a silent question finds open is asked aloud before anybody comes in.
+func TestNobodyEntersUnseen(t *testing.T) {
+	t.Parallel()
+	s := newSite(t)
+	s.serve("none, closed")
+	decides(t, s.hello(nil), relay.Refuse, "closed")
+	server := s.serve("none")
+	for range 2 {
+		decides(t, s.hello(nil), relay.Success, "open")
+	}
+	if got := asked(server); !slices.Equal(got, []string{"/nootp/silent", "/nootp", "/nootp"}) {
+		t.Errorf("asked %q", got)
+	}
+}
+
+// TestWrongClock locks nobody out, and the log says by how much it is wrong.
+func TestWrongClock(t *testing.T) {
+	t.Parallel()
+	s := newSite(t)
+	s.serve("error 109 then good")
+	decides(t, s.hello(nil), relay.Success, "open").logged("this machine's clock is off by -2h59m", "reason=")
+}
+
+// TestHostContext: the server is told about the login where latch.conf says so, and of nothing else.
+func TestHostContext(t *testing.T) {
+	host, err := os.Hostname()
+	must(t, err)
+	for value, want := range map[string]map[string]string{"no": {}, "yes": {api.HeaderHost: host, api.HeaderService: "sshd",
+		api.HeaderPhase: "auth", api.HeaderUser: "ana", api.HeaderRhost: "203.0.113.7"}} {
+		t.Run(value, func(t *testing.T) {
+			t.Parallel()
+			s := newSite(t)
+			s.set("host_context", value)
+			server := s.serve("none")
+			decides(t, s.hello(nil), relay.Success, "open")
+			got := map[string]string{}
+			for _, name := range []string{api.HeaderHost, api.HeaderService, api.HeaderPhase, api.HeaderUser, api.HeaderRhost} {
+				if value := server.Seen()[0].Header.Get(name); value != "" {
+					got[name] = value
+				}
+			}
+			if !maps.Equal(got, want) {
+				t.Errorf("told %v, want %v", got, want)
+			}
+		})
 	}
 }
 

@@ -200,12 +200,16 @@ type declinedError struct{ error }
 type consenting struct {
 	*explanation
 	ports.Server
+	open     bool // so a silent question said
 	declined error
 }
 
 // Ask makes no token, whatever the login would.
 func (c *consenting) Ask(ctx context.Context, q authn.Question) authn.Answer {
 	q.NoToken = true
+	if !q.Silent && c.open {
+		return authn.Answer{Kind: gate.On} // a login would ask once more, for the phone to be told
+	}
 	if !q.Silent && !c.options.yes {
 		c.Say("the application's plan has no silent questions: the phone would show an attempt")
 		if ok, err := c.terminal.Confirm(ctx, "Ask all the same?"); err != nil || !ok {
@@ -214,6 +218,7 @@ func (c *consenting) Ask(ctx context.Context, q authn.Question) authn.Answer {
 		}
 	}
 	a := c.Server.Ask(ctx, q)
+	c.open = q.Silent && a.Kind == gate.On
 	words := map[gate.Answer]string{gate.On: "open", gate.Off: "closed", gate.NoAnswer: "no answer", gate.ErrorAnswer: "an error answer",
 		gate.BadCertificate: "a certificate that does not verify", gate.NotPaired: "not paired (201)", gate.LocalFailure: "a failure of this machine"}
 	c.step("the server: %s", words[a.Kind])
@@ -240,5 +245,7 @@ func (localHost) Lists(name string) (bool, error) { return ports.Listed(name) }
 // forgetful remembers nothing and makes every question a silent one.
 type forgetful struct{ ports.Memory }
 
-func (forgetful) ClosedJustNow(string, string) bool             { return true }
+func (forgetful) AskedInVain(string, string) bool               { return true }
+func (forgetful) Asking(string, string)                         {}
+func (forgetful) Forget(string, string)                         {}
 func (forgetful) Remember(string, string, string, string, bool) {}

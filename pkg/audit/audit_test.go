@@ -31,13 +31,13 @@ func TestLine(t *testing.T) {
 // TestNothingForged: whatever a user is called, the line stays one line with the same fields.
 func TestNothingForged(t *testing.T) {
 	for _, hostile := range []string{
-		"ana\nrefused user=\"root\"", "ana\r\x1b[2J", `ana" rhost="198.51.100.9`, `ana\" rhost=\"198.51.100.9`, "ana\x00", "\xff\xfe", "\u2028\u202e\u0085",
+		"ana\nrefused user=\"root\"", "ana\r\x1b[2J", `ana" rhost="198.51.100.9`, `ana\" rhost=\"198.51.100.9`, "ana\x00", "\xff\xfe", "\u2028\u202e\u0085", "a\u00a0b\u3000c",
 		strings.Repeat("x", 100000), strings.Repeat("ñ", 10000), strings.Repeat(`"`, 1000), "",
 	} {
 		e := refused
 		e.User = hostile
 		line := e.Line()
-		if strings.ContainsAny(line, "\n\r\x00\x1b\u2028\u202e\u0085") || strings.Contains(line, `user="root"`) {
+		if strings.ContainsAny(line, "\n\r\x00\x1b\u2028\u202e\u0085\u00a0\u3000") || strings.Contains(line, `user="root"`) {
 			t.Errorf("%.40q gives %.200q", hostile, line)
 		}
 		if unescaped := strings.ReplaceAll(strings.ReplaceAll(line, `\\`, ""), `\"`, ""); strings.Count(unescaped, `"`) != 10 {

@@ -82,6 +82,12 @@ type Question struct {
 	NoToken, Silent        bool
 }
 
+// silent is the question without a trace: no notice, no token.
+func (q Question) silent() Question {
+	q.Silent, q.NoToken = true, true
+	return q
+}
+
 // Answer is what came of it. Detail is for the log and holds no secret.
 type Answer struct {
 	Kind   gate.Answer
@@ -116,7 +122,12 @@ type Host interface {
 
 // Memory keeps what was seen. It loses nothing that matters when it fails, so it returns no errors.
 type Memory interface {
-	ClosedJustNow(user, service string) bool
+	// AskedInVain reports whether this user was asked about at this service, and not let in, within the last minute.
+	AskedInVain(user, service string) bool
+	// Asking notes a question before it is asked: whoever ends the login in its middle has it shown on the phone all
+	// the same. Forget takes the note back.
+	Asking(user, service string)
+	Forget(user, service string)
 	Last(accountID, operationID string) gate.Seen
 	Remember(user, service, accountID, operationID string, open bool)
 }
@@ -224,32 +235,54 @@ func (l *Login) pairing() (Pairing, *gate.Decision) {
 	return p, nil
 }
 
+// question is what the phone is told of.
+func (l *Login) question(p Pairing) Question {
+	return Question{AccountID: p.AccountID, OperationID: l.Settings.Operation, NoToken: !l.Settings.Code || l.Request.Account}
+}
+
 func (l *Login) ask(ctx context.Context, p Pairing) (Outcome, Answer) {
-	q := Question{AccountID: p.AccountID, OperationID: l.Settings.Operation, NoToken: !l.Settings.Code || l.Request.Account}
-	// By the name in the pairing file: a directory takes "ana", "ANA" and "ana@REALM" for one, and whoever has the
-	// password could try them all.
-	q.Silent = l.Memory.ClosedJustNow(p.User, l.Request.Service)
 	ctx, cancel := context.WithTimeout(ctx, l.Settings.Timeout)
 	defer cancel()
-	a := l.Server.Ask(ctx, q)
-	if q.Silent && a.Kind == gate.ErrorAnswer {
+	ask := l.Server.Ask
+	// By the name in the pairing file: a directory takes "ana", "ANA" and "ana@REALM" for one, and whoever has the
+	// password could try them all.
+	if l.Memory.AskedInVain(p.User, l.Request.Service) {
+		ask = l.quietly
+	}
+	l.Memory.Asking(p.User, l.Request.Service)
+	q := l.question(p)
+	a := ask(ctx, q)
+	return l.weigh(p, q, a), a
+}
+
+// quietly asks so that the phone shows nothing, and aloud only where that says "open" or an error.
+func (l *Login) quietly(ctx context.Context, q Question) Answer {
+	a := l.Server.Ask(ctx, q.silent())
+	switch a.Kind {
+	case gate.On:
+		// Nobody enters unseen: the phone is told, a latch that closes itself on request does, and a token is made.
+		return l.Server.Ask(ctx, q)
+	case gate.ErrorAnswer:
 		// Not every plan has silent questions; what that costs is one more notice. A server that has answered with an
 		// error is not one that gives no answer: whoever uses up its limit must not get what is meant for that.
-		q.Silent = false
 		if again := l.Server.Ask(ctx, q); again.Kind != gate.NoAnswer {
-			a = again
+			return again
 		}
 	}
-	return l.weigh(p, q, a), a
+	return a
 }
 
 func (l *Login) weigh(p Pairing, q Question, a Answer) Outcome {
 	seen := gate.Never
-	switch {
-	case a.Kind == gate.On || a.Kind == gate.Off:
+	switch a.Kind {
+	case gate.On, gate.Off:
 		l.Memory.Remember(p.User, l.Request.Service, q.AccountID, q.OperationID, a.Kind == gate.On)
-	case a.Kind == gate.NoAnswer && l.Settings.Policies.Action == gate.Last:
-		seen = l.Memory.Last(q.AccountID, q.OperationID)
+	case gate.NoAnswer: // the phone may have shown it
+		if l.Settings.Policies.Action == gate.Last {
+			seen = l.Memory.Last(q.AccountID, q.OperationID)
+		}
+	default:
+		l.Memory.Forget(p.User, l.Request.Service)
 	}
 	token := a.Token != "" && !q.NoToken
 	return Outcome{gate.Answered(l.Settings.Policies, a.Kind, seen, token), a.Detail}
@@ -262,7 +295,10 @@ func (l *Login) wait(ctx context.Context, p Pairing, refused Outcome) (Outcome, 
 	defer cancel()
 	end := l.Clock.Now().Add(l.Settings.Wait)
 	for l.Clock.Now().Before(end) && l.Clock.Sleep(ctx, pollEvery) {
-		q := Question{AccountID: p.AccountID, OperationID: l.Settings.Operation, NoToken: !l.Settings.Code, Silent: true}
+		q := l.question(p)
+		if l.Server.Ask(ctx, q.silent()).Kind != gate.On {
+			continue
+		}
 		if a := l.Server.Ask(ctx, q); a.Kind == gate.On {
 			return l.weigh(p, q, a), a
 		}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -30,10 +31,10 @@ type world struct {
 	unbounded int // questions without a deadline
 	prompts   []string
 	told      []string
-	closed    bool // refused within the last minute
+	vain      bool // asked about in vain within the last minute
 	seen      gate.Seen
 	memory    []string
-	refused   map[string]bool // user and service of what was remembered
+	asked     map[string]bool // in vain, or still being asked, by user and service
 	time      time.Time
 	hostGone  error
 }
@@ -58,11 +59,13 @@ func (w *world) Ask(ctx context.Context, q authn.Question) authn.Answer {
 func (w *world) Member(group string) (bool, error) { return w.groups[group], w.hostGone }
 func (w *world) Lists(string) (bool, error)        { return w.listed, nil }
 
-func (w *world) ClosedJustNow(u, s string) bool { return w.closed || w.refused[u+" "+s] }
-func (w *world) Last(string, string) gate.Seen  { return w.seen }
+func (w *world) AskedInVain(u, s string) bool  { return w.vain || w.asked[u+" "+s] }
+func (w *world) Asking(u, s string)            { w.asked[u+" "+s] = true }
+func (w *world) Forget(u, s string)            { w.asked[u+" "+s] = false }
+func (w *world) Last(string, string) gate.Seen { return w.seen }
 func (w *world) Remember(u, s, a, o string, open bool) {
 	w.memory = append(w.memory, fmt.Sprint(u, s, a, o, open))
-	w.refused[u+" "+s] = !open
+	w.asked[u+" "+s] = !open
 }
 
 func (w *world) Now() time.Time { return w.time }
@@ -87,7 +90,7 @@ func (p person) Tell(text string) error {
 // scene is a login of ana's with the right password through sshd, and an open latch; a test changes what it is about.
 func scene() (*world, *authn.Login) {
 	w := &world{pairings: map[string]authn.Pairing{"ana": {AccountID: account, UID: 1000}}, time: now,
-		refused: map[string]bool{}, answers: []authn.Answer{{Kind: gate.On}}}
+		asked: map[string]bool{}, answers: []authn.Answer{{Kind: gate.On}}}
 	return w, &authn.Login{
 		Request: authn.Request{Service: "sshd", User: "ana", NSS: authn.NSSFound, Canonical: "ana", UID: 1000},
 		Settings: authn.Settings{Timeout: time.Second, Policies: gate.Policies{Action: gate.Open, OnError: gate.Close,
@@ -144,7 +147,7 @@ func TestWhoIsAskedAbout(t *testing.T) {
 
 func TestQuestionIsSilentAfterARefusal(t *testing.T) {
 	w, l := scene()
-	w.closed, w.answers[0].Kind = true, gate.Off
+	w.vain, w.answers[0].Kind = true, gate.Off
 	if _, err := l.Run(t.Context()); err != nil || !w.questions[0].Silent || !w.questions[0].NoToken {
 		t.Errorf("asked %+v, error %v", w.questions, err)
 	}
@@ -165,10 +168,61 @@ func TestSilenceIsThePersons(t *testing.T) {
 	}
 }
 
+// TestNobodyEntersUnseen: a silent question shows nothing on the phone and closes no latch that closes itself on request.
+func TestNobodyEntersUnseen(t *testing.T) {
+	silent := authn.Question{AccountID: account, NoToken: true, Silent: true}
+	for name, c := range map[string]struct {
+		aloud  authn.Answer
+		reason gate.Reason
+	}{
+		"open":              {authn.Answer{Kind: gate.On, Token: "g4K9wz", Made: now}, gate.CodeRight},
+		"closed meanwhile":  {authn.Answer{Kind: gate.Off}, "closed"},
+		"no answer":         {authn.Answer{Kind: gate.NoAnswer}, "no-answer-close"},
+		"no token any more": {authn.Answer{Kind: gate.On}, "open"},
+	} {
+		w, l := scene()
+		w.vain, w.reply, l.Settings.Code, l.Settings.Policies.Action = true, "g4K9wz", true, gate.Close
+		w.answers = []authn.Answer{{Kind: gate.On}, c.aloud}
+		o, err := l.Run(t.Context())
+		if want := []authn.Question{silent, {AccountID: account}}; err != nil || o.Reason != c.reason || !slices.Equal(w.questions, want) {
+			t.Errorf("%s: %q after %+v, error %v", name, o.Reason, w.questions, err)
+		}
+	}
+}
+
+// TestNoteOfAQuestion: what the phone may have shown is noted before it is asked, and taken back where it showed nothing
+// or the person came in.
+func TestNoteOfAQuestion(t *testing.T) {
+	for kind, noted := range map[gate.Answer]bool{gate.On: false, gate.Off: true, gate.NoAnswer: true, gate.ErrorAnswer: false,
+		gate.BadCertificate: false, gate.NotPaired: false, gate.LocalFailure: false} {
+		w, l := scene()
+		w.answers[0].Kind = kind
+		l.Server = beforeEach{w, func() {
+			if !w.asked[" sshd"] {
+				t.Errorf("%v: asked without a note", kind)
+			}
+		}}
+		if _, err := l.Run(t.Context()); err != nil || w.asked[" sshd"] != noted {
+			t.Errorf("%v: noted %v, error %v", kind, w.asked, err)
+		}
+	}
+}
+
+// beforeEach does something before each question.
+type beforeEach struct {
+	*world
+	do func()
+}
+
+func (b beforeEach) Ask(ctx context.Context, q authn.Question) authn.Answer {
+	b.do()
+	return b.world.Ask(ctx, q)
+}
+
 // TestPlanWithoutSilence: an error about a silent question must not become a policy's opening.
 func TestPlanWithoutSilence(t *testing.T) {
 	w, l := scene()
-	w.closed, l.Settings.Policies.OnError = true, gate.Open
+	w.vain, l.Settings.Policies.OnError = true, gate.Open
 	w.answers = []authn.Answer{{Kind: gate.ErrorAnswer}, {Kind: gate.Off}}
 	o, err := l.Run(t.Context())
 	if err != nil || o.Verdict != gate.Refuse || len(w.questions) != 2 || w.questions[1].Silent {
@@ -179,7 +233,7 @@ func TestPlanWithoutSilence(t *testing.T) {
 // TestSilentErrorThenNothing: the server did answer, so this is none of the logins that `action` is about.
 func TestSilentErrorThenNothing(t *testing.T) {
 	w, l := scene()
-	w.closed = true
+	w.vain = true
 	w.answers = []authn.Answer{{Kind: gate.ErrorAnswer, Detail: "HTTP status 429"}, {Kind: gate.NoAnswer}}
 	o, err := l.Run(t.Context())
 	if err != nil || o.Verdict != gate.Refuse || o.Reason != "error-close" || o.Detail != "HTTP status 429" || len(w.questions) != 2 {
@@ -252,7 +306,7 @@ func TestWaitForThePhone(t *testing.T) {
 	l.Settings.Wait = 10 * time.Second
 	w.answers = []authn.Answer{{Kind: gate.Off}, {Kind: gate.NoAnswer}, {Kind: gate.Off}, {Kind: gate.On}}
 	o, err := l.Run(t.Context())
-	if err != nil || o.Verdict != gate.Success || len(w.questions) != 4 || !w.questions[3].Silent || w.unbounded > 0 {
+	if err != nil || o.Verdict != gate.Success || len(w.questions) != 5 || !w.questions[3].Silent || w.questions[4].Silent || w.unbounded > 0 {
 		t.Errorf("%v after %+v, %d of them without a deadline, error %v", o.Verdict, w.questions, w.unbounded, err)
 	}
 

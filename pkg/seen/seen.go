@@ -1,5 +1,5 @@
-// Package seen remembers, on this machine, how each latch was seen last (for action = last), and who was refused
-// within the last minute (so that the phone is told once). Only root can write there, and nothing in it opens a
+// Package seen remembers, on this machine, how each latch was seen last (for action = last), and who was asked about in
+// vain within the last minute (so that the phone is told once). Only root can write there, and nothing in it opens a
 // latch that the server did not show open.
 package seen
 
@@ -16,7 +16,7 @@ import (
 	"github.com/latch-linux/latch/pkg/securefile"
 )
 
-// silentFor is how long after an answer "closed" further questions are silent.
+// silentFor is how long after a question that let nobody in further ones are silent.
 const silentFor = time.Minute
 
 // lockPatience bounds what a login waits for another that remembers the same latch.
@@ -76,16 +76,25 @@ func (m Memory) Remember(user, service, accountID, operationID string, open bool
 			}
 		}
 	}
-	mark := m.markFile(user, service)
 	if open {
-		m.remove(mark)
-	} else if err := touch(mark); err != nil {
+		m.Forget(user, service)
+	} else {
+		m.Asking(user, service) // the minute counts from the answer
+	}
+}
+
+// Asking notes that this user is being asked about at this service.
+func (m Memory) Asking(user, service string) {
+	if err := touch(m.markFile(user, service)); err != nil {
 		m.Warn(err)
 	}
 }
 
-// ClosedJustNow reports whether this user was refused at this service within the last minute.
-func (m Memory) ClosedJustNow(user, service string) bool {
+// Forget takes back what Asking noted.
+func (m Memory) Forget(user, service string) { m.remove(m.markFile(user, service)) }
+
+// AskedInVain reports whether this user was asked about at this service, and not let in, within the last minute.
+func (m Memory) AskedInVain(user, service string) bool {
 	f, err := securefile.Open(m.markFile(user, service))
 	if err != nil {
 		return false

@@ -88,24 +88,24 @@ func record(t *testing.T, m *seen.Memory) os.FileInfo {
 
 func TestMark(t *testing.T) {
 	m, _ := memory(t)
-	if m.ClosedJustNow("ana", "sshd") {
+	if m.AskedInVain("ana", "sshd") {
 		t.Error("refused before anything")
 	}
 	m.Remember("ana", "sshd", "acc", "", false)
-	if !m.ClosedJustNow("ana", "sshd") || m.ClosedJustNow("ana", "su") || m.ClosedJustNow("eva", "sshd") {
+	if !m.AskedInVain("ana", "sshd") || m.AskedInVain("ana", "su") || m.AskedInVain("eva", "sshd") {
 		t.Error("the mark is not this user's at this service")
 	}
 	m.Now = func() time.Time { return time.Now().Add(61 * time.Second) }
-	if m.ClosedJustNow("ana", "sshd") {
+	if m.AskedInVain("ana", "sshd") {
 		t.Error("the mark is kept for more than a minute")
 	}
 	m.Now = func() time.Time { return time.Now().Add(-time.Hour) }
-	if m.ClosedJustNow("ana", "sshd") {
+	if m.AskedInVain("ana", "sshd") {
 		t.Error("a mark from the future counts")
 	}
 	m.Now = time.Now
 	m.Remember("ana", "sshd", "acc", "", true)
-	if m.ClosedJustNow("ana", "sshd") {
+	if m.AskedInVain("ana", "sshd") {
 		t.Error("an open latch keeps the mark")
 	}
 }
