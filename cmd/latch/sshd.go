@@ -29,7 +29,8 @@ func (a *app) reloadSSHD(ctx context.Context, changes []installer.Change) {
 	}
 	data, err := os.ReadFile(sshdPID)
 	if err != nil {
-		return // it does not run
+		a.Say("there is no %s: if sshd runs, reload it", sshdPID)
+		return
 	}
 	pid, err := strconv.Atoi(strings.TrimSpace(string(data)))
 	if err != nil || pid <= 1 {

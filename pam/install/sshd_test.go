@@ -135,12 +135,24 @@ func TestSSHDIsNotOpenedForPasswords(t *testing.T) {
 		lines []string
 		args  []string
 		says  string
+		other string // drop-in
 	}{
-		{"passwords off, PAM off", []string{"UsePAM no", "PasswordAuthentication no", "KbdInteractiveAuthentication yes"}, nil, "passwords"},
+		{"passwords off, PAM off", []string{"UsePAM no", "PasswordAuthentication no", "KbdInteractiveAuthentication yes"}, nil, "passwords", ""},
 		{"passwords off, a code", []string{"UsePAM yes", "PasswordAuthentication no", "KbdInteractiveAuthentication no"}, []string{"--otp", "yes"},
-			"AuthenticationMethods publickey,keyboard-interactive:pam and KbdInteractiveAuthentication yes together"},
+			"AuthenticationMethods publickey,keyboard-interactive:pam and KbdInteractiveAuthentication yes together", ""},
+		{"passwords off for one, PAM off", []string{"UsePAM no", "KbdInteractiveAuthentication yes"}, nil, "Match User ana", "Match User ana\nPasswordAuthentication no\n"},
+		{"passwords off for one, a code", []string{"UsePAM yes", "KbdInteractiveAuthentication no"}, []string{"--otp", "yes"}, "Match User ana", "Match User ana\n\tPasswordAuthentication=no\n"},
+		{"interactive for one", []string{"UsePAM no", "PasswordAuthentication no", "KbdInteractiveAuthentication no"}, nil, "Match User ana", "Match User ana\nChallengeResponseAuthentication yes\n"},
+		{"another file comes first", []string{"UsePAM no", "KbdInteractiveAuthentication no"}, nil, "sets it first", "UsePAM no\n"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
+			if c.other != "" {
+				const other = "/etc/ssh/sshd_config.d/00-a.conf"
+				if err := os.WriteFile(other, []byte(c.other), 0o644); err != nil {
+					t.Fatal(err)
+				}
+				t.Cleanup(func() { _ = os.Remove(other) })
+			}
 			address := startSSHD(t, c.lines...)
 			offers := offered(t, address)
 			_, errs, status := latch(t, nil, append([]string{"install", "sshd", "--yes"}, c.args...)...)
@@ -153,6 +165,22 @@ func TestSSHDIsNotOpenedForPasswords(t *testing.T) {
 			same(t, c.name, before)
 		})
 	}
+	t.Run("no include", func(t *testing.T) {
+		startSSHD(t, "UsePAM no")
+		if err := os.WriteFile(sshdConfig, []byte("UsePAM no\nKbdInteractiveAuthentication no\n"), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		if _, errs, status := latch(t, nil, "install", "sshd", "--yes"); status == 0 || !strings.Contains(errs, "put that line first") {
+			t.Errorf("%d %s", status, errs)
+		}
+		if err := os.WriteFile(sshdConfig, []byte("UsePAM no\nKbdInteractiveAuthentication no\nInclude sshd_config.d/*.conf\n"), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		if _, errs, status := latch(t, nil, "install", "sshd", "--yes"); status == 0 || !strings.Contains(errs, "put the include first") {
+			t.Errorf("%d %s", status, errs)
+		}
+		same(t, "no include", before)
+	})
 	t.Run("a code behind a key", func(t *testing.T) {
 		address := startSSHD(t, "UsePAM yes", "PasswordAuthentication no", "KbdInteractiveAuthentication no",
 			"AuthenticationMethods publickey publickey,keyboard-interactive:pam")

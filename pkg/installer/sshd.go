@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 )
 
@@ -78,10 +79,20 @@ func planSSHD(settings map[string]string, o Options) (*Change, error) {
 	if len(lines) == 0 {
 		return nil, nil
 	}
+	blocks, err := sshdBlocks()
+	if err != nil {
+		return nil, err
+	}
+	if where, found := opened(blocks, settings, interactive || code); found {
+		return nil, refuse("%s keeps passwords out, and keyboard-interactive would take them again there: set KbdInteractiveAuthentication no in that block first", where)
+	}
 	if err := includesDropIns(); err != nil {
 		return nil, err
 	}
 	c := &Change{Service: sshdService, Kind: SSHD, Path: sshdDropIn, Mode: 0o644, After: []byte(sshdHead + strings.Join(lines, "\n") + "\n")}
+	if settings["usepam"] != "yes" {
+		c.Notes = append(c.Notes, "with UsePAM yes sshd leaves it to PAM whether somebody whose password is locked (passwd -l) may come in by a key")
+	}
 	text, err := os.ReadFile(sshdDropIn)
 	if err == nil {
 		err = c.existing(text)
@@ -109,25 +120,31 @@ func includesDropIns() error {
 		return err
 	}
 	for _, line := range strings.Split(string(text), "\n") {
-		words := strings.Fields(strings.ToLower(strings.Replace(line, "=", " ", 1)))
-		if len(words) < 2 {
-			continue
-		}
-		switch words[0] {
+		switch keyword, values := sshdWords(line); keyword {
 		case "include":
-			for _, pattern := range words[1:] {
-				if !filepath.IsAbs(pattern) {
-					pattern = "/etc/ssh/" + pattern
-				}
-				if ok, err := filepath.Match(pattern, sshdDropIn); err == nil && ok {
-					return nil
-				}
+			if takesDropIn(values) {
+				return nil
 			}
 		case "usepam", "kbdinteractiveauthentication", "challengeresponseauthentication", "match":
-			return refuse("%s sets %s before it includes %s: put the include first", sshdConfig, words[0], filepath.Dir(sshdDropIn))
+			return refuse("%s sets %s before it includes %s: put the include first", sshdConfig, keyword, filepath.Dir(sshdDropIn))
 		}
 	}
 	return refuse("%s does not include %s/*.conf: put that line first", sshdConfig, filepath.Dir(sshdDropIn))
+}
+
+// takesDropIn tells whether one of an include's patterns takes our file in.
+func takesDropIn(patterns []string) bool {
+	return slices.ContainsFunc(patterns, func(pattern string) bool {
+		ok, err := filepath.Match(wholePattern(pattern), sshdDropIn)
+		return ok && err == nil
+	})
+}
+
+func wholePattern(pattern string) string {
+	if filepath.IsAbs(pattern) {
+		return pattern
+	}
+	return filepath.Join(filepath.Dir(sshdConfig), pattern)
 }
 
 // ProveSSHD tries the drop-in: sshd reads it, PAM is asked then, and no method is offered that was not. It needs the
@@ -138,22 +155,65 @@ func (c Change) ProveSSHD(ctx context.Context, run Run, before map[string]string
 		return err
 	}
 	defer os.RemoveAll(dir)
-	draft := filepath.Join(dir, "sshd_config")
-	text := append(bytes.Clone(c.After), []byte("Include "+sshdConfig+"\n")...)
-	if err := os.WriteFile(draft, text, 0o600); err != nil {
-		return err
-	}
-	after, err := SSHDSettings(ctx, run, draft)
+	ours, whole := filepath.Join(dir, "drop-in"), filepath.Join(dir, "sshd_config")
+	text, err := sshdAround(ours)
 	if err != nil {
 		return err
 	}
-	if after["usepam"] != "yes" {
-		return fmt.Errorf("sshd would still not ask PAM (UsePAM %s)", after["usepam"])
+	for path, text := range map[string][]byte{ours: c.After, whole: text} {
+		if err := os.WriteFile(path, text, 0o600); err != nil {
+			return err
+		}
 	}
-	for _, method := range []string{"passwordauthentication", "pubkeyauthentication", "gssapiauthentication", "hostbasedauthentication", "authenticationmethods"} {
-		if before[method] != after[method] {
-			return fmt.Errorf("the change would turn %s from %q to %q", method, before[method], after[method])
+	after, err := SSHDSettings(ctx, run, whole)
+	if err != nil {
+		return err
+	}
+	for _, method := range []string{"usepam", "passwordauthentication", "kbdinteractiveauthentication", "pubkeyauthentication", "gssapiauthentication",
+		"hostbasedauthentication", "authenticationmethods"} {
+		want := before[method]
+		for _, line := range strings.Split(string(c.After), "\n") {
+			if keyword, values := sshdWords(line); keyword == method {
+				want = strings.Join(values, " ")
+			}
+		}
+		if after[method] != want {
+			return fmt.Errorf("sshd would have %s %s and not %s: another file in %s sets it first", method, after[method], want, filepath.Dir(sshdDropIn))
 		}
 	}
 	return nil
+}
+
+// sshdAround is sshd's configuration with a file in the place that our drop-in will have among the others: sshd takes them
+// in the order of their names, and the first value of a setting counts.
+func sshdAround(ours string) ([]byte, error) {
+	text, err := os.ReadFile(sshdConfig)
+	if err != nil {
+		return nil, err
+	}
+	var b bytes.Buffer
+	for _, line := range strings.Split(string(text), "\n") {
+		keyword, patterns := sshdWords(line)
+		if keyword != "include" || !takesDropIn(patterns) {
+			b.WriteString(line + "\n")
+			continue
+		}
+		for _, pattern := range patterns {
+			files, err := filepath.Glob(wholePattern(pattern))
+			if err != nil {
+				return nil, err
+			}
+			if takesDropIn([]string{pattern}) {
+				files = append(files, sshdDropIn)
+			}
+			slices.Sort(files)
+			for _, file := range slices.Compact(files) {
+				if file == sshdDropIn {
+					file = ours
+				}
+				fmt.Fprintf(&b, "Include %q\n", file)
+			}
+		}
+	}
+	return b.Bytes(), nil
 }
