@@ -167,16 +167,16 @@ func TestSSHDIsNotOpenedForPasswords(t *testing.T) {
 	}
 	t.Run("no include", func(t *testing.T) {
 		startSSHD(t, "UsePAM no")
-		if err := os.WriteFile(sshdConfig, []byte("UsePAM no\nKbdInteractiveAuthentication no\n"), 0o644); err != nil {
+		if err := os.WriteFile(sshdConfig, []byte("PermitRootLogin no\n"), 0o644); err != nil {
 			t.Fatal(err)
 		}
-		if _, errs, status := latch(t, nil, "install", "sshd", "--yes"); status == 0 || !strings.Contains(errs, "put that line first") {
+		if _, errs, status := latch(t, nil, "install", "sshd", "--yes"); status == 0 || !strings.Contains(errs, `Include /etc/ssh/sshd_config.d/*.conf" first`) {
 			t.Errorf("%d %s", status, errs)
 		}
 		if err := os.WriteFile(sshdConfig, []byte("UsePAM no\nKbdInteractiveAuthentication no\nInclude sshd_config.d/*.conf\n"), 0o644); err != nil {
 			t.Fatal(err)
 		}
-		if _, errs, status := latch(t, nil, "install", "sshd", "--yes"); status == 0 || !strings.Contains(errs, "put the include first") {
+		if _, errs, status := latch(t, nil, "install", "sshd", "--yes"); status == 0 || !strings.Contains(errs, "before it includes") {
 			t.Errorf("%d %s", status, errs)
 		}
 		same(t, "no include", before)

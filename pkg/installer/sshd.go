@@ -126,10 +126,10 @@ func includesDropIns() error {
 				return nil
 			}
 		case "usepam", "kbdinteractiveauthentication", "challengeresponseauthentication", "match":
-			return refuse("%s sets %s before it includes %s: put the include first", sshdConfig, keyword, filepath.Dir(sshdDropIn))
+			return refuse("%s sets %s before it includes %s: put the line \"Include %s/*.conf\" first", sshdConfig, keyword, filepath.Dir(sshdDropIn), filepath.Dir(sshdDropIn))
 		}
 	}
-	return refuse("%s does not include %s/*.conf: put that line first", sshdConfig, filepath.Dir(sshdDropIn))
+	return refuse("%s includes no %s: put the line \"Include %s/*.conf\" first", sshdConfig, filepath.Dir(sshdDropIn), filepath.Dir(sshdDropIn))
 }
 
 // takesDropIn tells whether one of an include's patterns takes our file in.
