@@ -116,8 +116,9 @@ func (a *app) installServices(ctx context.Context, services []string, o installO
 		return err
 	}
 	a.noServer(plans)
+	warnings := a.warnings(ctx, plans)
 	if changed(plans) == 0 || o.dryRun || o.check {
-		if err := a.reportChanges("would_change", plans); err != nil {
+		if err := a.reportChanges("would_change", plans, warnings); err != nil {
 			return err
 		}
 		if o.check && changed(plans) > 0 {
@@ -125,12 +126,7 @@ func (a *app) installServices(ctx context.Context, services []string, o installO
 		}
 		return nil
 	}
-	a.showChanges(plans)
-	if c, err := a.load(); err == nil {
-		for _, warning := range a.warnings(ctx, plans, c) {
-			a.Say("warning: %s", warning)
-		}
-	}
+	a.showChanges(plans, warnings)
 	if err := a.proveAll(ctx, plans); err != nil {
 		return fmt.Errorf("nothing was written: %w", err)
 	}
@@ -191,8 +187,8 @@ func changed(plans []installer.Change) int {
 	return n
 }
 
-// showChanges writes diffs and notes for a person who is about to be asked.
-func (a *app) showChanges(plans []installer.Change) {
+// showChanges writes diffs, notes and warnings for a person who is about to be asked.
+func (a *app) showChanges(plans []installer.Change, warnings []string) {
 	for _, c := range plans {
 		if !a.JSON {
 			fmt.Fprint(a.Out, c.Diff())
@@ -201,18 +197,21 @@ func (a *app) showChanges(plans []installer.Change) {
 			a.Say("%s: %s", c.Service, note)
 		}
 	}
+	for _, warning := range warnings {
+		a.Say("warning: %s", warning)
+	}
 }
 
 // reportChanges writes the plans as the result of a command that changes nothing.
-func (a *app) reportChanges(word string, plans []installer.Change) error {
+func (a *app) reportChanges(word string, plans []installer.Change, warnings []string) error {
 	if a.JSON {
 		var diffs []map[string]any
 		for _, c := range plans {
 			diffs = append(diffs, map[string]any{"service": c.Service, "path": c.Path, "changed": !c.None(), "diff": c.Diff(), "notes": c.Notes})
 		}
-		return a.Report(map[string]any{"changed": false, word: changed(plans) > 0, "services": diffs}, "")
+		return a.Report(map[string]any{"changed": false, word: changed(plans) > 0, "services": diffs, "warnings": warnings}, "")
 	}
-	a.showChanges(plans)
+	a.showChanges(plans, warnings)
 	if changed(plans) == 0 {
 		a.Say("nothing to change")
 	}

@@ -7,10 +7,12 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
 	"regexp"
 	"runtime"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -44,12 +46,17 @@ type bundle struct {
 	secret *strings.Replacer
 }
 
-// long finds what may be a secret that is not known here: a key, a token, an id.
-var long = regexp.MustCompile(`\b[A-Za-z0-9+/_-]{40,}={0,2}`)
+// What may be a secret that is not known here, since a file that cannot be read tells none. What was replaced by its name
+// stands in parentheses and stays.
+var (
+	long    = regexp.MustCompile(`[A-Za-z0-9+/_=-]{40,}`)                                                                   // a key, a token, an id
+	named   = regexp.MustCompile(`(?i)([a-z0-9_-]*(?:secret|passw|passphrase|bindpw|api_?key)[a-z0-9_-]*\s*=\s*)[^\s(]\S*`) // an argument, or a line of latch.conf
+	pairing = regexp.MustCompile(`(?m)^([^#\n:]*:[ \t]*)[^(\n]+$`)                                                          // a line of a pairing file
+)
 
 func (b *bundle) add(name string, text []byte) {
-	clean := long.ReplaceAll([]byte(b.secret.Replace(string(text))), []byte("(40 characters or more)"))
-	b.files[name] = clean
+	clean := named.ReplaceAll([]byte(b.secret.Replace(string(text))), []byte("${1}(hidden)"))
+	b.files[name] = long.ReplaceAll(clean, []byte("(40 characters or more)"))
 }
 
 func (a *app) support(ctx context.Context, file string) error {
@@ -65,8 +72,8 @@ func (a *app) support(ctx context.Context, file string) error {
 	b.add("doctor.txt", findings.Bytes())
 	b.add("version.json", a.versions(ctx))
 	for _, p := range config.Profiles() {
-		b.addFile(p.Config)
-		b.addFile(p.Accounts)
+		b.addFile(p.Config, nil)
+		b.addFile(p.Accounts, pairing)
 	}
 	services, err := a.pam.Services()
 	if err != nil {
@@ -92,11 +99,17 @@ func (a *app) support(ctx context.Context, file string) error {
 	return a.Report(map[string]any{"file": file, "files": len(b.files)}, "%s is written; read it before you send it", file)
 }
 
-// addFile takes a file in under its path. One that is not there is left out.
-func (b *bundle) addFile(path string) {
-	if text, err := os.ReadFile(path); err == nil {
-		b.add(strings.TrimPrefix(path, "/"), text)
+// addFile takes a file in under its path, where hidden is not nil without what it finds in each line behind its first
+// group. A file that is not there is left out.
+func (b *bundle) addFile(path string, hidden *regexp.Regexp) {
+	text, err := os.ReadFile(path)
+	if err != nil {
+		return
 	}
+	if hidden != nil {
+		text = hidden.ReplaceAll([]byte(b.secret.Replace(string(text))), []byte("${1}(hidden)"))
+	}
+	b.add(strings.TrimPrefix(path, "/"), text)
 }
 
 // secrets replaces every secret that this machine knows by its name.
@@ -139,7 +152,8 @@ func (b *bundle) write(file string) error {
 	defer f.Close()
 	zipped := gzip.NewWriter(f)
 	archive := tar.NewWriter(zipped)
-	for name, text := range b.files {
+	for _, name := range slices.Sorted(maps.Keys(b.files)) {
+		text := b.files[name]
 		header := &tar.Header{Name: filepath.Join("latch-support", name), Mode: 0o600, Size: int64(len(text)), Format: tar.FormatPAX}
 		if err := archive.WriteHeader(header); err != nil {
 			return err

@@ -67,13 +67,13 @@ func (a *app) uninstallServices(ctx context.Context, services []string, o uninst
 		}
 	}
 	if o.dryRun || o.check || len(plans) == 0 {
-		if err := a.reportChanges("would_change", plans); err != nil || !o.check || changed(plans) == 0 {
+		if err := a.reportChanges("would_change", plans, nil); err != nil || !o.check || changed(plans) == 0 {
 			return err
 		}
 		return &closedError{}
 	}
 	if changed(plans) > 0 {
-		a.showChanges(plans)
+		a.showChanges(plans, nil)
 		if err := a.agree(ctx, o.yes); err != nil {
 			return err
 		}

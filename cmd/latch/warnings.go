@@ -16,8 +16,12 @@ import (
 const resolveTimeout = 3 * time.Second
 
 // warnings say what a change may do to the person who makes it. They stop nothing.
-func (a *app) warnings(ctx context.Context, plans []installer.Change, c *config.Config) []string {
-	var all []string
+func (a *app) warnings(ctx context.Context, plans []installer.Change) []string {
+	all := []string{}
+	c, err := a.load()
+	if err != nil || changed(plans) == 0 {
+		return all // the proof will say what is wrong with the configuration
+	}
 	if c.Action != config.Open && a.noWayIn(plans) {
 		all = append(all, "with the Latch server gone nobody gets in by console or SSH (action = "+c.Action.String()+
 			"): keep a way that does not ask, such as the console's login, or exempt one user")

@@ -384,6 +384,12 @@ func TestWarnsOfWhatTheChangeMayDo(t *testing.T) {
 	if _, err := bed.conf.With("action", "close").Write(confFile); err != nil {
 		t.Fatal(err)
 	}
+	if _, errs, _ := latch(t, nil, "install", "sshd", "login", "--dry-run"); !strings.Contains(errs, "nobody gets in") {
+		t.Errorf("--dry-run does not warn: %s", errs)
+	}
+	if out, _, _ := latch(t, nil, "install", "sshd", "login", "--check", "--json"); !strings.Contains(out, "nobody gets in") {
+		t.Errorf("--check --json does not warn: %s", out)
+	}
 	_, errs, status = latch(t, nil, "install", "sshd", "login", "--yes")
 	if _, err := bed.conf.Write(confFile); err != nil {
 		t.Fatal(err)

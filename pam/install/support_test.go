@@ -76,3 +76,42 @@ func TestSupportHoldsNoSecret(t *testing.T) {
 		t.Errorf("%v %v", info.Mode(), err)
 	}
 }
+
+// TestSupportHoldsNoSecretOfBrokenFiles spoils what the secrets are read from.
+func TestSupportHoldsNoSecretOfBrokenFiles(t *testing.T) {
+	pairings, err := os.ReadFile(accounts)
+	if err != nil {
+		t.Fatal(err)
+	}
+	service := pamDir + "/with-a-secret"
+	for path, text := range map[string]string{
+		accounts: "ana: aVeryShort-Account1\nnonsense\n#uid 0\nroot:\tq1w2e3 r4t5y6\n",
+		confFile: "app_id = 1\nsecret_key = notFortyCharacters\n secret_key=again7\n[operations]\n",
+		service:  "auth required pam_mysql.so user=root passwd=hunter2 crypt=1\n",
+	} {
+		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	file := filepath.Join(t.TempDir(), "bundle.tar.gz")
+	out, errs, status := latch(t, nil, "support", "--output", file)
+	if err := errors.Join(os.WriteFile(accounts, pairings, 0o600), os.Remove(service)); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := bed.conf.Write(confFile); err != nil {
+		t.Fatal(err)
+	}
+	if status != 0 {
+		t.Fatalf("%d %s%s", status, out, errs)
+	}
+	for name, text := range unpack(t, file) {
+		for _, secret := range []string{"aVeryShort", "q1w2e3", "r4t5y6", "notForty", "again7", "hunter2"} {
+			if strings.Contains(text, secret) {
+				t.Errorf("%s holds %s: %s", name, secret, text)
+			}
+		}
+		if name == "pam.d/with-a-secret" && !strings.Contains(text, "crypt=1") {
+			t.Errorf("too much is hidden: %s", text)
+		}
+	}
+}
