@@ -168,7 +168,7 @@ func (a *app) proveServer(ctx context.Context, c *config.Config) (skew time.Dura
 func refuseSELinux(ctx context.Context) error {
 	run := func(name string, args ...string) ([]byte, error) { return doctor.RunProgram(ctx, name, args...) }
 	if enforces, loaded := installer.SELinux("", run); enforces && !loaded {
-		return errors.New("SELinux enforces here, and would keep sshd and login from the Latch server: load our policy module first")
+		return errors.New("SELinux enforces here, and would keep sshd and login from the Latch server: load our policy module first (semodule -i latch.pp)")
 	}
 	return nil
 }

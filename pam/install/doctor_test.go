@@ -25,7 +25,7 @@ func TestDoctor(t *testing.T) {
 	if status != 1 || strings.Contains(text, "fail ") {
 		t.Errorf("a sound machine: %d\n%s", status, text)
 	}
-	for _, want := range []string{"ok     module", "ok     authenticator", "ok     configuration", "ok     server", "ok     clock", "ok     certificate",
+	for _, want := range []string{"ok     module", "ok     authenticator", "ok     configuration", "ok     DNS", "ok     TLS", "ok     credentials", "ok     server", "ok     clock", "ok     certificate",
 		"ok     pairings", "ok     service sshd  asks in auth and account", "ok     service su", "warn   action", "warn   root", "ok     drift"} {
 		if !strings.Contains(strings.Join(strings.Fields(text), " "), strings.Join(strings.Fields(want), " ")) {
 			t.Errorf("no %q in\n%s", want, text)
@@ -46,6 +46,10 @@ func TestDoctor(t *testing.T) {
 func TestDoctorFindsWhatIsWrong(t *testing.T) {
 	su := pamDir + "/su"
 	shipped, err := os.ReadFile(su)
+	if err != nil {
+		t.Fatal(err)
+	}
+	pairings, err := os.ReadFile(accounts)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -73,6 +77,29 @@ func TestDoctorFindsWhatIsWrong(t *testing.T) {
 		{"optional", write(su, "auth requisite pam_unix.so\nauth optional pam_latch.so\n", 0o644), write(su, string(shipped), 0o644), "fail", "service su"},
 		{"guesses", write(su, "auth required pam_latch.so\nauth requisite pam_unix.so\n", 0o644), write(su, string(shipped), 0o644), "warn", "service su"},
 		{"twice", write(su, "auth requisite pam_unix.so\nauth required pam_latch.so\nauth required pam_latch.so\n", 0o644), write(su, string(shipped), 0o644), "warn", "service su"},
+		{"the server's secret changed", func() error {
+			_, err := bed.conf.With("secret_key", strings.Repeat("z", 40)).Write(confFile)
+			return err
+		}, mendConf, "fail", "credentials"},
+		{"another certificate", func() error {
+			_, err := bed.conf.With("ca_file", "").Write(confFile)
+			return err
+		}, mendConf, "fail", "TLS"},
+		{"no such name", func() error {
+			_, err := bed.conf.With("latch_host", "https://nowhere.invalid").Write(confFile)
+			return err
+		}, mendConf, "fail", "DNS"},
+		{"a locker that cannot ask", write(pamDir+"/swaylock", "auth requisite pam_unix.so\nauth required pam_latch.so\n", 0o644),
+			remove(pamDir + "/swaylock"), "fail", "service swaylock"},
+		{"a service that nobody can read", write(pamDir+"/broken", "auth include nowhere\n@include nowhere\n", 0o644), remove(pamDir + "/broken"), "warn", "service broken"},
+		{"a pairing of nobody", func() error {
+			return os.WriteFile(accounts, []byte("nosuchperson: "+strings.Repeat("a", 64)+"\n"), 0o600)
+		}, func() error { return os.WriteFile(accounts, pairings, 0o600) }, "warn", "pairings"},
+		{"pairings broken", func() error { return os.WriteFile(accounts, []byte("nonsense\n"), 0o600) },
+			func() error { return os.WriteFile(accounts, pairings, 0o600) }, "fail", "pairings"},
+		{"a file of another plugin", write("/etc/vnc-latch.conf", "", 0o600), remove("/etc/vnc-latch.conf"), "warn", "leftovers"},
+		{"a line of another plugin", write("/etc/ssh/sshd_config.d/x.conf", "ForceCommand /usr/sbin/latch-ssh-cmd\n", 0o600),
+			remove("/etc/ssh/sshd_config.d/x.conf"), "warn", "leftovers"},
 		{"an earlier plugin", func() error { return os.Mkdir("/usr/lib/latch", 0o755) }, remove("/usr/lib/latch"), "warn", "leftovers"},
 		{"a set-uid wrapper", write("/usr/bin/pairSYS", "", os.ModeSetuid|0o755), remove("/usr/bin/pairSYS"), "fail", "leftovers"},
 		{"certificates alone", func() error {
@@ -96,6 +123,11 @@ func TestDoctorFindsWhatIsWrong(t *testing.T) {
 			}
 			if err := json.Unmarshal([]byte(out), &answer); err != nil {
 				t.Fatalf("%v %s", err, out)
+			}
+			for _, f := range answer.Findings {
+				if f.State != "ok" && f.Fix == "" {
+					t.Errorf("nobody knows what to do about %v", f)
+				}
 			}
 			for _, f := range answer.Findings {
 				if f.State == c.state && f.Check == c.says {

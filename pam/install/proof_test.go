@@ -11,6 +11,7 @@ import (
 	"os"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 )
@@ -140,4 +141,42 @@ func TestTwoRunsAtOnce(t *testing.T) {
 	}
 	must(t, "uninstall", "--all", "--yes")
 	same(t, "uninstalling", before)
+}
+
+// TestSELinuxThatEnforces lays a system over /sys/fs that enforces, without our policy and with it.
+func TestSELinuxThatEnforces(t *testing.T) {
+	before := tree(t)
+	if err := syscall.Mount("tmpfs", "/sys/fs", "tmpfs", 0, "mode=755"); err != nil {
+		t.Fatal(err)
+	}
+	defer func() {
+		if err := syscall.Unmount("/sys/fs", syscall.MNT_DETACH); err != nil {
+			t.Error(err)
+		}
+	}()
+	if err := os.MkdirAll("/sys/fs/selinux", 0o755); err != nil {
+		t.Fatal(err)
+	}
+	const semodule = "/usr/local/sbin/semodule"
+	defer os.Remove(semodule)
+	for _, c := range []struct {
+		enforce, modules string
+		status           int
+	}{{"1", "", 1}, {"1", "abrt\nlatchd", 1}, {"1", "abrt\nlatch", 0}, {"0", "abrt", 0}} {
+		if err := os.WriteFile("/sys/fs/selinux/enforce", []byte(c.enforce), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		os.Remove(semodule)
+		if c.modules != "" {
+			if err := os.WriteFile(semodule, []byte("#!/bin/sh\nprintf '"+c.modules+"\n'\n"), 0o755); err != nil {
+				t.Fatal(err)
+			}
+		}
+		_, errs, status := latch(t, []string{"PATH=/usr/local/sbin:/usr/bin:/bin"}, "install", "su", "--yes")
+		if status != c.status || status != 0 && !strings.Contains(errs, "semodule -i latch.pp") {
+			t.Errorf("%+v: %d %s", c, status, errs)
+		}
+		must(t, "uninstall", "--all", "--yes")
+		same(t, c.modules, before)
+	}
 }

@@ -1,6 +1,8 @@
 package doctor
 
 import (
+	"errors"
+	"net"
 	"os"
 	"path/filepath"
 	"slices"
@@ -8,6 +10,7 @@ import (
 	"time"
 
 	"github.com/latch-linux/latch/pkg/installer"
+	"github.com/latch-linux/latch/pkg/latch"
 	"github.com/latch-linux/latch/pkg/openvpn"
 	"github.com/latch-linux/latch/pkg/pamconf"
 )
@@ -18,18 +21,15 @@ const (
 	certLimit  = 30 * 24 * time.Hour
 )
 
-// server asks the Latch server: name, connection, certificate, credentials and clock, in one question.
+// server asks the Latch server: name, connection, certificate, credentials and clock, in one question. What comes behind
+// the one that fails is not known.
 func (e *examination) server() {
 	c := e.config
 	if c == nil {
 		return
 	}
 	skew, err := e.Server(e.ctx, c)
-	if err != nil {
-		e.fail("server", "latch setup, if the server or its CA has changed", "%v", err)
-	} else {
-		e.ok("server", "%s answers and knows the application", c.Host)
-	}
+	e.answer(c.Host.String(), err)
 	if skew.Abs() > clockLimit {
 		e.warn("clock", "timedatectl set-ntp true", "this machine's clock differs from the server's by %v", skew.Abs().Round(time.Second))
 	} else if err == nil {
@@ -40,11 +40,44 @@ func (e *examination) server() {
 	}
 	switch ends, err := e.Expiry(e.ctx, c); {
 	case err != nil:
-		e.warn("certificate", "", "%v", err)
+		e.warn("certificate", "look at it by hand: openssl s_client -connect "+c.Host.Host, "%v", err)
 	case ends.Sub(e.Now()) < certLimit:
 		e.warn("certificate", "renew it on the server", "the server's certificate ends on %s", ends.Format(time.DateOnly))
 	default:
 		e.ok("certificate", "until %s", ends.Format(time.DateOnly))
+	}
+}
+
+// answer says how far the question came.
+func (e *examination) answer(host string, err error) {
+	var name *net.DNSError
+	kind := latch.KindOf(err)
+	if errors.As(err, &name) {
+		e.fail("DNS", "look at latch_host in the configuration, and at /etc/resolv.conf", "%v", err)
+		return
+	}
+	switch {
+	case err != nil && kind == latch.KindLocal:
+		e.fail("server", "look at ca_file and proxy in the configuration, and at this machine's limits", "%v", err)
+		return
+	case kind == latch.KindNoAnswer && err != nil:
+		e.fail("server", "is it up, and does a firewall or the proxy let this machine through to "+host+"?", "%v", err)
+		return
+	}
+	e.ok("DNS", "%s is found", host)
+	if kind == latch.KindCertificate {
+		e.fail("TLS", "if the server or its CA has changed: latch setup "+host, "%v", err)
+		return
+	}
+	e.ok("TLS", "the certificate verifies")
+	switch {
+	case err == nil:
+		e.ok("credentials", "the server knows the application")
+		e.ok("server", "%s answers", host)
+	case kind == latch.KindBadAnswer:
+		e.fail("server", "is latch_host a Latch server, and api_version right?", "%v", err)
+	default:
+		e.fail("credentials", "compare app_id and secret_key with the server's, or run latch setup again", "%v", err)
 	}
 }
 

@@ -34,7 +34,7 @@ func (e *examination) programs() {
 	case module == "":
 		e.fail("module", reinstall, "%s is in none of %s", pamconf.ModuleFile, strings.Join(e.ModuleDirs, ", "))
 	case err != nil:
-		e.fail("module", fixOf(err), "%v", err)
+		e.fail("module", orElse(fixOf(err), reinstall), "%v", err)
 	default:
 		e.ok("module", "%s", module)
 	}
@@ -46,7 +46,7 @@ func (e *examination) programs() {
 		e.fail("authenticator", "chmod 755 "+e.Authenticator, "%s cannot be executed", e.Authenticator)
 	default:
 		if err := trusted(e.Authenticator); err != nil {
-			e.fail("authenticator", fixOf(err), "%v", err)
+			e.fail("authenticator", orElse(fixOf(err), reinstall), "%v", err)
 			return
 		}
 		e.ok("authenticator", "%s", e.Authenticator)
@@ -75,6 +75,13 @@ func fixOf(err error) string {
 		return untrusted.Fix
 	}
 	return ""
+}
+
+func orElse(fix, other string) string {
+	if fix == "" {
+		return other
+	}
+	return fix
 }
 
 func (e *examination) configuration() {
@@ -108,7 +115,7 @@ func (e *examination) configuration() {
 func (e *examination) pairings() {
 	f, err := account.Load(e.Profile.Accounts)
 	if err != nil {
-		e.fail("pairings", fixOf(err), "%v", err)
+		e.fail("pairings", orElse(fixOf(err), "mend the line that is named, or pair anew"), "%v", err)
 		return
 	}
 	root := false
@@ -120,7 +127,7 @@ func (e *examination) pairings() {
 		switch {
 		case err != nil:
 			wrong++
-			e.fail("pairings", "", "%q cannot be looked up: %v", p.User, err)
+			e.fail("pairings", "look at the name service (getent passwd "+p.User+")", "%q cannot be looked up: %v", p.User, err)
 		case !known && e.Profile.Name == "system":
 			wrong++
 			e.warn("pairings", unpair, "%q is paired and is no user of this machine", p.User)
@@ -195,13 +202,13 @@ func (e *examination) denials() {
 func (e *examination) services() {
 	all, err := e.PAM.Survey()
 	if err != nil {
-		e.fail("services", "", "%v", err)
+		e.fail("services", "look at the mode and owner of /etc/pam.d", "%v", err)
 		return
 	}
 	asking := 0
 	for _, s := range all {
 		if s.Err != nil {
-			e.warn("service "+s.Service, "", "%v", s.Err)
+			e.warn("service "+s.Service, orElse(fixOf(s.Err), "mend or remove the file: nobody gets in by it"), "%v", s.Err)
 			continue
 		}
 		if len(s.Phases) == 0 {
@@ -230,7 +237,7 @@ func (e *examination) services() {
 			e.warn("service "+s.Service, "remove one of the lines", "one phase has our line %d times", s.Lines)
 		}
 		if good {
-			e.ok("service "+s.Service, "asks in %s", strings.Join(phases, " and "))
+			e.ok("service "+s.Service, "asks in %s (%s)", strings.Join(phases, " and "), strings.Join(s.Where, ", "))
 		}
 	}
 	if asking == 0 {
@@ -290,38 +297,5 @@ func (e *examination) pending() {
 		e.fail("change", "latch rollback", "a change should have been undone at %s", p.Due.Local().Format(time.TimeOnly))
 	default:
 		e.warn("change", "latch confirm in a new login, or latch rollback", "a change waits to be confirmed until %s", p.Due.Local().Format(time.TimeOnly))
-	}
-}
-
-// leftovers of the plugins that came before, with the way to take them away.
-func (e *examination) leftovers() {
-	found := 0
-	for path, fix := range map[string]string{
-		"/usr/lib/latch":            "rm -r /usr/lib/latch, after the lines in /etc/pam.d that name files in it",
-		"/etc/ssh-latch.conf":       "move app_id and secret_key with latch setup, then rm /etc/ssh-latch.conf",
-		"/etc/openvpn-latch.conf":   "move app_id and secret_key with latch setup --profile openvpn, then rm /etc/openvpn-latch.conf",
-		"/usr/bin/latch-ssh-cmd":    "take the ForceCommand or command= lines that name it away, then rm /usr/bin/latch-ssh-cmd",
-		"/usr/sbin/latch-ssh-cmd":   "take the ForceCommand or command= lines that name it away, then rm /usr/sbin/latch-ssh-cmd",
-		"/usr/lib/pam_latch.so":     "rm /usr/lib/pam_latch.so once no line in /etc/pam.d names it",
-		"/usr/local/lib/latch.conf": "rm /usr/local/lib/latch.conf",
-	} {
-		if _, err := os.Lstat(e.Root + path); err == nil {
-			found++
-			e.warn("leftovers", fix, "%s belongs to an earlier plugin", path)
-		}
-	}
-	wrappers, _ := filepath.Glob(e.Root + "/usr/*bin/*pair*") // a pattern without errors
-	for _, path := range wrappers {
-		if info, err := os.Lstat(path); err == nil && info.Mode()&os.ModeSetuid != 0 {
-			found++
-			e.fail("leftovers", "rm "+path, "%s is set-uid root", strings.TrimPrefix(path, e.Root))
-		}
-	}
-	if data, err := os.ReadFile(e.Root + "/etc/ssh/sshd_config"); err == nil && strings.Contains(string(data), "latch-ssh-cmd") {
-		found++
-		e.warn("leftovers", "remove its ForceCommand line, then latch install sshd", "sshd_config runs latch-ssh-cmd of an earlier plugin")
-	}
-	if found == 0 {
-		e.ok("leftovers", "nothing of earlier plugins")
 	}
 }

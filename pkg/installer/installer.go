@@ -108,6 +108,7 @@ func leftover(name string) bool {
 type Asking struct {
 	Service string
 	Phases  map[pamconf.Phase][]pamconf.Finding // of the phases that ask
+	Where   []string                            // file and line of the first of our lines in each of them, auth first
 	Lines   int                                 // how often the phase asks that asks most often
 	Err     error                               // the file cannot be read, or libpam would give up on it
 }
@@ -139,8 +140,9 @@ func (s System) asking(name string) Asking {
 			a.Err = err
 			return a
 		}
-		if stack.Asks() >= 0 {
+		if at := stack.Asks(); at >= 0 {
 			a.Phases[phase] = stack.Judge()
+			a.Where = append(a.Where, stack.Steps[at].Where())
 		}
 		lines := 0
 		for _, step := range stack.Steps {

@@ -13,5 +13,10 @@ func SELinux(root string, run func(name string, args ...string) ([]byte, error))
 		return false, false
 	}
 	out, err := run("semodule", "-l")
-	return true, err == nil && strings.Contains("\n"+string(out), "\nlatch")
+	for line := range strings.Lines(string(out)) {
+		if words := strings.Fields(line); len(words) > 0 && words[0] == "latch" { // older releases print a version behind it
+			loaded = err == nil
+		}
+	}
+	return true, loaded
 }

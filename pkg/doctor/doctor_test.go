@@ -1,0 +1,134 @@
+package doctor_test
+
+import (
+	"context"
+	"errors"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/latch-linux/latch/pkg/config"
+	"github.com/latch-linux/latch/pkg/doctor"
+	"github.com/latch-linux/latch/pkg/installer"
+)
+
+// patient is a machine of files in a directory of its own, with a server that answers.
+func patient(t *testing.T) doctor.Machine {
+	t.Helper()
+	root := t.TempDir()
+	m := doctor.Machine{
+		Profile: config.Profile{Name: "system", Config: root + "/latch.conf", Accounts: root + "/latch.accounts"},
+		PAM:     installer.System{PamDirs: []string{root + "/etc/pam.d"}, StateDir: root + "/state"},
+		Root:    root,
+		Now:     time.Now,
+		Server:  func(context.Context, *config.Config) (time.Duration, error) { return 0, nil },
+		Expiry:  func(context.Context, *config.Config) (time.Time, error) { return time.Now().AddDate(1, 0, 0), nil },
+		Find:    func(string) (int64, bool, error) { return 0, false, nil },
+		Run:     func(context.Context, string, ...string) ([]byte, error) { return nil, errors.New("no program here") },
+	}
+	put(t, m.Profile.Config, "app_id = "+strings.Repeat("a", 20)+"\nsecret_key = "+strings.Repeat("b", 40)+"\n")
+	put(t, m.Profile.Accounts, "")
+	return m
+}
+
+func put(t *testing.T, path, text string) {
+	t.Helper()
+	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// runs answers as one program with arguments.
+func runs(command, output string) func(context.Context, string, ...string) ([]byte, error) {
+	return func(_ context.Context, name string, args ...string) ([]byte, error) {
+		if strings.HasPrefix(name+" "+strings.Join(args, " "), command) {
+			return []byte(output), nil
+		}
+		return nil, errors.New("no such program here")
+	}
+}
+
+// TestWhatIsFound spoils one thing at a time and expects one finding.
+func TestWhatIsFound(t *testing.T) {
+	ends := func(days int) func(*testing.T, *doctor.Machine) {
+		return func(_ *testing.T, m *doctor.Machine) {
+			m.Expiry = func(context.Context, *config.Config) (time.Time, error) {
+				return time.Now().AddDate(0, 0, days).Add(time.Hour), nil
+			}
+		}
+	}
+	skewed := func(by time.Duration) func(*testing.T, *doctor.Machine) {
+		return func(_ *testing.T, m *doctor.Machine) {
+			m.Server = func(context.Context, *config.Config) (time.Duration, error) { return by, nil }
+		}
+	}
+	printed := func(command, output string) func(*testing.T, *doctor.Machine) {
+		return func(_ *testing.T, m *doctor.Machine) { m.Run = runs(command, output) }
+	}
+	file := func(path, text string) func(*testing.T, *doctor.Machine) {
+		return func(t *testing.T, m *doctor.Machine) { put(t, m.Root+path, text) }
+	}
+	for name, c := range map[string]struct {
+		spoil        func(*testing.T, *doctor.Machine)
+		check, state string
+		says         string
+	}{
+		"a certificate for 31 days": {ends(31), "certificate", "ok", "until"},
+		"a certificate for 29 days": {ends(29), "certificate", "warn", "ends on"},
+		"a certificate of the past": {ends(-1), "certificate", "warn", "ends on"},
+		"a clock that is right":     {skewed(20 * time.Second), "clock", "ok", ""},
+		"a clock that is behind":    {skewed(40 * time.Second), "clock", "warn", "40s"},
+		"a clock that is ahead":     {skewed(-40 * time.Second), "clock", "warn", "40s"},
+		"sshd without PAM":          {printed("/usr/sbin/sshd -T", "usepam no\n"), "sshd", "fail", "asks no PAM module"},
+		"everybody by one address":  {printed("/usr/sbin/sshd -T", "usepam yes\npersourcepenalties crash:90 authfail:5\n"), "sshd", "warn", "same address"},
+		"SELinux without a policy": {func(t *testing.T, m *doctor.Machine) {
+			put(t, m.Root+"/sys/fs/selinux/enforce", "1")
+			m.Run = runs("semodule -l", "abrt\nlatchet2\n")
+		}, "SELinux", "fail", "not loaded"},
+		"SELinux with our policy": {func(t *testing.T, m *doctor.Machine) {
+			put(t, m.Root+"/sys/fs/selinux/enforce", "1\n")
+			m.Run = runs("semodule -l", "abrt\nlatch\t1.0\n")
+		}, "SELinux", "ok", ""},
+		"the kernel denied something": {printed("journalctl -k", "apparmor=\"DENIED\" name=\"/usr/libexec/latch/latch-auth\"\n"), "denials", "fail", "1 times"},
+		"certificates alone":          {file("/etc/openvpn/server/a.conf", "server 10.8.0.0 255.255.255.0\n"), "openvpn", "warn", "certificates alone"},
+		"tokens as passwords": {file("/etc/openvpn/a.conf", "mode server\nplugin openvpn-plugin-auth-pam.so openvpn\nauth-gen-token 0 external-auth\n"),
+			"openvpn", "fail", "every tunnel ends"},
+		"people without a pairing": {printed("getent passwd", "root:x:0:0::/:/bin/sh\nana:x:1000:1000::/:/bin/sh\nsvc:x:1001:1::/:/usr/sbin/nologin\n"), "people", "warn", "not paired: ana"},
+		"action = open":            {func(*testing.T, *doctor.Machine) {}, "action", "warn", "everybody with the right password gets in"},
+		"on_error = open": {func(t *testing.T, m *doctor.Machine) {
+			text, err := os.ReadFile(m.Profile.Config)
+			if err != nil {
+				t.Fatal(err)
+			}
+			put(t, m.Profile.Config, string(text)+"on_error = open\n")
+		}, "on_error", "warn", "opens every latch"},
+		"wrappers of the old plugin": {func(t *testing.T, m *doctor.Machine) {
+			put(t, m.Root+"/usr/sbin/unpairSYS", "")
+			if err := os.Chmod(m.Root+"/usr/sbin/unpairSYS", os.ModeSetuid|0o755); err != nil {
+				t.Fatal(err)
+			}
+		}, "leftovers", "fail", "set-uid"},
+		"files of the old plugin": {file("/etc/ftp-latch.conf", ""), "leftovers", "warn", "/etc/ftp-latch.conf belongs"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			m := patient(t)
+			c.spoil(t, &m)
+			findings := m.Examine(context.Background())
+			found := false
+			for _, f := range findings {
+				found = found || f.Check == c.check && f.State.String() == c.state && strings.Contains(f.Text, c.says)
+				if f.State != doctor.OK && f.Fix == "" {
+					t.Errorf("nobody knows what to do about %v", f)
+				}
+			}
+			if !found {
+				t.Errorf("no %s of %s in %v", c.state, c.check, findings)
+			}
+		})
+	}
+}
