@@ -2,7 +2,9 @@ package manual
 
 import (
 	"fmt"
+	"os"
 	"path"
+	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
@@ -34,6 +36,28 @@ func Mistakes(root func() *cobra.Command, links map[string][]string, markdown st
 		}
 	}
 	return found, count
+}
+
+// MistakesIn is Mistakes for every Markdown file of a directory and of docs below it. What it finds begins with the file.
+func MistakesIn(dir string, root func() *cobra.Command, links map[string][]string) (found []string, count int, err error) {
+	for _, pattern := range []string{"*.md", "docs/*.md"} {
+		pages, err := filepath.Glob(filepath.Join(dir, pattern))
+		if err != nil {
+			return nil, 0, err
+		}
+		for _, page := range pages {
+			text, err := os.ReadFile(page)
+			if err != nil {
+				return nil, 0, err
+			}
+			mistakes, n := Mistakes(root, links, string(text))
+			for _, m := range mistakes {
+				found = append(found, page+": "+m)
+			}
+			count += n
+		}
+	}
+	return found, count, nil
 }
 
 var span = regexp.MustCompile("`([^`]+)`")
