@@ -94,7 +94,7 @@ func (e *examination) sshd() {
 		return
 	}
 	e.ok("sshd", "UsePAM yes")
-	if penalties := s["persourcepenalties"]; penalties != "" && penalties != "no" {
+	if penalises(s) {
 		e.warn("sshd", "exempt the addresses that many people share with PerSourcePenaltyExemptList",
 			"PerSourcePenalties is on: a few refusals of one closed user block everybody who comes from the same address")
 	}
@@ -103,6 +103,12 @@ func (e *examination) sshd() {
 		e.warn("sshd", "set KbdInteractiveAuthentication yes and PasswordAuthentication no",
 			"otp is set, and sshd's password method cannot ask for a code")
 	}
+}
+
+// penalises tells whether refused logins close sshd to a whole address (OpenSSH 9.8 and newer), and nobody has seen to it.
+func penalises(sshd map[string]string) bool {
+	penalties, exempt := strings.Fields(sshd["persourcepenalties"]), sshd["persourcepenaltyexemptlist"]
+	return len(penalties) > 0 && penalties[0] != "no" && !slices.Contains(penalties, "authfail:0") && (exempt == "" || exempt == "none")
 }
 
 // keys warns where a public key comes in unasked.
