@@ -78,7 +78,7 @@ func (a *app) pair(ctx context.Context, code string) error {
 		return err
 	}
 	if p, paired := pairedAs(f, who); paired {
-		return alreadyPaired(who, p)
+		return a.alreadyPaired(who, p)
 	}
 	if a.asLink && a.config != "" {
 		if err := a.installCredentials(ctx, a.config, len(f.All())); err != nil {
@@ -102,13 +102,17 @@ func pairedAs(f *account.File, who person) (account.Pairing, bool) {
 	return account.Pairing{}, false
 }
 
-func alreadyPaired(who person, p account.Pairing) error {
+func (a *app) alreadyPaired(who person, p account.Pairing) error {
+	unpair := "latch unpair --user " + p.User
+	if a.profile != "system" {
+		unpair += " --profile " + a.profile
+	}
 	if p.UID >= 0 && who.uid >= 0 && p.UID != who.uid {
 		return cli.WithHint(cli.ExitError, fmt.Errorf("%q is already paired, as the user with the uid %d, who is somebody else now", p.User, p.UID),
-			fmt.Sprintf("run latch unpair --user %s first", p.User))
+			"run "+unpair+" first")
 	}
 	return cli.WithHint(cli.ExitError, fmt.Errorf("%q is already paired", p.User),
-		fmt.Sprintf("to pair anew run latch unpair --user %s first", p.User))
+		"to pair anew run "+unpair+" first")
 }
 
 // pairAs asks the server and stores the answer. What cannot be stored is undone at the server.

@@ -76,7 +76,7 @@ func TestNamesThatTheNameServiceDoesNotKnow(t *testing.T) {
 	if p, ok := w.pairing("Carla Ruiz"); !ok || p.UID != -1 {
 		t.Errorf("stored %+v, %v", p, ok)
 	}
-	w.fails(cli.ExitError, []string{`"Carla Ruiz" is already paired`}, "pair", "AbC7xY", "--user", "CARLA RUIZ", "--profile", "openvpn")
+	w.fails(cli.ExitError, []string{`"Carla Ruiz" is already paired`, "--profile openvpn first"}, "pair", "AbC7xY", "--user", "CARLA RUIZ", "--profile", "openvpn")
 	if out := w.ok("status", "--user", "carla ruiz", "--profile", "openvpn"); out != "open\n" {
 		t.Errorf("status is %q", out)
 	}
