@@ -106,7 +106,7 @@ func (s *stage) startServer() (err error) {
 		return err
 	}
 	s.out.reply(fmt.Sprintf(`{"app_id":%q,"secret_key":"%s..."}`, app.ID, app.Secret[:4]))
-	s.conf = testbed.NewConf(s.server, app)
+	s.conf = testbed.NewConf(s.server, app).With("state_dir", s.path("state")).With("run_dir", s.path("run"))
 	_, err = s.conf.Write(s.confFile())
 	return err
 }
