@@ -1,12 +1,14 @@
 package pam_test
 
 import (
+	"bytes"
 	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 )
@@ -59,6 +61,57 @@ func running(t *testing.T, path string) (pids []string) {
 		}
 	}
 	return pids
+}
+
+// TestHostThatIsKilled: nobody is left to end the authenticator, which has to see the end of file.
+func TestHostThatIsKilled(t *testing.T) {
+	t.Parallel()
+	b := newBed(t, "read", send(hold(100)))
+	cmd := b.startHost()
+	must(t, cmd.Process.Kill())
+	_ = cmd.Wait()
+	for end := time.Now().Add(10 * time.Second); len(running(t, b.auth)) > 0; time.Sleep(5 * time.Millisecond) {
+		if time.Now().After(end) {
+			t.Fatal("the authenticator outlives its host")
+		}
+	}
+}
+
+// TestHostThatIsStopped reads a verdict that came in time, but reads it late: the caller of su may stop it at any moment.
+func TestHostThatIsStopped(t *testing.T) {
+	t.Parallel()
+	b := newBed(t, "read", send(hold(1)), "sleep 600", send(success))
+	cmd := b.startHost()
+	must(t, cmd.Process.Signal(syscall.SIGSTOP))
+	time.Sleep(1500 * time.Millisecond)
+	must(t, cmd.Process.Signal(syscall.SIGCONT))
+	must(t, cmd.Wait())
+	if out := cmd.Stdout.(*bytes.Buffer).String(); !strings.HasPrefix(out, "codes 7 6\n") {
+		t.Errorf("got %q", out)
+	}
+}
+
+// startHost starts a host and returns when the authenticator has its question.
+func (b *bed) startHost() *exec.Cmd {
+	b.t.Helper()
+	cmd := exec.Command(host, b.dir, "latch", "once")
+	cmd.Stdout, cmd.WaitDelay = new(bytes.Buffer), time.Second
+	must(b.t, cmd.Start())
+	for end := time.Now().Add(10 * time.Second); len(b.got()) == 0; time.Sleep(time.Millisecond) {
+		if time.Now().After(end) {
+			b.t.Fatal("no question")
+		}
+	}
+	return cmd
+}
+
+// TestAnswerToNobody: the authenticator is gone when the person has typed. SIGPIPE would end this host.
+func TestAnswerToNobody(t *testing.T) {
+	t.Parallel()
+	b := newBed(t, "read", send(hold(5), frame(0x83, "\x00Code: ")), "exit 1")
+	if out := b.inHost("slow"); out[0] != "codes 7 6" || !slices.Contains(out, nothingLeft) {
+		t.Errorf("got %q", out)
+	}
 }
 
 // TestAnotherServiceOnTheHandle makes libpam unload the module and call the delay function that we set.

@@ -143,6 +143,10 @@ func TestSSHDWrongPasswordAsksNothing(t *testing.T) {
 
 // One login by password runs auth and account in one transaction: one question.
 func TestSSHDAsksOncePerLogin(t *testing.T) {
+	// For a minute after a question that came to nothing, as other tests ask them, the first one is silent.
+	if err := os.RemoveAll("/run/latch/closed"); err != nil {
+		t.Fatal(err)
+	}
 	for _, method := range sshMethods {
 		before := bed.tap.Questions()
 		if r := login(method, opened, testbed.Password); !r.in(opened) {

@@ -25,10 +25,12 @@
 static const char *confdir, *service;
 static FILE *out;
 static volatile sig_atomic_t seen;
+static unsigned answer_after_us;
 
 static int converse(int n, const struct pam_message **msg, struct pam_response **resp, void *data)
 {
 	(void)data;
+	usleep(answer_after_us);
 	*resp = calloc((size_t)n, sizeof **resp);
 	for (int i = 0; *resp != NULL && i < n; i++)
 		if (msg[i]->msg_style == PAM_PROMPT_ECHO_OFF || msg[i]->msg_style == PAM_PROMPT_ECHO_ON)
@@ -260,6 +262,8 @@ int main(int argc, char **argv)
 	if (strcmp(mode, "closed") == 0)
 		for (int fd = 0; fd < 3; fd++)
 			close(fd);
+	if (strcmp(mode, "slow") == 0)
+		answer_after_us = 500000;
 	int fds = count("/proc/self/fd");
 	long before = private_kib();
 	if (strcmp(mode, "fork") == 0)
