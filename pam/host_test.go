@@ -172,6 +172,18 @@ func TestQuestionHidesInTheFailDelay(t *testing.T) {
 	}
 }
 
+// TestDelayOfAnotherQuestion: what a question took is not taken out of the next failure's delay, such as that of a wrong
+// password on the same handle.
+func TestDelayOfAnotherQuestion(t *testing.T) {
+	t.Parallel()
+	b := newBed(t, "read", send(hold(9)), "sleep 5000", send(refuse))
+	must(t, os.WriteFile(filepath.Join(b.dir, "plain"), []byte("auth required pam_deny.so\n"), 0o644))
+	var code, total int
+	if _, err := fmt.Sscanf(b.inHost("delay", "plain")[1], "code %d ms %d", &code, &total); err != nil || code != 7 || total < 1500 {
+		t.Errorf("code %d after %d ms, %v: the delay is gone", code, total, err)
+	}
+}
+
 // TestTwoQuestionsHideInTheFailDelay: a stack may ask about two operations, one after the other.
 func TestTwoQuestionsHideInTheFailDelay(t *testing.T) {
 	t.Parallel()

@@ -18,6 +18,7 @@ func TestNameServiceFailures(t *testing.T) {
 		"server unreachable": {"UNAVAIL", "ECONNREFUSED", failed(syscall.ECONNREFUSED)},
 		"server busy":        {"TRYAGAIN", "EAGAIN", failed(syscall.EAGAIN)},
 		"no descriptor":      {"UNAVAIL", "EMFILE", failed(syscall.EMFILE)},
+		"a large entry":      {"SUCCESS", "0", "\x04\x00\x00\x00\x00root"},
 		"entry too large":    {"TRYAGAIN", "ERANGE", failed(syscall.ERANGE)},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -204,15 +204,25 @@ static void hostile(void)
 	once();
 }
 
-static void timed_failure(void)
+static void timed_failure(pam_handle_t *h)
 {
 	struct timespec a, b;
-	pam_handle_t *h = start();
 	clock_gettime(CLOCK_MONOTONIC, &a);
 	pam_fail_delay(h, 3000000);
 	int code = pam_authenticate(h, 0);
 	clock_gettime(CLOCK_MONOTONIC, &b);
 	fprintf(out, "code %d ms %ld\n", code, (b.tv_sec - a.tv_sec) * 1000 + (b.tv_nsec - a.tv_nsec) / 1000000);
+}
+
+/* Once more, if there is a second service, on the same handle and with that. */
+static void timed_failures(const char *then)
+{
+	pam_handle_t *h = start();
+	timed_failure(h);
+	if (then != NULL) {
+		pam_set_item(h, PAM_SERVICE, then);
+		timed_failure(h);
+	}
 	pam_end(h, PAM_SUCCESS);
 }
 
@@ -277,7 +287,7 @@ int main(int argc, char **argv)
 	else if (strcmp(mode, "hostile") == 0)
 		hostile();
 	else if (strcmp(mode, "delay") == 0)
-		timed_failure();
+		timed_failures(argv[4]);
 	else if (strcmp(mode, "owndelay") == 0)
 		keeps_own_delay();
 	else if (strcmp(mode, "many") == 0)
