@@ -114,6 +114,14 @@ func TestAnswerToNobody(t *testing.T) {
 	}
 }
 
+// TestTypedCodeIsWiped: what the person typed is in the host's memory no more when the module returns.
+func TestTypedCodeIsWiped(t *testing.T) {
+	b := newBed(t, "read", send(hold(5), frame(0x83, "\x00Code: ")), "read", send(success))
+	if out := b.inHost("wiped"); !slices.Equal(out[:2], []string{"codes 0 0", "copies 0"}) || len(b.got()[1]) != 2+64 {
+		t.Error(out)
+	}
+}
+
 // TestAnotherServiceOnTheHandle makes libpam unload the module and call the delay function that we set.
 func TestAnotherServiceOnTheHandle(t *testing.T) {
 	b := newBed(t, "read", send(hold(5), success))

@@ -204,6 +204,53 @@ static void hostile(void)
 	once();
 }
 
+/* What secret() types is nowhere in this program: a copy in memory is the module's, or libpam's. */
+static int typed(int i) { return 'a' + (i * 7 + 3) % 26; }
+
+static int secret(int n, const struct pam_message **msg, struct pam_response **resp, void *data)
+{
+	(void)n;
+	(void)msg;
+	(void)data;
+	*resp = calloc(1, sizeof **resp);
+	(*resp)->resp = calloc(65, 1);
+	for (int i = 0; i < 64; i++)
+		(*resp)->resp[i] = (char)typed(i);
+	return PAM_SUCCESS;
+}
+
+/* How often the second half of what was typed lies in memory that can be written; free() uses the beginning of a block. */
+static int copies(void)
+{
+	char line[512];
+	unsigned long from, to;
+	int found = 0;
+	FILE *maps = fopen("/proc/self/maps", "r");
+	while (maps != NULL && fgets(line, sizeof line, maps) != NULL) {
+		if (sscanf(line, "%lx-%lx rw", &from, &to) != 2 || strstr(line, " rw-p ") == NULL || strstr(line, "[v") != NULL)
+			continue;
+		for (const char *p = (const char *)from; p + 32 <= (const char *)to; p++) {
+			int i = 0;
+			while (i < 32 && p[i] == (char)typed(32 + i))
+				i++;
+			found += i == 32;
+		}
+	}
+	if (maps != NULL)
+		fclose(maps);
+	return found;
+}
+
+static void wiped(void)
+{
+	static const struct pam_conv conv = { secret, NULL };
+	pam_handle_t *h = start();
+	pam_set_item(h, PAM_CONV, &conv);
+	both(h);
+	fprintf(out, "copies %d\n", copies());
+	pam_end(h, PAM_SUCCESS);
+}
+
 static void timed_failure(pam_handle_t *h)
 {
 	struct timespec a, b;
@@ -290,6 +337,8 @@ int main(int argc, char **argv)
 		timed_failures(argv[4]);
 	else if (strcmp(mode, "owndelay") == 0)
 		keeps_own_delay();
+	else if (strcmp(mode, "wiped") == 0)
+		wiped();
 	else if (strcmp(mode, "many") == 0)
 		many(200);
 	else
