@@ -258,6 +258,7 @@ func TestErrors(t *testing.T) {
 	b.fails(1, "control character", "user", "add", "a\nb")
 	b.fails(1, "is there already", "init")
 	b.fails(2, "needs a subcommand", "app")
+	b.fails(2, "invalid argument", "completion", "tcsh")
 	other := &bed{t: t, dir: t.TempDir()}
 	other.fails(1, "hint: run latch-server init", "user", "list")
 	other.fails(2, "not of the form https://", "init", "--url", "http://x")
@@ -309,8 +310,11 @@ func TestLists(t *testing.T) {
 	b.ok("api-user", "remove", "terraform")
 	b.ok("app", "remove", "servers")
 	b.fails(1, "no such application", "operation", "list", "servers")
-	if out := b.ok("version"); !strings.HasPrefix(out, "latch-server ") {
-		t.Errorf("version printed %q", out)
+	if out := b.ok("completion", "bash"); !strings.Contains(out, "complete -o") || !strings.Contains(out, "latch-server") {
+		t.Errorf("completion printed %q", out)
+	}
+	if out := b.ok("version"); !strings.HasPrefix(out, "latch-server ") || b.ok("--version") != out {
+		t.Errorf("version printed %q, --version %q", out, b.ok("--version"))
 	}
 }
 

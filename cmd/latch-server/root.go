@@ -8,13 +8,13 @@ import (
 	"io/fs"
 	"os/signal"
 	"slices"
-	"strings"
 	"syscall"
 
 	"github.com/spf13/cobra"
 
 	"github.com/latch-linux/latch/pkg/cli"
 	"github.com/latch-linux/latch/pkg/store"
+	"github.com/latch-linux/latch/pkg/version"
 )
 
 // defaultData is where a packaged server keeps its data.
@@ -98,18 +98,17 @@ The commands work while the server serves.
 			p.understood = true
 		},
 	}
+	root.Version = version.String()
+	root.SetVersionTemplate("latch-server {{.Version}}\n")
+	root.InitDefaultVersionFlag() // before the search for the command, which must know that it takes no value
 	root.PersistentFlags().StringVar(&p.data, "data", defaultData, "directory of the database and its key")
 	root.PersistentFlags().BoolVar(&p.JSON, "json", p.JSON, "print one JSON object")
 	root.AddCommand(
 		newInit(p), newServe(p), newApp(p), newUser(p), newCode(p), newOpen(p), newClose(p), newStatus(p), newChoose(p), newToken(p),
 		newOperation(p), newControl(p), newAPIUser(p), newHistory(p), newBackup(p), newRestore(p), newVersion(p),
+		cli.NewCompletion(&p.Printer, "latch-server"),
 	)
-	root.InitDefaultCompletionCmd()
-	if c, _, err := root.Find([]string{"completion"}); err == nil {
-		for _, c := range append(c.Commands(), c) {
-			c.Long = strings.TrimRight(c.Long, "\n") + "\n" + cli.ExitHelp
-		}
-	}
+	root.CompletionOptions.DisableDefaultCmd = true
 	return root
 }
 
