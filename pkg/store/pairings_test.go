@@ -189,3 +189,19 @@ func TestImport(t *testing.T) {
 	_, err = b.Import(b.ctx, b.app, []string{"eva"})
 	b.refused("a disabled person", err, ErrUserDisabled)
 }
+
+// TestWhatADisabledPersonSees: the phone shows what the hosts read, and unpairing there opens nothing either.
+func TestWhatADisabledPersonSees(t *testing.T) {
+	b := newBed(t)
+	id := b.pair("ana")
+	b.must(b.SetUserDisabled(b.ctx, "ana", true))
+	accounts, err := b.Accounts("ana")
+	if err != nil || len(accounts) != 1 || accounts[0].Status.Open {
+		t.Errorf("the phone shows %+v, %v", accounts, err)
+	}
+	b.must(b.UnpairUser(b.ctx, "ana", "servers"))
+	b.reads(id, false)
+	b.must(b.SetUserDisabled(b.ctx, "ana", false))
+	_, err = b.ask(id)
+	b.refused("the unpaired account of a person who is back", err, ErrNotPaired)
+}
