@@ -42,6 +42,10 @@ func (p *program) setLatch(ctx context.Context, user string, o latchOptions, ope
 		return cli.Usage("--operation needs --app")
 	}
 	return p.withStore(func(s *store.Store) error {
+		// Hosts would go on reading closed, whatever is set.
+		if u, err := s.User(user); open && err == nil && u.Disabled {
+			return fmt.Errorf("%q: %w", user, store.ErrUserDisabled)
+		}
 		apps, err := s.SetByUser(ctx, user, o.app, o.operation, open)
 		if err != nil {
 			return err

@@ -199,6 +199,7 @@ func TestCommandsBesideAServingServer(t *testing.T) {
 	reads("on")
 	b.ok("user", "disable", "ana")
 	reads("off")
+	b.fails(1, "hint: run latch-server user enable USER first", "open", "ana")
 	b.ok("user", "enable", "ana")
 	reads("on")
 	secret := b.object("app", "secret", "add", "servers", "web1")["secret_key"].(string)

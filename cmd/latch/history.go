@@ -41,7 +41,11 @@ func (a *app) history(ctx context.Context, since time.Duration) error {
 	}
 	defer done()
 	now := a.now()
-	h, err := client.History(ctx, p.AccountID, now.Add(-since), now.Add(time.Minute))
+	from := now.Add(-since)
+	if epoch := time.Unix(0, 0); from.Before(epoch) { // the wire has no earlier time
+		from = epoch
+	}
+	h, err := client.History(ctx, p.AccountID, from, now.Add(time.Minute))
 	if err != nil {
 		return err
 	}

@@ -61,10 +61,8 @@ func (a *app) importPairings(ctx context.Context, from string, anyUID bool) erro
 	if err != nil {
 		return nothingImported(err)
 	}
-	for i, p := range list {
-		if err := storePairing(ctx, path, p); err != nil {
-			return fmt.Errorf("%d of %d pairings imported: %w", i, len(list), err)
-		}
+	if err := storePairings(ctx, path, list...); err != nil {
+		return nothingImported(err)
 	}
 	return a.Report(map[string]any{"imported": len(list)}, "pairings imported: %d", len(list))
 }

@@ -132,7 +132,7 @@ func (a *app) pairAs(ctx context.Context, who person, code, path string) error {
 	known := err != nil
 	// From here on an interrupt must not leave a pairing that only the server knows.
 	ctx = context.WithoutCancel(ctx)
-	if failed := storePairing(ctx, path, account.Pairing{User: who.name, AccountID: id, UID: who.uid}); failed != nil {
+	if failed := storePairings(ctx, path, account.Pairing{User: who.name, AccountID: id, UID: who.uid}); failed != nil {
 		return a.undo(ctx, client, path, id, failed, known)
 	}
 	if known {
@@ -158,10 +158,10 @@ func storable(ctx context.Context, path, user string) error {
 	return securefile.WithLock(ctx, path, func() error { return nil })
 }
 
-func storePairing(ctx context.Context, path string, p account.Pairing) error {
+func storePairings(ctx context.Context, path string, list ...account.Pairing) error {
 	ctx, cancel := context.WithTimeout(ctx, storeTimeout)
 	defer cancel()
-	return account.Store{Path: path}.Add(ctx, p)
+	return account.Store{Path: path}.Add(ctx, list...)
 }
 
 // undo takes back what could not be stored, but not what was there before: the account may be another user's too.

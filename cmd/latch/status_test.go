@@ -112,6 +112,9 @@ func TestHistory(t *testing.T) {
 	w.fails(cli.ExitUsage, []string{"--since"}, "history", "--user", "ana", "--since", "-1h")
 	w.fails(cli.ExitUsage, []string{"--since"}, "history", "--user", "ana", "--since", "yesterday")
 	w.fails(cli.ExitNotPaired, nil, "history", "--user", "bob")
+	if o := w.run("history", "--user", "ana", "--since", "2000000h"); o.status != cli.ExitOK { // before 1970
+		t.Errorf("%v", o)
+	}
 }
 
 // TestWithoutSetup says what to do first.

@@ -20,19 +20,23 @@ var ErrNotPaired = errors.New("not paired")
 // once: each takes the file's lock, changes the file as it then stands and replaces it, mode 0600.
 type Store struct{ Path string }
 
-// Add writes p. Adding what is there already records the uid anew and changes nothing else; an unknown
-// uid (-1) leaves a recorded one alone. ErrExists if the user is paired with another account id. A name
+// Add writes pairings, all of them or none. Adding what is there already records the uid anew and changes nothing else; an
+// unknown uid (-1) leaves a recorded one alone. ErrExists if a user is paired with another account id. A name
 // that could not be read back the same (blank at an end, a colon, a control character, a leading #) and
 // an account id that is none are refused.
-func (s Store) Add(ctx context.Context, p Pairing) error {
-	if err := checkNew(p); err != nil {
-		return err
+func (s Store) Add(ctx context.Context, list ...Pairing) error {
+	for _, p := range list {
+		if err := checkNew(p); err != nil {
+			return err
+		}
 	}
 	return s.change(ctx, func(f *File) error {
-		if old, ok := f.Find(p.User); ok && old.AccountID != p.AccountID {
-			return fmt.Errorf("%q is %w", p.User, ErrExists)
+		for _, p := range list {
+			if old, ok := f.Find(p.User); ok && old.AccountID != p.AccountID {
+				return fmt.Errorf("%q is %w", p.User, ErrExists)
+			}
+			f.add(p)
 		}
-		f.add(p)
 		return nil
 	})
 }

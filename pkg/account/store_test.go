@@ -97,6 +97,12 @@ func TestAddAndRemoveKeepTheRest(t *testing.T) {
 	if err := s.Add(ctx, Pairing{"ana", id(1), 1001}); err != nil || s.text(t) != strings.Replace(added, "1000", "1001", 1) {
 		t.Errorf("another uid: %v, %q", err, s.text(t))
 	}
+	if err := s.Add(ctx, Pairing{"eva", id(8), 8}, Pairing{"ana", id(7), 1000}); !errors.Is(err, ErrExists) || strings.Contains(s.text(t), "eva") {
+		t.Errorf("one of two cannot be added: %v, %q", err, s.text(t))
+	}
+	if err := s.Add(ctx, Pairing{"eva", id(8), 8}, Pairing{"a:b", id(7), 1000}); err == nil || strings.Contains(s.text(t), "eva") {
+		t.Errorf("one of two names cannot be written: %v, %q", err, s.text(t))
+	}
 	if err := s.Remove(ctx, "ana"); err != nil || s.text(t) != before {
 		t.Errorf("Remove: %v, %q", err, s.text(t))
 	}
