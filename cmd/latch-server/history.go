@@ -40,6 +40,34 @@ func newHistory(p *program) *cobra.Command {
 	return c
 }
 
+func newPrune(p *program) *cobra.Command {
+	var days int
+	c := &cobra.Command{
+		Use: "prune --keep-days N", Short: "remove old history", Args: cobra.NoArgs,
+		Long: `prune removes attempts and changes that are older than N days, while the server serves. Nothing
+removes them by itself. The database does not shrink; its free space is used again.
+` + cli.ExitHelp,
+		Example: "  latch-server prune --keep-days 365",
+		RunE: func(c *cobra.Command, _ []string) error {
+			if days < 1 || days > maxDays {
+				return cli.Usage("--keep-days takes a number of days from 1 to %d", maxDays)
+			}
+			return p.withStore(func(s *store.Store) error {
+				n, err := s.Prune(c.Context(), time.Now().AddDate(0, 0, -days).UnixMilli())
+				if err != nil {
+					return err
+				}
+				return p.Report(map[string]any{"removed": n}, "removed %d", n)
+			})
+		},
+	}
+	c.Flags().IntVar(&days, "keep-days", 0, "how many days of history stay")
+	return c
+}
+
+// maxDays is a century, more than any history has.
+const maxDays = 36500
+
 func (p *program) historyRow(e store.Entry) cli.Row {
 	r := cli.Row{
 		{Name: "time", Value: time.UnixMilli(e.T).UTC().Format("2006-01-02T15:04:05.000Z")}, {Name: "user", Value: e.User}, {Name: "application", Value: e.App},

@@ -226,6 +226,10 @@ func TestCommandsBesideAServingServer(t *testing.T) {
 	if !token() {
 		t.Error("no token was made though the person chose it")
 	}
+	if removed := b.object("prune", "--keep-days", "1")["removed"]; removed != 0.0 {
+		t.Errorf("%v entries of today were removed", removed)
+	}
+	b.fails(2, "--keep-days takes", "prune")
 	b.ok("user", "remove", "ana")
 	reads("off")
 	if entries := b.object("history")["history"].([]any); len(entries) < 10 {

@@ -61,6 +61,10 @@ func TestSelfSigned(t *testing.T) {
 		t.Error("the leaf is good for a stranger's name")
 	}
 
+	if chain, err := conf.GetCertificate(nil); err != nil || len(chain.Certificate) != 2 || !roots.Equal(poolOf(chain.Certificate[1])) {
+		t.Errorf("the authority does not go along, so that no host can show it to a person (%v)", err)
+	}
+
 	first := leafOf(t, conf)
 	now = now.Add(leafLife - leafRenew - time.Minute)
 	if leafOf(t, conf) != first {
@@ -78,6 +82,14 @@ func TestSelfSigned(t *testing.T) {
 	if leafOf(t, conf).SerialNumber.Cmp(first.SerialNumber) == 0 {
 		t.Error("the leaf was never renewed")
 	}
+}
+
+func poolOf(der []byte) *x509.CertPool {
+	p := x509.NewCertPool()
+	if cert, err := x509.ParseCertificate(der); err == nil {
+		p.AddCert(cert)
+	}
+	return p
 }
 
 func TestTheAuthorityIsKept(t *testing.T) {

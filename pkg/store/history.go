@@ -132,3 +132,23 @@ func (s *Store) newest(which string, args ...any) ([]Entry, error) {
 	slices.Reverse(list)
 	return list, nil
 }
+
+// pruneBatch is how many rows one transaction of Prune looks at: answers wait for it.
+const pruneBatch = 2000
+
+// Prune removes what is older than before (milliseconds) from the history, in many short transactions, and returns how many
+// entries went. The file does not shrink; its free pages are used again.
+func (s *Store) Prune(ctx context.Context, before int64) (removed int64, err error) {
+	var from, to int64
+	err = s.reads.get([]any{&from, &to}, `SELECT coalesce(min(id), 0), coalesce(max(id), -1) FROM history WHERE t < ?`, before)
+	for ; err == nil && from <= to; from += pruneBatch {
+		var n int64
+		err = s.write(ctx, func(t *tx) error {
+			var err error
+			n, err = t.change(`DELETE FROM history WHERE id BETWEEN ? AND ? AND t < ?`, from, min(from+pruneBatch-1, to), before)
+			return err
+		})
+		removed += n
+	}
+	return removed, err
+}

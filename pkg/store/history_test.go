@@ -106,3 +106,37 @@ func TestAnAccountHasItsOwnHistory(t *testing.T) {
 	_, err = b.History(b.ctx, other, id, 0, b.millis())
 	b.refused("one application's question about the other's account", err, ErrNotPaired)
 }
+
+func TestPrune(t *testing.T) {
+	b := newBed(t)
+	id := b.pair("ana")
+	const old = pruneBatch + 10
+	b.must(b.write(b.ctx, func(t *tx) error {
+		for i := range old {
+			if err := t.exec(`INSERT INTO history SELECT NULL, user, pairing, app, ?, action, what, value, was, name, user_agent, ip, silent, context
+				FROM history ORDER BY id LIMIT 1`, i); err != nil {
+				return err
+			}
+		}
+		return nil
+	}))
+	b.reads(id, true)
+	day := b.millis()
+	b.clock.pass(time.Hour)
+	b.reads(id, true)
+	count := func() int {
+		h, err := b.History(b.ctx, b.app, id, 0, b.millis())
+		b.must(err)
+		return h.Count
+	}
+	if n, err := b.Prune(b.ctx, old); err != nil || n != old || count() != 3 {
+		t.Errorf("%d removed, %d left, %v; want %d and 3", n, count(), err, old)
+	}
+	if n, err := b.Prune(b.ctx, old); err != nil || n != 0 {
+		t.Errorf("a second time %d, %v", n, err)
+	}
+	if n, err := b.Prune(b.ctx, day+1); err != nil || n != 2 || count() != 1 {
+		t.Errorf("%d removed, %d left, %v; want 2 and 1", n, count(), err)
+	}
+	b.reads(id, true) // the pairing stays
+}
