@@ -264,6 +264,12 @@ func TestErrors(t *testing.T) {
 	b.fails(1, "is there already", "init")
 	b.fails(2, "needs a subcommand", "app")
 	b.fails(2, "invalid argument", "completion", "tcsh")
+	broken, keyless := newBed(t), newBed(t)
+	if err := errors.Join(os.Truncate(filepath.Join(broken.dir, "latch.db"), 1000), os.Remove(filepath.Join(keyless.dir, "secret.key"))); err != nil {
+		t.Fatal(err)
+	}
+	broken.fails(1, "hint: look at the disk", "user", "list")
+	keyless.fails(1, "hint: put secret.key back", "user", "list")
 	other := &bed{t: t, dir: t.TempDir()}
 	other.fails(1, "hint: run latch-server init", "user", "list")
 	other.fails(2, "not of the form https://", "init", "--url", "http://x")

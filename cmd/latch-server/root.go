@@ -78,6 +78,8 @@ var hints = []struct {
 	{store.ErrNoSecret, "see latch-server app secret list APP"},
 	{store.ErrNoControl, "see latch-server control list APP"},
 	{store.ErrNoAPIUser, "see latch-server api-user list"},
+	{store.ErrDamaged, "look at the disk; put a backup into an empty directory with latch-server restore FILE --data DIR"},
+	{store.ErrKey, "put " + store.KeyFile + " back that lay beside this database; every backup holds it"},
 	{syscall.EADDRINUSE, "another process listens there, perhaps this server already; name another address with --listen"},
 	{fs.ErrPermission, "run it as root or as the owner of the data directory; what the server reads must be readable for that owner"},
 }

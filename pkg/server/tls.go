@@ -80,7 +80,7 @@ func loadAuthority(dir string) (*authority, error) {
 	}
 	pair, err := tls.X509KeyPair(certPEM, keyPEM)
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("%q with %q: %w", filepath.Join(dir, CAFile), filepath.Join(dir, CAKeyFile), err)
 	}
 	key, ok := pair.PrivateKey.(crypto.Signer)
 	if !ok || !pair.Leaf.IsCA {

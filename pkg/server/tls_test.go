@@ -12,6 +12,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -160,6 +161,13 @@ func TestHalfAnAuthorityIsNotKept(t *testing.T) {
 	}
 	if _, err := SelfSigned(dir, nil, time.Now); err != nil {
 		t.Error(err)
+	}
+	path := filepath.Join(dir, CAFile)
+	if err := os.WriteFile(path, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := SelfSigned(dir, nil, time.Now); err == nil || !strings.Contains(err.Error(), path) {
+		t.Errorf("an empty certificate: %v", err)
 	}
 }
 

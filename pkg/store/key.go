@@ -30,14 +30,14 @@ func createKey(path string) error {
 func readKey(path string) ([]byte, error) {
 	data, err := os.ReadFile(path)
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil, fmt.Errorf("key file %q is missing; the database cannot be read without it", path)
+		return nil, fmt.Errorf("key file %q is missing: %w", path, ErrKey)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("read key file: %w", err)
 	}
 	key, err := base64.StdEncoding.DecodeString(strings.TrimSpace(string(data)))
 	if err != nil {
-		return nil, fmt.Errorf("key file %q is not one line of base64", path)
+		return nil, fmt.Errorf("key file %q is not one line of base64: %w", path, ErrKey)
 	}
 	return key, nil
 }
@@ -60,8 +60,8 @@ func (s *Store) checkKey() error {
 	if err != nil {
 		return fmt.Errorf("setting %q is damaged", keyCheck)
 	}
-	if _, err := s.box.Open(sealed, []byte(keyCheck)); err != nil {
-		return fmt.Errorf("%s belongs to another database: %w", KeyFile, err)
+	if _, err := s.box.Open(sealed, []byte(keyCheck)); err != nil { // seal.ErrBroken alone
+		return fmt.Errorf("%s belongs to another database: %w", KeyFile, ErrKey)
 	}
 	return nil
 }

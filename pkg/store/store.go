@@ -17,6 +17,8 @@ import (
 	"sync"
 	"time"
 
+	sqlitelib "modernc.org/sqlite/lib"
+
 	"github.com/latch-linux/latch/pkg/seal"
 )
 
@@ -47,6 +49,8 @@ var (
 	ErrBadName        = errors.New("not a usable name")
 	ErrClosed         = errors.New("store is closed")
 	ErrNotInitialized = errors.New("no latch-server data here")
+	ErrDamaged        = errors.New("the database is damaged")
+	ErrKey            = errors.New("the database cannot be read without its own key file")
 )
 
 // TooManyError says that guessing has to pause.
@@ -134,13 +138,16 @@ func Open(dir string, o Options) (*Store, error) {
 	}
 	box, err := seal.New(key)
 	if err != nil {
-		return nil, fmt.Errorf("%q: %w", filepath.Join(dir, KeyFile), err)
+		return nil, fmt.Errorf("%q: %w; %w", filepath.Join(dir, KeyFile), err, ErrKey)
 	}
 	s := &Store{
 		dir: dir, box: box, now: o.Now,
 		jobs: make(chan *job, maxBatch), stop: make(chan struct{}), gone: make(chan struct{}),
 	}
 	if err := s.connect(path); err != nil {
+		if hasCode(err, sqlitelib.SQLITE_CORRUPT) || hasCode(err, sqlitelib.SQLITE_NOTADB) {
+			err = fmt.Errorf("%w: %w", ErrDamaged, err)
+		}
 		return nil, fmt.Errorf("open database %q: %w", path, err)
 	}
 	s.stopped.Add(1)

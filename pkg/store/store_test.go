@@ -190,8 +190,27 @@ func TestOpenRefuses(t *testing.T) {
 				s.Close()
 				t.Fatal("it opened")
 			}
-			if !strings.Contains(err.Error(), KeyFile) {
+			if !strings.Contains(err.Error(), KeyFile) || !errors.Is(err, ErrKey) {
 				t.Errorf("error %q does not name %s", err, KeyFile)
+			}
+		})
+	}
+	for name, size := range map[string]int64{"a database cut short": 1000, "a database that is none": 0} {
+		t.Run(name, func(t *testing.T) {
+			dir := t.TempDir()
+			if err := Create(dir); err != nil {
+				t.Fatal(err)
+			}
+			path := filepath.Join(dir, DatabaseFile)
+			err := os.Truncate(path, size)
+			if size == 0 {
+				err = os.WriteFile(path, bytes.Repeat([]byte("x"), 9000), 0o600)
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+			if _, err := Open(dir, Options{}); !errors.Is(err, ErrDamaged) || !strings.Contains(err.Error(), path) {
+				t.Errorf("got %v", err)
 			}
 		})
 	}
