@@ -273,6 +273,7 @@ func TestErrors(t *testing.T) {
 	other := &bed{t: t, dir: t.TempDir()}
 	other.fails(1, "hint: run latch-server init", "user", "list")
 	other.fails(2, "not of the form https://", "init", "--url", "http://x")
+	other.fails(2, "no port from 1 to 65535", "init", "--url", "https://x:99999")
 	if left, _ := os.ReadDir(other.dir); len(left) != 0 {
 		t.Errorf("failed commands left %v", left)
 	}
