@@ -58,6 +58,7 @@ var storeCodes = []struct {
 	{store.ErrNotAllowed, api.ErrCodeUnauthorized},
 	{store.ErrBadName, api.ErrCodeBadParameter},
 	{store.ErrExists, api.ErrCodeBadParameter},
+	{store.ErrTooMany, api.ErrCodeBadParameter},
 }
 
 // fail sorts an error into the outcome. What is not known here is the server's own fault.
@@ -140,15 +141,7 @@ func marshal(v any) ([]byte, error) {
 // were answered stand in the history. The pattern stands for the path, which may hold a pairing
 // code.
 func (s *Server) logRequest(r *http.Request, o *outcome) {
-	level := slog.LevelInfo
-	switch {
-	case o.status >= 500:
-		level = slog.LevelError
-	case o.apiError != nil || o.status >= 400:
-		level = slog.LevelWarn
-	case r.Method == http.MethodGet:
-		level = slog.LevelDebug
-	}
+	level := o.level(r.Method)
 	if !s.log.Enabled(r.Context(), level) {
 		return
 	}
@@ -181,4 +174,16 @@ func (s *Server) logRequest(r *http.Request, o *outcome) {
 		attrs = append(attrs, slog.Int64("ms", time.Since(o.started).Milliseconds()))
 	}
 	s.log.LogAttrs(r.Context(), level, "request", attrs...)
+}
+
+func (o *outcome) level(method string) slog.Level {
+	switch {
+	case o.status >= 500:
+		return slog.LevelError
+	case o.apiError != nil || o.status >= 400:
+		return slog.LevelWarn
+	case method == http.MethodGet:
+		return slog.LevelDebug
+	}
+	return slog.LevelInfo
 }

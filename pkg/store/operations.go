@@ -21,12 +21,24 @@ type OperationChange struct {
 	TwoFactor, LockOnUse *Mode
 }
 
-// AddOperation makes an operation under parentID, which is the application's id or an operation's.
+// maxOperations bounds an application's operations: each question reads them all, and whoever holds a host's secret can
+// make more.
+const maxOperations = 1000
+
+// AddOperation makes an operation under parentID, which is the application's id or an operation's. ErrTooMany beyond
+// maxOperations.
 func (s *Store) AddOperation(ctx context.Context, app Application, parentID string, o Operation) (Operation, error) {
 	o.ID = random(idLen)
 	err := s.write(ctx, func(t *tx) error {
 		if err := checkName("operation", o.Name); err != nil {
 			return err
+		}
+		var present int
+		if err := t.get([]any{&present}, `SELECT count(*) FROM operations WHERE app = ?`, app.Row); err != nil {
+			return err
+		}
+		if present >= maxOperations {
+			return fmt.Errorf("operations of application %q: %w", app.Name, ErrTooMany)
 		}
 		o.Parent = 0
 		if parentID != app.ID {

@@ -320,3 +320,23 @@ func TestOneTOTPCodePassesOnceAmongMany(t *testing.T) {
 		t.Errorf("one code passed %d times", passed)
 	}
 }
+
+func TestOperationsAreBounded(t *testing.T) {
+	b := newBed(t)
+	b.must(b.write(b.ctx, func(t *tx) error {
+		for i := range maxOperations - 1 {
+			if err := t.exec(`INSERT INTO operations (op_id, app, name) VALUES (?, ?, 'many')`, i, b.app.Row); err != nil {
+				return err
+			}
+		}
+		return nil
+	}))
+	_, err := b.AddOperation(b.ctx, b.app, b.app.ID, Operation{Name: "the last"})
+	b.must(err)
+	_, err = b.AddOperation(b.ctx, b.app, b.app.ID, Operation{Name: "one more"})
+	b.refused("one more", err, ErrTooMany)
+	other, _, err := b.AddApplication(b.ctx, Application{Name: "others"})
+	b.must(err)
+	_, err = b.AddOperation(b.ctx, other, other.ID, Operation{Name: "first"})
+	b.must(err)
+}

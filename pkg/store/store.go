@@ -48,6 +48,7 @@ var (
 	ErrTOTPWrong      = errors.New("totp code is wrong or was used before")
 	ErrBadName        = errors.New("not a usable name")
 	ErrClosed         = errors.New("store is closed")
+	ErrTooMany        = errors.New("there are too many already")
 	ErrNotInitialized = errors.New("no latch-server data here")
 	ErrDamaged        = errors.New("the database is damaged")
 	ErrKey            = errors.New("the database cannot be read without its own key file")
