@@ -135,6 +135,14 @@ func TestPrune(t *testing.T) {
 	if n, err := b.Prune(b.ctx, old); err != nil || n != 0 {
 		t.Errorf("a second time %d, %v", n, err)
 	}
+	// A clock that was wrong for a while leaves old times behind new ones.
+	b.must(b.write(b.ctx, func(t *tx) error {
+		return t.exec(`INSERT INTO history SELECT NULL, user, pairing, app, 1, action, what, value, was, name, user_agent, ip, silent, context
+			FROM history ORDER BY id DESC LIMIT 1`)
+	}))
+	if n, err := b.Prune(b.ctx, old); err != nil || n != 1 || count() != 3 {
+		t.Errorf("%d removed, %d left, %v; want 1 and 3", n, count(), err)
+	}
 	if n, err := b.Prune(b.ctx, day+1); err != nil || n != 2 || count() != 1 {
 		t.Errorf("%d removed, %d left, %v; want 2 and 1", n, count(), err)
 	}
