@@ -146,6 +146,10 @@ func (a *app) installServices(ctx context.Context, services []string, o installO
 
 // planInstall plans service by service, each on top of the one before, since one may include the other.
 func (a *app) planInstall(ctx context.Context, services []string, o installOptions) ([]installer.Change, map[string]installer.Options, error) {
+	a.pam.AccountSkip = config.Defaults().AccountSkip
+	if c, err := a.load(); err == nil { // else the proof says what is wrong with it
+		a.pam.AccountSkip = c.AccountSkip
+	}
 	options := map[string]installer.Options{}
 	for _, service := range services {
 		options[service] = o.line

@@ -1,19 +1,15 @@
 package install
 
 import (
-	"crypto/tls"
-	"crypto/x509"
-	"encoding/pem"
 	"net/http"
-	"net/http/httptest"
-	"net/http/httputil"
-	"net/url"
 	"os"
 	"strings"
 	"sync"
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/latch-linux/latch/pam/testbed"
 )
 
 // TestProofTakesTheLineAsItWillBe refuses lines and configurations that would refuse every login.
@@ -74,36 +70,23 @@ func rename(t *testing.T, from, to string) {
 // TestAClockThatIsWrongIsRefused puts something between that tells another time than the server.
 func TestAClockThatIsWrongIsRefused(t *testing.T) {
 	before := tree(t)
-	real, err := url.Parse(bed.server.URL)
+	tap, err := testbed.StartTap(bed.server, "/etc/latch/tap.pem")
 	if err != nil {
 		t.Fatal(err)
 	}
-	pool := x509.NewCertPool()
-	ca, err := os.ReadFile(bed.server.CA)
-	if err != nil || !pool.AppendCertsFromPEM(ca) {
-		t.Fatalf("%v %s", err, ca)
-	}
-	proxy := httputil.NewSingleHostReverseProxy(real)
-	proxy.Transport = &http.Transport{TLSClientConfig: &tls.Config{RootCAs: pool}}
-	ahead := time.Hour
-	proxy.ModifyResponse = func(r *http.Response) error {
-		r.Header.Set("Date", time.Now().Add(ahead).UTC().Format(http.TimeFormat))
+	defer tap.Close()
+	tap.Edit = func(answer *http.Response) error {
+		answer.Header.Set("Date", time.Now().Add(time.Hour).UTC().Format(http.TimeFormat))
 		return nil
 	}
-	between := httptest.NewTLSServer(proxy)
-	defer between.Close()
-	mine := "/etc/latch/between.pem"
-	if err := os.WriteFile(mine, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: between.Certificate().Raw}), 0o644); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := bed.conf.With("latch_host", between.URL).With("ca_file", mine).Write(confFile); err != nil {
+	if _, err := bed.conf.With("latch_host", tap.URL).With("ca_file", tap.CA).Write(confFile); err != nil {
 		t.Fatal(err)
 	}
 	if _, errs, status := latch(t, nil, "install", "su", "--yes"); status == 0 || !strings.Contains(errs, "timedatectl") {
 		t.Errorf("an hour: %d %s", status, errs)
 	}
 	same(t, "the wrong time", before)
-	ahead = 0
+	tap.Edit = nil
 	must(t, "install", "su", "--yes")
 	if _, err := bed.conf.Write(confFile); err != nil {
 		t.Fatal(err)

@@ -19,7 +19,7 @@ type Tap struct {
 	URL string
 	CA  string // the file with the certificate that hosts trust for it
 
-	// Edit may change what the server answers; nil changes nothing. It is set before the first question.
+	// Edit may change what the server answers; nil changes nothing. It is set while no question is asked.
 	Edit func(*http.Response) error
 
 	proxy *httptest.Server

@@ -10,7 +10,7 @@ import (
 
 // Transaction is one login through libpam, with the person at the keyboard replaced by a script.
 type Transaction struct {
-	Dir     string // the directory of the service files
+	Dir     string // the directory of the service files, "" for where libpam looks of itself
 	Service string
 	User    string
 	Rhost   string            // "" leaves PAM_RHOST unset
@@ -70,7 +70,13 @@ func (t Transaction) Run() (Outcome, error) {
 		answers = answers[1:]
 		return reply, nil
 	}
-	handle, err := pam.StartConfDir(t.Service, t.User, pam.ConversationFunc(converse), t.Dir)
+	start := pam.StartFunc
+	if t.Dir != "" {
+		start = func(service, user string, handler func(pam.Style, string) (string, error)) (*pam.Transaction, error) {
+			return pam.StartConfDir(service, user, pam.ConversationFunc(handler), t.Dir)
+		}
+	}
+	handle, err := start(t.Service, t.User, converse)
 	if err != nil {
 		return o, err
 	}

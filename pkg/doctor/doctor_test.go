@@ -107,6 +107,15 @@ func TestWhatIsFound(t *testing.T) {
 			}
 			put(t, m.Profile.Config, string(text)+"on_error = open\n")
 		}, "on_error", "warn", "opens every latch"},
+		"a phase that is skipped": {file("/etc/pam.d/polkit-1", "auth requisite pam_unix.so\naccount required pam_latch.so\naccount required pam_unix.so\n"), "service polkit-1", "fail", "nobody is asked"},
+		"a service that is exempt": {func(t *testing.T, m *doctor.Machine) {
+			put(t, m.Root+"/etc/pam.d/door", "auth requisite pam_unix.so\nauth required pam_latch.so\n")
+			text, err := os.ReadFile(m.Profile.Config)
+			if err != nil {
+				t.Fatal(err)
+			}
+			put(t, m.Profile.Config, string(text)+"exempt_services = door\n")
+		}, "service door", "warn", "exempt_services"},
 		"wrappers of the old plugin": {func(t *testing.T, m *doctor.Machine) {
 			put(t, m.Root+"/usr/sbin/unpairSYS", "")
 			if err := os.Chmod(m.Root+"/usr/sbin/unpairSYS", os.ModeSetuid|0o755); err != nil {

@@ -227,6 +227,15 @@ func (e *examination) services() {
 				e.add("service "+s.Service, severity(f.Problem), "latch uninstall "+s.Service+", then latch install "+s.Service, "%s phase: %v", phase, f)
 			}
 		}
+		if c := e.config; c != nil && slices.Contains(c.ExemptServices, s.Service) {
+			good = false
+			e.warn("service "+s.Service, "take it out of exempt_services of the configuration, or latch uninstall "+s.Service,
+				"it has our line, and exempt_services keeps it from asking")
+		} else if _, auth := s.Phases[pamconf.Auth]; c != nil && !auth && slices.Contains(c.AccountSkip, s.Service) {
+			good = false
+			e.fail("service "+s.Service, "take it out of account_skip_services of the configuration, or latch uninstall "+s.Service,
+				"only its account phase has our line, and account_skip_services keeps that from asking: nobody is asked")
+		}
 		if installer.Unprivileged(s.Service) {
 			good = false
 			e.fail("service "+s.Service, "latch uninstall the file that the line stands in, such as common-auth or login",

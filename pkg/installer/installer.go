@@ -21,7 +21,8 @@ type System struct {
 	PamDirs  []string // where libpam looks; changes are written to the first
 	StateDir string   // what was replaced; 0700
 
-	SSHD map[string]string // SSHDSettings, for a plan that changes sshd
+	SSHD        map[string]string // SSHDSettings, for a plan that changes sshd
+	AccountSkip []string          // services that latch.conf does not ask about in the account phase
 
 	planned map[string][]byte // what service files will be, while several are planned
 }

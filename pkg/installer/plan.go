@@ -271,12 +271,17 @@ func (s System) writable(service string) (path string, text []byte, err error) {
 
 // edit puts our lines into a service file.
 func (s System) edit(f *pamconf.File, o Options, c *Change) (*pamconf.File, error) {
-	only := slices.Contains(authOnly, f.Name) && !o.EveryUse
 	after, authErr := s.editAuth(f, o, c)
-	if authErr != nil && only {
-		return nil, fmt.Errorf("%w; --every-use asks in the account phase instead, which root and commands without a password pass too", authErr)
-	}
-	if only {
+	switch skipped := slices.Contains(s.AccountSkip, f.Name); {
+	case authErr != nil && skipped:
+		return nil, fmt.Errorf("%w; and account_skip_services of the configuration keeps the account phase of %s from asking", authErr, f.Name)
+	case skipped:
+		c.Notes = append(c.Notes, "its account phase does not ask (account_skip_services of the configuration)")
+		return after, nil
+	case slices.Contains(authOnly, f.Name) && !o.EveryUse:
+		if authErr != nil {
+			return nil, fmt.Errorf("%w; --every-use asks in the account phase instead, which root and commands without a password pass too", authErr)
+		}
 		return after, nil
 	}
 	both, err := s.editPhase(after, pamconf.Account, o)
