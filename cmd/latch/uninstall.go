@@ -78,7 +78,13 @@ func (a *app) uninstallServices(ctx context.Context, services []string, o uninst
 			return err
 		}
 	}
-	if err := a.locked(ctx, func() error { return a.undoChanges(plans) }); err != nil {
+	err := a.locked(ctx, func() error {
+		if err := a.undoChanges(plans); err != nil || !o.all {
+			return err
+		}
+		return a.forgetPending()
+	})
+	if err != nil {
 		return err
 	}
 	a.settle(ctx, plans)
@@ -86,6 +92,19 @@ func (a *app) uninstallServices(ctx context.Context, services []string, o uninst
 		return nil
 	}
 	return a.nobodyAsks()
+}
+
+// forgetPending ends the waiting for a confirmation where nothing is left that could be undone.
+func (a *app) forgetPending() error {
+	p, err := a.pam.Pending()
+	if err != nil || p == nil {
+		return err
+	}
+	if err := a.pam.Confirm(); err != nil {
+		return err
+	}
+	a.stopClock()
+	return nil
 }
 
 // nobodyAsks is what whoever takes the module away relies on.

@@ -313,6 +313,19 @@ func TestUndoesItselfOverSSH(t *testing.T) {
 	}
 }
 
+// TestUninstallLeavesNothingToUndo takes everything out while a change waits.
+func TestUninstallLeavesNothingToUndo(t *testing.T) {
+	before := tree(t)
+	if _, errs, status := latch(t, overSSH, "install", "su", "--yes"); status != 0 {
+		t.Fatalf("%d %s", status, errs)
+	}
+	must(t, "uninstall", "--all", "--yes")
+	if _, errs, status := latch(t, nil, "rollback"); status == 0 || !strings.Contains(errs, "no change waits") {
+		t.Errorf("%d %s", status, errs)
+	}
+	same(t, "uninstalling", before)
+}
+
 func TestRollbackNow(t *testing.T) {
 	before := tree(t)
 	if _, errs, status := latch(t, overSSH, "install", "su", "sudo", "--yes"); status != 0 {

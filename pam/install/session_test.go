@@ -18,9 +18,9 @@ type keyed struct {
 	address, key string
 }
 
-func startKeyed(t *testing.T) keyed {
+func startKeyed(t *testing.T, lines ...string) keyed {
 	t.Helper()
-	k := keyed{t, startSSHD(t, "AuthorizedKeysFile /etc/ssh/keys"), filepath.Join(t.TempDir(), "key")}
+	k := keyed{t, startSSHD(t, append(lines, "AuthorizedKeysFile /etc/ssh/keys")...), filepath.Join(t.TempDir(), "key")}
 	if out, err := exec.Command("ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", k.key).CombinedOutput(); err != nil {
 		t.Fatalf("%v %s", err, out)
 	}
@@ -41,11 +41,18 @@ func startKeyed(t *testing.T) keyed {
 	return k
 }
 
+// as tells whether somebody's key is good for coming in.
+func (k keyed) as(user string) bool {
+	cmd := k.command("echo inside", "-l", user)
+	out, _ := cmd.Output()
+	return strings.Contains(string(out), "inside")
+}
+
 // command is one that root runs over SSH.
 func (k keyed) command(command string, options ...string) *exec.Cmd {
 	host, port, _ := net.SplitHostPort(k.address)
 	return exec.Command("ssh", append(append([]string{"-F", "none", "-i", k.key, "-p", port, "-o", "StrictHostKeyChecking=no",
-		"-o", "UserKnownHostsFile=/dev/null", "-o", "LogLevel=ERROR"}, options...), "root@"+host, command)...)
+		"-o", "UserKnownHostsFile=/dev/null", "-o", "LogLevel=ERROR"}, options...), "-l", "root", host, command)...)
 }
 
 func (k keyed) run(command string, options ...string) string {
@@ -172,4 +179,41 @@ func TestSettingTheClockDoesNotPutItOff(t *testing.T) {
 		t.Errorf("%d %s", status, errs)
 	}
 	same(t, "the time has come", before)
+}
+
+// TestARunningSSHDAsksAtOnce makes an sshd ask that did not ask PAM: it has to read its configuration anew, and the
+// sessions that it serves go on.
+func TestARunningSSHDAsksAtOnce(t *testing.T) {
+	before := tree(t)
+	k := startKeyed(t, "UsePAM no", "KbdInteractiveAuthentication no")
+	session := k.command("read line; echo $line")
+	in, err := session.StdinPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var out strings.Builder
+	session.Stdout = &out
+	if err := session.Start(); err != nil {
+		t.Fatal(err)
+	}
+	if !k.as(ana) {
+		t.Fatal("the key is no good")
+	}
+	must(t, "install", "sshd", "--yes")
+	if err := bed.server.Close(ana); err != nil {
+		t.Fatal(err)
+	}
+	await(t, func() bool { return k.as("root") && !k.as(ana) && k.as("root") }) // it is away for a moment meanwhile
+	if err := bed.server.Open(ana); err != nil {
+		t.Fatal(err)
+	}
+	await(t, func() bool { return k.as(ana) })
+	if _, err := in.Write([]byte("still here\n")); err != nil {
+		t.Error(err)
+	}
+	if err := session.Wait(); err != nil || out.String() != "still here\n" {
+		t.Errorf("a session of before: %v %q", err, out.String())
+	}
+	must(t, "uninstall", "sshd", "--yes")
+	same(t, "uninstalling", before)
 }
