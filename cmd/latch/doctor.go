@@ -69,6 +69,9 @@ func (a *app) machine() (doctor.Machine, error) {
 }
 
 func (a *app) doctor(ctx context.Context, driftOnly bool) error {
+	if err := a.needRoot(cli.Exit(doctor.Fail)); err != nil {
+		return err
+	}
 	m, err := a.machine()
 	if err != nil {
 		return err

@@ -14,6 +14,7 @@ import (
 	"github.com/latch-linux/latch/pkg/cli"
 	"github.com/latch-linux/latch/pkg/config"
 	"github.com/latch-linux/latch/pkg/gate"
+	"github.com/latch-linux/latch/pkg/installer"
 	"github.com/latch-linux/latch/pkg/pamconf"
 	"github.com/latch-linux/latch/pkg/ports"
 )
@@ -63,6 +64,12 @@ func (a *app) explainLogin(ctx context.Context, o explainOptions) error {
 		if o.phase != "auth" && o.phase != "account" {
 			return cli.Usage("--phase is auth or account")
 		}
+	}
+	if !installer.ValidService(o.service) {
+		return cli.Usage("%q is no name of a PAM service", o.service)
+	}
+	if err := a.needRoot(cli.ExitError); err != nil {
+		return err
 	}
 	who, err := a.who()
 	if err != nil {

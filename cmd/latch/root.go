@@ -111,6 +111,14 @@ Start with setup, then pair. The flags -p, -s, -o, -u and -v are those of the or
 	return root
 }
 
+// needRoot refuses what would only see a part of the machine, and so say what is not true. status is how it ends then.
+func (a *app) needRoot(status cli.Exit) error {
+	if a.uid == 0 {
+		return nil
+	}
+	return cli.WithHint(status, errors.New("only root can see all that this looks at"), "run it with sudo")
+}
+
 // group makes a command that only holds others.
 func group(use, short string, commands ...*cobra.Command) *cobra.Command {
 	c := &cobra.Command{Use: use, Short: short, Long: short + ".\n" + cli.ExitHelp, Args: cobra.NoArgs,

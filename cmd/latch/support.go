@@ -60,6 +60,9 @@ func (b *bundle) add(name string, text []byte) {
 }
 
 func (a *app) support(ctx context.Context, file string) error {
+	if err := a.needRoot(cli.ExitError); err != nil {
+		return err
+	}
 	b := &bundle{files: map[string][]byte{}, secret: a.secrets()}
 	m, err := a.machine()
 	if err != nil {

@@ -3,6 +3,7 @@ package install
 import (
 	"net/http"
 	"os"
+	"os/exec"
 	"strings"
 	"sync"
 	"syscall"
@@ -57,6 +58,45 @@ func TestProofTakesTheLineAsItWillBe(t *testing.T) {
 		t.Fatal(err)
 	}
 	must(t, "uninstall", "su", "--yes")
+	same(t, "uninstalling", before)
+}
+
+// TestNonRootIsToldSo does not tell somebody who sees half of it that all is well.
+func TestNonRootIsToldSo(t *testing.T) {
+	must(t, "install", "su", "--yes")
+	for _, args := range [][]string{{"doctor"}, {"doctor", "--drift"}, {"explain", "--user", ana, "--service", "su"}, {"support", "--output", "/tmp/support.tar.gz"},
+		{"install", "sudo", "--yes"}, {"uninstall", "--all", "--yes"}, {"rollback"}} {
+		cmd := exec.Command("setpriv", append([]string{"--reuid=65534", "--regid=65534", "--clear-groups", cli}, args...)...)
+		out, err := cmd.CombinedOutput()
+		if err == nil || !strings.Contains(string(out), "with sudo") {
+			t.Errorf("%q: %v %s", args, err, out)
+		}
+	}
+	must(t, "uninstall", "su", "--yes")
+}
+
+// TestEachServiceHasItsOwnQuestion gives sudo an operation and sshd none, and takes it back.
+func TestEachServiceHasItsOwnQuestion(t *testing.T) {
+	before := tree(t)
+	conf := bed.conf.Text() + "[operations]\ndoor = " + strings.Repeat("a", 20) + "\n"
+	if err := os.WriteFile(confFile, []byte(conf), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	must(t, "install", "sudo", "--operation", "door", "--otp", "yes", "--yes")
+	must(t, "install", "sshd", "--yes")
+	for service, want := range map[string]string{"sudo": "pam_latch.so operation=door otp=yes\n", "sshd": "pam_latch.so\n"} {
+		if text, err := os.ReadFile(pamDir + "/" + service); err != nil || !strings.Contains(string(text), want) {
+			t.Errorf("%s: %v %s", service, err, text)
+		}
+	}
+	must(t, "install", "--repair", "--check") // with the options of each
+	if out := must(t, "install", "sudo", "--yes"); !strings.Contains(out, "-auth       required     pam_latch.so operation=door otp=yes") {
+		t.Errorf("without the operation: %s", out)
+	}
+	must(t, "uninstall", "--all", "--yes")
+	if _, err := bed.conf.Write(confFile); err != nil {
+		t.Fatal(err)
+	}
 	same(t, "uninstalling", before)
 }
 

@@ -44,6 +44,9 @@ var (
 // serviceName keeps a service from being a path.
 var serviceName = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._+-]*$`)
 
+// ValidService tells whether a service can have this name.
+func ValidService(name string) bool { return serviceName.MatchString(name) }
+
 // Read returns the text of a service file, as pamconf.Tree wants it. Absolute names are what include lines may have.
 func (s System) Read(name string) ([]byte, error) {
 	if text, ok := s.planned[name]; ok {

@@ -82,13 +82,16 @@ func (s System) kept(key string) (*record, error) {
 
 // records returns everything that is kept, by the names of the files.
 func (s System) records() ([]record, error) {
-	paths, err := filepath.Glob(filepath.Join(s.StateDir, "*.json"))
-	if err != nil {
+	entries, err := os.ReadDir(s.StateDir)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return nil, err
 	}
 	var all []record
-	for _, path := range paths {
-		key := filepath.Base(path[:len(path)-len(".json")])
+	for _, e := range entries {
+		key, found := strings.CutSuffix(e.Name(), ".json")
+		if !found {
+			continue
+		}
 		if service, _, _ := strings.Cut(key, "@"); !serviceName.MatchString(service) {
 			continue
 		}

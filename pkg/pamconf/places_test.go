@@ -124,3 +124,15 @@ func TestInclusionsEnd(t *testing.T) {
 		}
 	}
 }
+
+// TestOursGoesWhole takes out rules of ours that somebody wrote over several lines.
+func TestOursGoesWhole(t *testing.T) {
+	const head, tail = "auth required pam_unix.so\n", "account required pam_unix.so"
+	for _, ours := range []string{"auth required pam_latch.so\n", "auth required \\\n\tpam_latch.so\n", "auth \\\n# between\n\n [success=ok \\\n default=die] \\\n /lib/security/pam_latch.so otp=yes # why\n",
+		"-auth optional pam_latch.so\nauth required \\\npam_latch.so\n"} {
+		f, lines := pamconf.Parse("tried", []byte(head+ours+tail)).Without()
+		if got := string(f.Bytes()); got != head+tail || lines == 0 {
+			t.Errorf("%q: %d lines out, and %q is left", ours, lines, got)
+		}
+	}
+}
