@@ -187,3 +187,19 @@ func TestOtherServicesAreNamed(t *testing.T) {
 		t.Errorf("%v %s", err, notes)
 	}
 }
+
+// TestALineInVainIsNoProtection refuses to call a service covered whose line lets everybody by.
+func TestALineInVainIsNoProtection(t *testing.T) {
+	for text, says := range map[string]string{
+		"auth requisite pam_unix.so\nauth optional pam_latch.so\naccount required pam_unix.so\n":                                         "would not refuse",
+		"auth sufficient pam_permit.so\nauth required pam_latch.so\naccount required pam_unix.so\n":                                      "leads past it",
+		"auth requisite pam_unix.so\naccount sufficient pam_localuser.so\naccount required pam_latch.so\naccount required pam_unix.so\n": "leads past it",
+		"auth sufficient pam_rootok.so\nauth requisite pam_unix.so\nauth required pam_latch.so\naccount required pam_unix.so\n":          "",
+	} {
+		s, _ := one(t, text)
+		c, err := s.Plan("door", installer.Options{})
+		if says == "" && err != nil || says != "" && (!errors.Is(err, installer.ErrRefused) || !strings.Contains(err.Error(), "in vain") || !strings.Contains(err.Error(), says)) {
+			t.Errorf("%q: %v %v", text, err, c.Diff())
+		}
+	}
+}

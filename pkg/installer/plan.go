@@ -98,6 +98,9 @@ var unasked = []string{"cron", "crond", "atd", "systemd-user", "runuser", "runus
 // errEmpty means that ours would be the only module of a phase, which then refuses everybody whom it steps aside for.
 var errEmpty = fmt.Errorf("%w: there is no other rule", ErrRefused)
 
+// errInVain means that a line stands there which protects nothing.
+var errInVain = fmt.Errorf("%w: it asks, and in vain", ErrRefused)
+
 func refuse(format string, args ...any) error {
 	return fmt.Errorf("%w: %s", ErrRefused, fmt.Sprintf(format, args...))
 }
@@ -272,6 +275,9 @@ func (s System) writable(service string) (path string, text []byte, err error) {
 // edit puts our lines into a service file.
 func (s System) edit(f *pamconf.File, o Options, c *Change) (*pamconf.File, error) {
 	after, authErr := s.editAuth(f, o, c)
+	if errors.Is(authErr, errInVain) {
+		return nil, authErr
+	}
 	switch skipped := slices.Contains(s.AccountSkip, f.Name); {
 	case authErr != nil && skipped:
 		return nil, fmt.Errorf("%w; and account_skip_services of the configuration keeps the account phase of %s from asking", authErr, f.Name)
@@ -321,13 +327,34 @@ func (s System) editPhase(f *pamconf.File, phase pamconf.Phase, o Options, allow
 	case after != nil:
 		return after, nil
 	case findings[0].Problem == pamconf.Covered:
-		return f, nil
+		return f, s.inVain(f, phase)
 	case findings[0].Problem == pamconf.Empty:
 		return f, fmt.Errorf("%s: %w in the %s phase", f.Name, errEmpty, phase)
 	}
-	var reasons []string
+	return f, fmt.Errorf("%s: %w: no place for the %s line: %s", f.Name, ErrRefused, phase, reasons(findings))
+}
+
+func reasons(findings []pamconf.Finding) string {
+	var all []string
 	for _, finding := range findings {
-		reasons = append(reasons, finding.String())
+		all = append(all, finding.String())
 	}
-	return f, fmt.Errorf("%s: %w: no place for the %s line: %s", f.Name, ErrRefused, phase, strings.Join(reasons, "; "))
+	return strings.Join(all, "; ")
+}
+
+// inVain refuses a phase that asks already where a line of somebody's stands in a place, or has a control, by which people
+// come in all the same.
+func (s System) inVain(f *pamconf.File, phase pamconf.Phase) error {
+	stack, err := pamconf.Load(f, phase, s)
+	if err != nil {
+		return err
+	}
+	findings := slices.DeleteFunc(stack.Judge(), func(x pamconf.Finding) bool {
+		return x.Problem != pamconf.Bypassed && x.Problem != pamconf.Moot
+	})
+	if len(findings) == 0 {
+		return nil
+	}
+	return fmt.Errorf("%s: %w: %s phase, %s: %s; take that line out first", f.Name, errInVain, phase, stack.Steps[stack.Asks()].Where(),
+		reasons(findings))
 }
