@@ -203,3 +203,22 @@ func TestALineInVainIsNoProtection(t *testing.T) {
 		}
 	}
 }
+
+// TestCopiesOfTheVendorGo installs into a copy of the vendor's file twice, with other options, and takes it out.
+func TestCopiesOfTheVendorGo(t *testing.T) {
+	s, path := one(t, "")
+	must(t, os.Remove(path))
+	write(t, filepath.Join(s.PamDirs[1], "door"), stack)
+	before := snapshot(t, s)
+	for _, operation := range []string{"", "front", "back"} {
+		options := map[string]installer.Options{"door": {Operation: operation}}
+		plans, err := s.PlanAll(options)
+		must(t, err)
+		apply(t, s, plans, options)
+		if text, err := os.ReadFile(path); err != nil || strings.Count(string(text), "pam_latch.so") != 2 || !strings.Contains(string(text), operation) {
+			t.Errorf("%v %q", err, text)
+		}
+	}
+	remove(t, s)
+	same(t, "uninstalling", before, snapshot(t, s))
+}
