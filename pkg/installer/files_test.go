@@ -9,6 +9,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/latch-linux/latch/pkg/installer"
 )
@@ -221,4 +222,31 @@ func TestCopiesOfTheVendorGo(t *testing.T) {
 	}
 	remove(t, s)
 	same(t, "uninstalling", before, snapshot(t, s))
+}
+
+// TestAFileThatChangedMeanwhileStays plans, lets somebody else write, and then makes the change.
+func TestAFileThatChangedMeanwhileStays(t *testing.T) {
+	s, path := one(t, stack)
+	plans, options := plan(t, s, "door")
+	write(t, path, "# mine\n"+stack)
+	before := snapshot(t, s)
+	if err := s.Prepare(installer.Pending{}, plans); err == nil || !strings.Contains(err.Error(), "meanwhile") {
+		t.Errorf("preparing: %v", err)
+	}
+	if err := s.Apply(plans[0], options["door"], time.Now()); err == nil || !strings.Contains(err.Error(), "meanwhile") {
+		t.Errorf("applying: %v", err)
+	}
+	same(t, "installing", before, snapshot(t, s))
+	install(t, s, "door")
+	files, err := s.PlanRemoval("door")
+	must(t, err)
+	write(t, path, "# mine\n"+stack)
+	if err := s.Undo(files[0]); err == nil || !strings.Contains(err.Error(), "meanwhile") {
+		t.Errorf("undoing: %v", err)
+	}
+	same(t, "uninstalling", before, snapshot(t, s))
+	must(t, os.Remove(path))
+	if err := s.Apply(plans[0], options["door"], time.Now()); err == nil {
+		t.Error("a file that is gone was written")
+	}
 }
