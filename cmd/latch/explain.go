@@ -203,6 +203,9 @@ func (p tellPairings) Find(name string) (authn.Pairing, bool, error) {
 // declinedError ends an explanation that would have shown on the phone.
 type declinedError struct{ error }
 
+// Unwrap lets the exit status and the hint through.
+func (e *declinedError) Unwrap() error { return e.error }
+
 // consenting asks the person before a question that the phone would show.
 type consenting struct {
 	*explanation

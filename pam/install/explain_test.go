@@ -2,6 +2,7 @@ package install
 
 import (
 	"encoding/json"
+	"os/exec"
 	"slices"
 	"strings"
 	"testing"
@@ -75,6 +76,74 @@ func TestExplain(t *testing.T) {
 	if !su(t, testbed.Password) {
 		t.Error("su is broken")
 	}
+}
+
+// TestExplainAsksBeforeThePhoneShowsIt meets a server whose plan has no silent questions.
+func TestExplainAsksBeforeThePhoneShowsIt(t *testing.T) {
+	tap, err := testbed.StartTap(bed.server, "/etc/latch/tap.pem")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer tap.Close()
+	must(t, "install", "su", "--yes")
+	if _, err := bed.conf.With("latch_host", tap.URL).With("ca_file", tap.CA).Write(confFile); err != nil {
+		t.Fatal(err)
+	}
+	ask := []string{"explain", "--user", ana, "--service", "su", "--phase", "auth"}
+	for _, c := range []struct {
+		loud      bool
+		more      string
+		status    int
+		says      string
+		questions int
+	}{
+		{false, "--json", 0, `"verdict":"let in"`, 1},
+		{true, "--json", 2, "say --yes", 1},
+		{true, "--yes", 0, "let in", 2},
+	} {
+		tap.Loud = c.loud
+		before := tap.Questions()
+		out, errs, status := latch(t, nil, append(ask, c.more)...)
+		if asked := tap.Questions() - before; status != c.status || !strings.Contains(out+errs, c.says) || asked != c.questions {
+			t.Errorf("%+v: %d after %d questions: %s%s", c, status, asked, out, errs)
+		}
+		if c.more != "--yes" && c.loud && !strings.Contains(errs, "the phone would show an attempt") {
+			t.Errorf("%+v: %s", c, errs)
+		}
+	}
+	if _, err := bed.conf.Write(confFile); err != nil {
+		t.Fatal(err)
+	}
+	must(t, "uninstall", "su", "--yes")
+}
+
+// TestExplainLeavesNoTrace compares what logins remember before and after.
+func TestExplainLeavesNoTrace(t *testing.T) {
+	must(t, "install", "su", "--yes")
+	if _, err := bed.conf.With("action", "last").Write(confFile); err != nil {
+		t.Fatal(err)
+	}
+	if err := bed.server.Close(ana); err != nil {
+		t.Fatal(err)
+	}
+	for _, dir := range []string{"/var/lib/latch", "/run/latch"} {
+		if out, err := exec.Command("sh", "-c", "find "+dir+" -name '*ana*' -o -type f -newer "+confFile+" | grep -v /install").Output(); err == nil {
+			t.Fatalf("before: %s", out)
+		}
+	}
+	explain(t, 3, "--user", ana, "--service", "su", "--phase", "auth")
+	for _, dir := range []string{"/var/lib/latch", "/run/latch"} {
+		if out, err := exec.Command("sh", "-c", "find "+dir+" -type f -newer "+confFile+" | grep -v /install").Output(); err == nil {
+			t.Errorf("explain left %s", out)
+		}
+	}
+	if err := bed.server.Open(ana); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := bed.conf.Write(confFile); err != nil {
+		t.Fatal(err)
+	}
+	must(t, "uninstall", "su", "--yes")
 }
 
 // history is what the server recorded about ana.

@@ -11,6 +11,8 @@ import (
 	"net/http/httputil"
 	"net/url"
 	"os"
+	"strconv"
+	"strings"
 	"sync/atomic"
 )
 
@@ -21,6 +23,7 @@ type Tap struct {
 
 	// Edit may change what the server answers; nil changes nothing. It is set while no question is asked.
 	Edit func(*http.Response) error
+	Loud bool // silent questions are refused, as where the application's plan has none
 
 	proxy *httptest.Server
 	count atomic.Int64
@@ -54,6 +57,11 @@ func StartTap(s *Server, ca string) (*Tap, error) {
 
 func (t *Tap) see(answer *http.Response) error {
 	t.count.Add(1)
+	if t.Loud && strings.HasSuffix(answer.Request.URL.Path, "/silent") {
+		const refusal = `{"error":{"code":701,"message":"not in this plan"}}`
+		answer.Body, answer.ContentLength = io.NopCloser(strings.NewReader(refusal)), int64(len(refusal))
+		answer.Header.Set("Content-Length", strconv.Itoa(len(refusal)))
+	}
 	if t.Edit != nil {
 		return t.Edit(answer)
 	}
