@@ -160,7 +160,7 @@ func (a *app) planInstall(ctx context.Context, services []string, o installOptio
 			return nil, nil, err
 		}
 		for service, line := range installed {
-			if len(services) == 0 || slices.Contains(services, service) {
+			if slices.Contains(services, service) || len(services) == 0 && a.repairable(service, line) {
 				options[service] = line
 			}
 		}
@@ -179,6 +179,18 @@ func (a *app) planInstall(ctx context.Context, services []string, o installOptio
 		err = cli.WithHint(cli.ExitError, err, "see ls /etc/pam.d")
 	}
 	return plans, options, err
+}
+
+// repairable tells whether a service can be given its line. One that cannot keeps no other from being repaired.
+func (a *app) repairable(service string, line installer.Options) bool {
+	_, err := a.pam.Plan(service, line)
+	switch {
+	case errors.Is(err, installer.ErrNoService):
+		a.Say("%s is gone: latch uninstall %s forgets it", service, service)
+	case err != nil:
+		a.Say("%s is not repaired: %v", service, err)
+	}
+	return err == nil
 }
 
 func changed(plans []installer.Change) int {

@@ -2,6 +2,7 @@ package install
 
 import (
 	"encoding/json"
+	"errors"
 	"os"
 	"regexp"
 	"strings"
@@ -179,5 +180,41 @@ func TestDriftOfOnePhase(t *testing.T) {
 	if text, err := os.ReadFile(pamDir + "/sshd"); err != nil || strings.Contains(string(text), "pam_latch.so") {
 		t.Errorf("uninstalled: %v %s", err, text)
 	}
+	same(t, "uninstalling", before)
+}
+
+// TestRepairGoesOnWithoutTheOthers has one service that is gone, one that has no place any more, and one to be repaired.
+func TestRepairGoesOnWithoutTheOthers(t *testing.T) {
+	before := tree(t)
+	door, hatch := pamDir+"/door", pamDir+"/hatch"
+	const stack = "auth requisite pam_unix.so\naccount required pam_unix.so\n"
+	for _, path := range []string{door, hatch} {
+		if err := os.WriteFile(path, []byte(stack), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	shipped, err := os.ReadFile(pamDir + "/su")
+	if err != nil {
+		t.Fatal(err)
+	}
+	must(t, "install", "door", "hatch", "su", "--yes")
+	if err := errors.Join(os.Remove(door), os.WriteFile(hatch, []byte("auth sufficient pam_permit.so\naccount sufficient pam_permit.so\n@include nowhere\n"), 0o644),
+		os.WriteFile(pamDir+"/su", shipped, 0o644)); err != nil {
+		t.Fatal(err)
+	}
+	if out, status := findings(t, "--drift"); status != 2 || !strings.Contains(out, "latch uninstall door") {
+		t.Errorf("%d %s", status, out)
+	}
+	_, errs, status := latch(t, nil, "install", "--repair", "--yes")
+	if status != 0 || !strings.Contains(errs, "door is gone") || !strings.Contains(errs, "hatch is not repaired") {
+		t.Errorf("%d %s", status, errs)
+	}
+	if text, err := os.ReadFile(pamDir + "/su"); err != nil || !strings.Contains(string(text), "pam_latch.so") {
+		t.Errorf("su was not repaired: %v", err)
+	}
+	if err := os.Remove(hatch); err != nil {
+		t.Fatal(err)
+	}
+	must(t, "uninstall", "--all", "--yes")
 	same(t, "uninstalling", before)
 }

@@ -276,6 +276,10 @@ func (e *examination) drift() {
 		return
 	}
 	for _, service := range slices.Sorted(maps.Keys(gone)) {
+		if _, err := e.PAM.Read(service); errors.Is(err, installer.ErrNoService) {
+			e.warn("drift", "latch uninstall "+service, "%s was installed, and its file is gone", service)
+			continue
+		}
 		phases := ""
 		if missing := gone[service]; len(missing) == 1 {
 			phases = fmt.Sprintf(" in the %s phase", missing[0])
