@@ -117,10 +117,20 @@ func TestFilesThatAreRefused(t *testing.T) {
 		}
 	}
 	s, _ := one(t, stack)
-	for _, service := range []string{"system-auth", "cron", "systemd-user", "swaylock", "../door", "a b", "door.dpkg-old", ""} {
-		write(t, filepath.Join(s.PamDirs[0], filepath.Base("x"+service)), stack)
+	for _, service := range []string{"system-auth", "password-auth", "postlogin", "cron", "systemd-user", "lightdm-greeter", "swaylock"} {
+		write(t, filepath.Join(s.PamDirs[0], service), stack)
+		if c, err := s.Plan(service, installer.Options{}); !errors.Is(err, installer.ErrRefused) {
+			t.Errorf("%s: %v %v", service, err, c)
+		}
+	}
+	if _, err := s.Plan("system-auth", installer.Options{}); err == nil || !strings.Contains(err.Error(), "authselect create-profile") {
+		t.Errorf("nobody knows what to do instead: %v", err)
+	}
+	write(t, filepath.Join(s.PamDirs[0], "door.dpkg-old"), stack)
+	write(t, filepath.Join(filepath.Dir(s.PamDirs[0]), "door"), stack)
+	for _, service := range []string{"../door", "a b", "door.dpkg-old", "", "nosuch"} {
 		if c, err := s.Plan(service, installer.Options{}); err == nil {
-			t.Errorf("%s: %v", service, c)
+			t.Errorf("%q: %v", service, c)
 		}
 	}
 	if _, err := s.PlanRemoval("../door"); err == nil {
