@@ -1,4 +1,4 @@
-# Latch for Linux. `make` builds, `make demo` shows, `make test` proves, `sudo make install` copies.
+# Latch for Linux. `make` builds, `make demo` shows, `make test` proves, `sudo make install` copies, `make deb` and `make rpm` pack.
 
 PREFIX     ?= /usr/local
 SYSCONFDIR ?= /etc
@@ -62,7 +62,7 @@ ifeq ($(filter install uninstall clean,$(MAKECMDGOALS)),)
 $(shell $(SAME_PLACES) || { mkdir -p $(BUILD) && echo '$(PLACES)' >$(BUILD)/places; })
 endif
 
-.PHONY: all build demo test fuzz bench install uninstall clean
+.PHONY: all build demo test fuzz bench install uninstall deb rpm clean
 all: build
 
 build: $(BUILT)
@@ -138,7 +138,9 @@ FILES := \
   0644:$(BUILD)/systemd/latch-server.sysusers:$(SYSUSERSDIR)/latch-server.conf \
   0644:$(BUILD)/systemd/latch.tmpfiles:$(TMPFILESDIR)/latch.conf
 # TARGET:LINK; the daily timer is on wherever it is installed.
-LINKS := $(PROFILE_LINKS:%=latch:$(BINDIR)/%) ../latch-doctor.timer:$(UNITDIR)/timers.target.wants/latch-doctor.timer
+LINKS := $(PROFILE_LINKS:%=latch:$(BINDIR)/%) \
+  $(foreach name,$(PROFILE_LINKS),latch-$(patsubst %OVPN,%,$(name:SYS=)).1:$(MANDIR)/man1/$(name).1) \
+  ../latch-doctor.timer:$(UNITDIR)/timers.target.wants/latch-doctor.timer
 
 # The shell splits an entry of these lists.
 from = $${entry%:*}
@@ -174,6 +176,13 @@ ifdef PURGE
 else
 	@echo 'kept: $(DESTDIR)$(SYSCONFDIR)/latch and $(DESTDIR)/var/lib/latch (PURGE=1 removes them)'
 endif
+
+# The packages of Debian and of Fedora, for this machine's architecture or for another: make deb ARCH=arm64
+ARCH     ?= $(shell $(GO) env GOHOSTARCH)
+PACKAGES := $(BUILD)/packages
+deb rpm:
+	@scripts/stage $@ $(ARCH)
+	@scripts/pack $@ $(ARCH) $(VERSION) $(PACKAGES)
 
 clean:
 	rm -rf $(BUILD)
