@@ -29,7 +29,7 @@ PROBE_PATH    ?= $(LIBEXECDIR)/latch/latch-probe
 CC       ?= cc
 CFLAGS   ?= -O2 -g
 C_STRICT := -std=c11 -D_GNU_SOURCE -Wall -Wextra -Werror -Wshadow -Wconversion -Wformat=2 -Wstrict-prototypes \
-            -fPIC -fvisibility=hidden -fstack-protector-strong -D_FORTIFY_SOURCE=2
+            -fPIC -fvisibility=hidden -fstack-protector-strong -D_FORTIFY_SOURCE=2 -ffile-prefix-map=$(CURDIR)=.
 # nodelete: libpam unloads modules when PAM_SERVICE changes, but keeps the delay function that we set.
 C_LINK   := -shared -Wl,--version-script=pam/pam_latch.map -Wl,-z,defs -Wl,-z,relro -Wl,-z,now -Wl,-z,nodelete
 C_FILES  := $(wildcard pam/*.c)
@@ -44,7 +44,9 @@ PROGRAMS := $(BUILD)/latch-auth $(BUILD)/latch $(BUILD)/latch-server
 PROBE    := $(BUILD)/latch-probe
 UNITS    := $(patsubst conf/systemd/%,$(BUILD)/systemd/%,$(wildcard conf/systemd/*))
 DOCS     := $(BUILD)/docs/made
-BUILT    := $(BUILD)/pam_latch.so $(PROGRAMS) $(PROBE) $(UNITS) $(DOCS)
+# SELINUX=1 adds our policy module, which takes checkmodule to build; nothing here loads it.
+POLICY   := $(BUILD)/selinux/latch.pp
+BUILT    := $(BUILD)/pam_latch.so $(PROGRAMS) $(PROBE) $(UNITS) $(DOCS) $(if $(SELINUX),$(POLICY))
 
 # libpam looks for modules where this system keeps pam_unix.so; the compiler's own architecture comes first.
 ARCH_DIR := $(shell $(CC) -print-multiarch 2>/dev/null)
@@ -58,7 +60,7 @@ PROFILE_LINKS := pairSYS unpairSYS pairOVPN unpairOVPN
 # What is built holds these, so a change of one builds anew, and make install with others refuses.
 PLACES := AUTHENTICATOR=$(AUTHENTICATOR) PROBE_PATH=$(PROBE_PATH) PAMDIR=$(PAMDIR) BINDIR=$(BINDIR) VERSION=$(VERSION)
 SAME_PLACES = echo '$(PLACES)' | cmp -s - $(BUILD)/places
-ifeq ($(filter install uninstall clean,$(MAKECMDGOALS)),)
+ifeq ($(filter install uninstall deb rpm clean,$(MAKECMDGOALS)),)
 $(shell $(SAME_PLACES) || { mkdir -p $(BUILD) && echo '$(PLACES)' >$(BUILD)/places; })
 endif
 
@@ -78,7 +80,7 @@ $(PROGRAMS): $(BUILD)/%: $(GO_FILES) $(BUILD)/places
 # libpam can only be had through cgo.
 $(PROBE): $(GO_FILES) $(BUILD)/places
 	@mkdir -p $(BUILD)
-	$(GO_TARGET) CC='$(CC)' CGO_ENABLED=1 $(GO) build -trimpath -ldflags '$(GO_LDFLAGS)' -o $@ ./cmd/latch-probe
+	$(GO_TARGET) CC='$(CC)' CGO_ENABLED=1 $(GO) build -trimpath -buildmode=pie -ldflags '$(GO_LDFLAGS) -extldflags "-Wl,-z,relro,-z,now"' -o $@ ./cmd/latch-probe
 
 # The texts of --help as manual pages and completions, beside the pages that are written by hand.
 GO_MANUAL = CGO_ENABLED=0 $(GO) run -trimpath -tags manual -ldflags '$(GO_LDFLAGS)'
@@ -96,6 +98,11 @@ $(DOCS): $(GO_FILES) $(wildcard docs/man/*) conf/latch.conf $(BUILD)/places
 $(UNITS): $(BUILD)/systemd/%: conf/systemd/% $(BUILD)/places
 	@mkdir -p $(BUILD)/systemd
 	@sed 's|@BINDIR@|$(BINDIR)|' $< >$@
+
+$(POLICY): $(wildcard conf/selinux/*)
+	@mkdir -p $(BUILD)/selinux
+	checkmodule -M -m -o $(BUILD)/selinux/latch.mod conf/selinux/latch.te
+	semodule_package -o $@ -m $(BUILD)/selinux/latch.mod -f conf/selinux/latch.fc
 
 demo:
 	@scripts/bootstrap demo
@@ -137,6 +144,7 @@ FILES := \
     0644:$(BUILD)/systemd/$(unit):$(UNITDIR)/$(unit)) \
   0644:$(BUILD)/systemd/latch-server.sysusers:$(SYSUSERSDIR)/latch-server.conf \
   0644:$(BUILD)/systemd/latch.tmpfiles:$(TMPFILESDIR)/latch.conf
+POLICY_FILE := 0644:$(POLICY):$(DATADIR)/selinux/packages/latch.pp
 # TARGET:LINK; the daily timer is on wherever it is installed.
 LINKS := $(PROFILE_LINKS:%=latch:$(BINDIR)/%) \
   $(foreach name,$(PROFILE_LINKS),latch-$(patsubst %OVPN,%,$(name:SYS=)).1:$(MANDIR)/man1/$(name).1) \
@@ -154,7 +162,7 @@ install:
 	@$(SAME_PLACES) || { echo "make install: what is in $(BUILD) was built for other places:" >&2; \
 	  printf 'built: %s\nasked: %s\nrun make with the same variables first\n' "$$(cat $(BUILD)/places)" '$(PLACES)' >&2; exit 1; }
 	@test -n '$(PAMDIR)' || { echo "make install: pam_unix.so was not found; say PAMDIR=..." >&2; exit 1; }
-	@set -e; for entry in $(FILES); do mode=$(from); scripts/put $${mode%%:*} $${mode#*:} $(to); done
+	@set -e; for entry in $(FILES) $(if $(SELINUX),$(POLICY_FILE)); do mode=$(from); scripts/put $${mode%%:*} $${mode#*:} $(to); done
 	@set -e; for page in $(BUILD)/docs/man1/*.1; do scripts/put 0644 $$page $(DESTDIR)$(MANDIR)/man1/$${page##*/}; done
 	@set -e; for entry in $(LINKS); do scripts/put link $(from) $(to); done
 	@test -e $(DESTDIR)$(SYSCONFDIR)/latch/latch.conf || scripts/put 0600 conf/latch.conf $(DESTDIR)$(SYSCONFDIR)/latch/latch.conf
@@ -167,7 +175,7 @@ uninstall:
 	test -z "$$lines" || { \
 	  printf 'make uninstall: these lines still use pam_latch.so; remove them first (nothing was removed):\n%s\n' "$$lines" >&2; exit 1; }
 	@$(SYSTEMCTL) disable --now latch-server.service latch-doctor.timer || :
-	@for entry in $(FILES) $(LINKS); do rm -f $(to); done
+	@for entry in $(FILES) $(POLICY_FILE) $(LINKS); do rm -f $(to); done
 	@rm -f $(DESTDIR)$(MANDIR)/man1/latch.1 $(DESTDIR)$(MANDIR)/man1/latch-*.1
 	@rmdir $(DESTDIR)$(dir $(AUTHENTICATOR)) $(DESTDIR)$(UNITDIR)/timers.target.wants 2>/dev/null || :
 	@$(SYSTEMCTL) daemon-reload
@@ -181,7 +189,7 @@ endif
 ARCH     ?= $(shell $(GO) env GOHOSTARCH)
 PACKAGES := $(BUILD)/packages
 deb rpm:
-	@scripts/stage $@ $(ARCH)
+	@scripts/stage $@ $(ARCH) $(VERSION)
 	@scripts/pack $@ $(ARCH) $(VERSION) $(PACKAGES)
 
 clean:
