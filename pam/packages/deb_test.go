@@ -112,21 +112,40 @@ func TestDebRemovedThenPurged(t *testing.T) {
 	m.letsIn(t, "purged", true)
 }
 
-// TestDebCommandGoesFirst tries to be left with lines and without the program that takes them out.
+// TestDebCommandGoesFirst takes the package away that takes the lines out.
 func TestDebCommandGoesFirst(t *testing.T) {
-	m := debian(t)
+	m := newMachine(t)
+	before := m.snapshot(t, "/etc")
+	m.must(t, m.debs(t, bed.version, names...)...)
+	m.connect(t)
+	m.install(t)
 	settled := m.snapshot(t, pamDir)
 	m.refused(t, []string{"dpkg", "-r", "latch"}, "libpam-latch depends on latch")
-	m.asks(t, "dpkg -r latch")
+	m.must(t, "dpkg", "-P", "--force-depends", "latch")
+	m.same(t, "latch removed", pamDir, settled)
+	m.asks(t, "latch removed")
 
-	m.must(t, "dpkg", "-r", "--force-depends", "latch")
+	m.must(t, "dpkg", "-P", "libpam-latch", "latch-server")
+	m.same(t, "purge", "/etc", before, shadowBackups...)
+	m.letsIn(t, "purged", true)
+	m.gone(t, "/usr")
+}
+
+// TestDebCommandIsMissing removes the module where nothing can take the lines out.
+func TestDebCommandIsMissing(t *testing.T) {
+	m := debian(t)
+	settled := m.snapshot(t, pamDir)
+	if err := os.Remove(m.root + "/usr/bin/latch"); err != nil {
+		t.Fatal(err)
+	}
 	m.refused(t, []string{"dpkg", "-r", "libpam-latch"}, "/etc/pam.d/su:", "stays installed", "Install latch again")
 	m.same(t, "a refused removal", pamDir, settled)
 	m.asks(t, "a refused removal")
 
 	m.must(t, m.debs(t, bed.version, "latch")...)
-	m.must(t, "dpkg", "-r", "latch", "libpam-latch")
+	m.must(t, "dpkg", "-r", "latch", "libpam-latch", "latch-server")
 	m.letsIn(t, "removed", true)
+	m.gone(t, "/usr")
 }
 
 // TestDebKeepsWhatLinesNeed has lines that latch did not write: one that it takes out, and some that are not its to change.
