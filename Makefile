@@ -37,7 +37,7 @@ C_FILES  := $(wildcard pam/*.c)
 GO         ?= go
 GO_LDFLAGS  = -s -w -X github.com/latch-linux/latch/pkg/version.version=$(VERSION) -X main.probe=$(PROBE_PATH) -X main.authenticator=$(AUTHENTICATOR) -X main.moduleDir=$(PAMDIR)
 # GO_TARGET is what another machine needs, as GOARCH=arm64.
-GO_BUILD    = $(GO_TARGET) CGO_ENABLED=0 $(GO) build -trimpath -ldflags '$(GO_LDFLAGS)'
+GO_BUILD    = $(GO_TARGET) CGO_ENABLED=0 $(GO) build -trimpath -buildvcs=false -ldflags '$(GO_LDFLAGS)'
 GO_FILES   := $(shell find cmd pkg -name '*.go' -o -path '*/testdata' -prune -false) go.mod go.sum VERSION
 
 PROGRAMS := $(BUILD)/latch-auth $(BUILD)/latch $(BUILD)/latch-server
@@ -80,7 +80,7 @@ $(PROGRAMS): $(BUILD)/%: $(GO_FILES) $(BUILD)/places
 # libpam can only be had through cgo.
 $(PROBE): $(GO_FILES) $(BUILD)/places
 	@mkdir -p $(BUILD)
-	$(GO_TARGET) CC='$(CC)' CGO_ENABLED=1 $(GO) build -trimpath -buildmode=pie -ldflags '$(GO_LDFLAGS) -extldflags "-Wl,-z,relro,-z,now"' -o $@ ./cmd/latch-probe
+	$(GO_TARGET) CC='$(CC)' CGO_ENABLED=1 $(GO) build -trimpath -buildvcs=false -buildmode=pie -ldflags '$(GO_LDFLAGS) -extldflags "-Wl,-z,relro,-z,now"' -o $@ ./cmd/latch-probe
 
 # The texts of --help as manual pages and completions, beside the pages that are written by hand.
 GO_MANUAL = CGO_ENABLED=0 $(GO) run -trimpath -tags manual -ldflags '$(GO_LDFLAGS)'

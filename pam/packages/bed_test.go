@@ -72,10 +72,8 @@ func locate() (err error) {
 // minimal Debian, unless an earlier run has made it.
 func prepare() error {
 	for _, arch := range arches {
-		for _, kind := range kinds {
-			if _, err := tool("make", "-s", "-C", bed.root, kind, "ARCH="+arch); err != nil {
-				return err
-			}
+		if _, err := tool("make", append([]string{"-s", "-C", bed.root, "ARCH=" + arch}, kinds...)...); err != nil {
+			return err
 		}
 	}
 	for _, kind := range kinds {

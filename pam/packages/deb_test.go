@@ -17,13 +17,14 @@ func (m machine) debs(t *testing.T, version string, packages ...string) []string
 	t.Helper()
 	args := []string{"dpkg", "-i"}
 	for _, name := range packages {
-		file := "/var/cache/" + name + "_" + version + "_" + arches[0] + ".deb"
-		text, err := os.ReadFile(filepath.Join(made(), filepath.Base(file)))
+		from := file("deb", arches[0], name, version)
+		text, err := os.ReadFile(from)
 		if err != nil {
 			t.Fatal(err)
 		}
-		m.write(t, file, string(text), 0o644)
-		args = append(args, file)
+		to := "/var/cache/" + filepath.Base(from)
+		m.write(t, to, string(text), 0o644)
+		args = append(args, to)
 	}
 	return args
 }

@@ -14,7 +14,7 @@ Release: 1
 Summary: what the machine has
 License: none
 BuildArch: noarch
-Provides: pam, shadow-utils, libc.so.6(GLIBC_2.34)(64bit), libpam.so.0(LIBPAM_1.0)(64bit)
+Provides: pam = 1.4.0, shadow-utils, libc.so.6(GLIBC_2.34)(64bit), libpam.so.0(LIBPAM_1.0)(64bit)
 %description
 %files
 `
@@ -52,7 +52,7 @@ func (m machine) rpm(t *testing.T, args ...string) string {
 // rpms lists the packages of a version.
 func rpms(version string) (files []string) {
 	for _, name := range names {
-		files = append(files, filepath.Join(made(), name+"-"+version+"-1."+rpmArch[arches[0]]+".rpm"))
+		files = append(files, file("rpm", arches[0], name, version))
 	}
 	return files
 }
