@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/latch-linux/latch/pkg/api"
+	"github.com/latch-linux/latch/pkg/cli"
 	"github.com/latch-linux/latch/pkg/config"
 	"github.com/latch-linux/latch/pkg/doctor"
 	"github.com/latch-linux/latch/pkg/installer"
@@ -168,7 +169,8 @@ func (a *app) proveServer(ctx context.Context, c *config.Config) (skew time.Dura
 func refuseSELinux(ctx context.Context) error {
 	run := func(name string, args ...string) ([]byte, error) { return doctor.RunProgram(ctx, name, args...) }
 	if enforces, loaded := installer.SELinux("", run); enforces && !loaded {
-		return errors.New("SELinux enforces here, and would keep sshd and login from the Latch server: load our policy module first (semodule -i latch.pp)")
+		return cli.WithHint(cli.ExitError, errors.New("SELinux enforces here, and would keep sshd and login from the Latch server"),
+			"load our policy module first: "+installer.LoadPolicy)
 	}
 	return nil
 }

@@ -115,3 +115,26 @@ func TestRPMKeepsWhatLinesNeed(t *testing.T) {
 	m.letsIn(t, "erased", true)
 	m.gone(t, "/usr")
 }
+
+// TestSELinuxWantsThePolicy imitates a machine where SELinux enforces; it cannot show what such a kernel does.
+func TestSELinuxWantsThePolicy(t *testing.T) {
+	m := fedora(t)
+	m.rpm(t, append([]string{"-i"}, rpms(bed.version)...)...)
+	m.connect(t)
+	before := m.snapshot(t, pamDir)
+	m.write(t, "/sys/fs/selinux/enforce", "1", 0o644)
+	install := []string{"latch", "install", "su", "--yes"}
+	for _, modules := range []string{"", "latchkey\nsudo\n"} {
+		m.write(t, "/usr/sbin/semodule", "#!/bin/sh\nprintf '"+modules+"'\n", 0o755)
+		m.refused(t, install, "SELinux enforces", "semodule -i latch.pp", "/usr/share/selinux/packages")
+		m.same(t, "a refused change", pamDir, before)
+	}
+	if !strings.HasPrefix(m.read(t, "/usr/share/selinux/packages/latch.pp"), "\x8f\xff\x7c\xf9") { // SEMODULE_PACKAGE's magic
+		t.Error("the policy module in the package is none")
+	}
+	for _, modules := range []string{"latch\n", "kernel\t1.0\nlatch\t1.0\n"} {
+		m.write(t, "/usr/sbin/semodule", "#!/bin/sh\nprintf '"+modules+"'\n", 0o755)
+		m.must(t, install...)
+		m.must(t, "latch", "uninstall", "--all", "--yes")
+	}
+}

@@ -194,6 +194,6 @@ func (e *examination) selinux() {
 	case enforces && loaded:
 		e.ok("SELinux", "our policy module is loaded")
 	case enforces:
-		e.fail("SELinux", "load our policy module (semodule -i latch.pp)", "SELinux enforces and our policy module is not loaded: logins cannot reach the Latch server")
+		e.fail("SELinux", "load our policy module ("+installer.LoadPolicy+")", "SELinux enforces and our policy module is not loaded: logins cannot reach the Latch server")
 	}
 }
