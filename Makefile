@@ -168,12 +168,15 @@ install:
 	@test -e $(DESTDIR)$(SYSCONFDIR)/latch/latch.conf || scripts/put 0600 conf/latch.conf $(DESTDIR)$(SYSCONFDIR)/latch/latch.conf
 	@$(SYSTEMCTL) daemon-reload
 
-# A PAM line that names a missing module refuses every login, so those lines go first.
+# A PAM line that names a missing module refuses every login, so those lines go first. Those of other directories than
+# pam.d are not for latch uninstall to change; with DESTDIR none is.
+STANDING := printf 'make uninstall: these lines still use pam_latch.so; take them out first (no file was removed):\n%s\n'
 uninstall:
+	@lines=$$(scripts/standing $(addprefix $(DESTDIR),/usr/lib/pam.d /usr/etc/pam.d $(SYSCONFDIR)/pam.conf)); \
+	  test -z "$$lines" || { $(STANDING) "$$lines" >&2; exit 1; }
 	@test -n '$(DESTDIR)' || test ! -x $(BINDIR)/latch || $(BINDIR)/latch uninstall --all --yes
-	@lines=$$(grep -rHE '^[^#]*pam_latch\.so' $(DESTDIR)$(SYSCONFDIR)/pam.d $(DESTDIR)$(SYSCONFDIR)/pam.conf 2>/dev/null); \
-	test -z "$$lines" || { \
-	  printf 'make uninstall: these lines still use pam_latch.so; remove them first (nothing was removed):\n%s\n' "$$lines" >&2; exit 1; }
+	@lines=$$(scripts/standing $(DESTDIR)$(SYSCONFDIR)/pam.d); \
+	  test -z "$$lines" || { $(STANDING) "$$lines" >&2; exit 1; }
 	@$(SYSTEMCTL) disable --now latch-server.service latch-doctor.timer || :
 	@for entry in $(FILES) $(POLICY_FILE) $(LINKS); do rm -f $(to); done
 	@rm -f $(DESTDIR)$(MANDIR)/man1/latch.1 $(DESTDIR)$(MANDIR)/man1/latch-*.1
