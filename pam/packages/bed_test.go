@@ -77,7 +77,7 @@ func prepare() error {
 		}
 	}
 	for _, kind := range kinds {
-		if _, err := tool(bed.root+"/scripts/pack", kind, arches[0], bed.version+later, made()); err != nil {
+		if _, err := tool(bed.root+"/scripts/pack", kind, arches[0], bed.version+later, made(bed.version+later)); err != nil {
 			return err
 		}
 	}
@@ -97,8 +97,13 @@ func prepare() error {
 // minimal is where the minimal Debian lies. No test writes to it.
 func minimal() string { return filepath.Join(bed.root, "build", "minimal-"+suite) }
 
-// made is where the packages lie.
-func made() string { return filepath.Join(bed.root, "build", "packages") }
+// made is where the packages of a version lie: those of the higher one apart, so that nobody installs them.
+func made(version string) string {
+	if version == bed.version {
+		return filepath.Join(bed.root, "build", "packages")
+	}
+	return filepath.Join(bed.root, "build", "test", "packages")
+}
 
 func setUp() (err error) {
 	if bed.scratch, err = os.MkdirTemp("/run", "packages-"); err != nil {

@@ -26,9 +26,9 @@ var (
 // file is where a package lies.
 func file(kind, arch, name, version string) string {
 	if kind == "deb" {
-		return filepath.Join(made(), name+"_"+version+"_"+arch+".deb")
+		return filepath.Join(made(version), name+"_"+version+"_"+arch+".deb")
 	}
-	return filepath.Join(made(), name+"-"+version+"-1."+rpmArch[arch]+".rpm")
+	return filepath.Join(made(version), name+"-"+version+"-1."+rpmArch[arch]+".rpm")
 }
 
 // unpack lays out the files of all packages of a kind in a directory.
