@@ -343,7 +343,8 @@ static enum verdict conversation(struct talk *t)
 				complain(t, "the authenticator's verdict was late or out of order");
 			return VERDICT_REFUSE;
 		}
-		const char *problem = obey(t, &f);
+		/* A host that was stopped finds frames that are old: HOLD must not give a verdict of yesterday new time. */
+		const char *problem = now_ms() < t->deadline ? obey(t, &f) : "the authenticator's frame was late";
 		if (problem != NULL) {
 			complain(t, problem);
 			return VERDICT_REFUSE;
