@@ -164,7 +164,8 @@ func TestSilentAfterClosed(t *testing.T) {
 	}
 }
 
-// TestSilentAfterAHostThatDies: whoever has the password and kills su in mid-question must not ring the phone each time.
+// TestSilentAfterAHostThatDies: whoever has the password and kills su in mid-question must not ring the phone each time, and
+// leaves a line in the log.
 func TestSilentAfterAHostThatDies(t *testing.T) {
 	t.Parallel()
 	s := newSite(t)
@@ -175,6 +176,7 @@ func TestSilentAfterAHostThatDies(t *testing.T) {
 		await(t, "the question", func() bool { return server.Requests() == n+1 })
 		must(t, c.module.Close())
 		c.ends()
+		c.logged(`refused user="ana"`, `reason="host-gone"`)
 	}
 	if got := asked(server); !slices.Equal(got, []string{"/nootp", "/nootp/silent"}) {
 		t.Errorf("asked %q", got)

@@ -36,16 +36,19 @@ func main() {
 	}
 	// The host is gone or talks nonsense: there is nobody to answer, in mid-question or not. Both the reader and serve
 	// may notice; the first one to do so ends the process.
+	line := &record{log: log}
 	var once sync.Once
 	end := func(err error) {
 		once.Do(func() {
 			if errors.Is(err, relay.ErrProtocol) {
 				log.Warn("refused: " + err.Error())
+			} else {
+				line.hostGone()
 			}
 			os.Exit(1)
 		})
 	}
-	if err := serve(relay.NewConn(os.NewFile(conversation, "pam"), end), log); err != nil {
+	if err := serve(relay.NewConn(os.NewFile(conversation, "pam"), end), line); err != nil {
 		end(err)
 	}
 }

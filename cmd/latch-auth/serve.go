@@ -2,9 +2,9 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
-	"time"
 
 	"github.com/latch-linux/latch/pkg/api"
 	"github.com/latch-linux/latch/pkg/audit"
@@ -16,19 +16,21 @@ import (
 )
 
 // serve takes one conversation from HELLO to VERDICT.
-func serve(conn *relay.Conn, log audit.Log) error {
+func serve(conn *relay.Conn, line *record) error {
 	g, err := conn.Hello()
 	if err != nil {
 		return err
 	}
-	start := time.Now()
-	o, err := decide(conn, log, g)
-	if err != nil {
+	line.begin(g)
+	o, err := decide(conn, line.log, g)
+	switch {
+	case errors.Is(err, relay.ErrProtocol):
 		o.Decision, o.Detail = gate.Failed(gate.BadRequest), err.Error()
+	case err != nil:
+		o.Decision = gate.Failed(gate.HostGone)
 	}
 	// Before the verdict: the module ends this process as soon as it has it.
-	log.Verdict(audit.Entry{Outcome: outcomeWord(o.Verdict), User: nameOf(g), Service: g.Service, Phase: g.Phase.String(),
-		Rhost: g.Rhost, Reason: string(o.Reason), Took: time.Since(start), Detail: o.Detail})
+	line.outcome(o)
 	return conn.Verdict(verdictByte(o.Verdict))
 }
 

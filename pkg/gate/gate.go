@@ -76,6 +76,7 @@ const (
 	BadConfig      Reason = "bad-config"
 	BadPairings    Reason = "bad-pairings"
 	BadRequest     Reason = "bad-request"
+	HostGone       Reason = "host-gone"
 	Local          Reason = "local-failure"
 	CodeWrong      Reason = "otp-wrong"
 	CodeExpired    Reason = "otp-expired"
