@@ -117,6 +117,28 @@ func TestExplainAsksBeforeThePhoneShowsIt(t *testing.T) {
 	must(t, "uninstall", "su", "--yes")
 }
 
+// TestExplainMakesNoToken asks where a login would be sent a one-time token.
+func TestExplainMakesNoToken(t *testing.T) {
+	must(t, "install", "su", "--yes")
+	if _, err := bed.conf.With("otp", "yes").Write(confFile); err != nil {
+		t.Fatal(err)
+	}
+	if err := bed.server.DemandTokens(bed.conf["app_id"], true); err != nil {
+		t.Fatal(err)
+	}
+	explain(t, 0, "--user", ana, "--service", "su", "--phase", "auth")
+	if token, err := bed.server.Token(ana); err == nil {
+		t.Errorf("the phone shows %s", token)
+	}
+	if err := bed.server.DemandTokens(bed.conf["app_id"], false); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := bed.conf.Write(confFile); err != nil {
+		t.Fatal(err)
+	}
+	must(t, "uninstall", "su", "--yes")
+}
+
 // TestExplainLeavesNoTrace compares what logins remember before and after.
 func TestExplainLeavesNoTrace(t *testing.T) {
 	must(t, "install", "su", "--yes")

@@ -260,3 +260,17 @@ func TestAFileThatChangedMeanwhileStays(t *testing.T) {
 		t.Error("a file that is gone was written")
 	}
 }
+
+// TestIncludedFilesComeFirst installs two services at once, of which one includes the other and comes first by its name.
+func TestIncludedFilesComeFirst(t *testing.T) {
+	s, _ := one(t, stack)
+	outer := filepath.Join(s.PamDirs[0], "above")
+	write(t, outer, "auth include door\naccount include door\n")
+	install(t, s, "above", "door")
+	if text, err := os.ReadFile(outer); err != nil || strings.Contains(string(text), "pam_latch.so") {
+		t.Errorf("a second line: %v %q", err, text)
+	}
+	if !s.Asks("above") {
+		t.Error("it does not ask")
+	}
+}

@@ -40,6 +40,15 @@ func TestRollbackKnowsWhatWasBefore(t *testing.T) {
 		t.Errorf("it waits still: %v %v", p, err)
 	}
 
+	// A change that was cut off before it was written takes nothing of the first one away.
+	plans, err := s.PlanAll(map[string]installer.Options{"door": {Operation: "front"}})
+	must(t, err)
+	must(t, s.Prepare(installer.Pending{At: time.Now()}, plans))
+	if _, err := s.Rollback(); err != nil {
+		t.Fatal(err)
+	}
+	same(t, "rolling back what was not written", before, snapshot(t, s))
+
 	// Somebody else edits the file meanwhile: our lines go, and drift tells that it asked before.
 	change(t, s, "front")
 	text, err := os.ReadFile(path)
