@@ -67,10 +67,14 @@ func (a *app) uninstallServices(ctx context.Context, services []string, o uninst
 		}
 	}
 	if o.dryRun || o.check || len(plans) == 0 {
-		if err := a.reportChanges("would_change", plans, nil); err != nil || !o.check || changed(plans) == 0 {
-			return err
+		err := a.reportChanges("would_change", plans, nil)
+		switch {
+		case err == nil && o.check && changed(plans) > 0:
+			return &closedError{}
+		case err == nil && o.all && !o.dryRun && !o.check:
+			return a.nobodyAsks()
 		}
-		return &closedError{}
+		return err
 	}
 	if changed(plans) > 0 {
 		a.showChanges(plans, nil)

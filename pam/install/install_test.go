@@ -313,6 +313,22 @@ func TestUndoesItselfOverSSH(t *testing.T) {
 	}
 }
 
+// TestUninstallSaysWhoAsksStill has a line of ours in the vendor's directory, where uninstall changes nothing.
+func TestUninstallSaysWhoAsksStill(t *testing.T) {
+	const vendor = "/usr/lib/pam.d/of-the-vendor"
+	if err := os.WriteFile(vendor, []byte("auth required pam_unix.so\nauth required pam_latch.so\n"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	_, errs, status := latch(t, nil, "uninstall", "--all", "--yes")
+	if err := os.Remove(vendor); err != nil {
+		t.Fatal(err)
+	}
+	if status != 1 || !strings.Contains(errs, "of-the-vendor:2") {
+		t.Errorf("%d %s", status, errs)
+	}
+	must(t, "uninstall", "--all", "--yes")
+}
+
 // TestUninstallLeavesNothingToUndo takes everything out while a change waits.
 func TestUninstallLeavesNothingToUndo(t *testing.T) {
 	before := tree(t)
