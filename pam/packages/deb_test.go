@@ -149,6 +149,20 @@ func TestDebCommandIsMissing(t *testing.T) {
 	m.gone(t, "/usr")
 }
 
+// TestDebUnpackedOnly removes a package that an upgrade left unpacked, whose prerm dpkg then does not call.
+func TestDebUnpackedOnly(t *testing.T) {
+	m := newMachine(t)
+	before := m.snapshot(t, pamDir)
+	m.must(t, m.debs(t, bed.version, names...)...)
+	m.connect(t)
+	m.install(t)
+	m.refused(t, m.debs(t, bed.version+later, "libpam-latch"), "dependency problems")
+	m.asks(t, "half upgraded")
+	m.must(t, "dpkg", "-r", "libpam-latch")
+	m.same(t, "removed", pamDir, before)
+	m.letsIn(t, "removed", true)
+}
+
 // TestDebKeepsWhatLinesNeed has lines that latch did not write: one that it takes out, and some that are not its to change.
 func TestDebKeepsWhatLinesNeed(t *testing.T) {
 	m := debian(t)
