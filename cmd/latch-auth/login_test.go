@@ -203,7 +203,7 @@ func TestWrongClock(t *testing.T) {
 	t.Parallel()
 	s := newSite(t)
 	s.serve("error 109 then good")
-	decides(t, s.hello(nil), relay.Success, "open").logged("this machine's clock is off by -2h59m", "reason=")
+	decides(t, s.hello(nil), relay.Success, "open").logged("this machine's clock is off by -3h0m", "reason=")
 }
 
 // TestHostContext: the server is told about the login where latch.conf says so, and of nothing else.

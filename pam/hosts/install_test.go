@@ -156,7 +156,7 @@ func TestUninstallRefusesWhilePAMUsesTheModule(t *testing.T) {
 	}
 	before := files(t, dir)
 	out, err := makeTarget(t, "uninstall", "DESTDIR="+dir)
-	if err == nil || !strings.Contains(out, service) || !strings.Contains(out, "nothing was removed") {
+	if err == nil || !strings.Contains(out, service) || !strings.Contains(out, "no file was removed") {
 		t.Errorf("%v: %s", err, out)
 	}
 	if after := files(t, dir); !slices.Equal(before, after) {
