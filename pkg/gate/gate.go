@@ -38,11 +38,24 @@ const (
 	Close Policy = iota
 	Open
 	Last // as seen last; for Action alone
+	OTP  // ask for a code of this machine's
 )
 
-// Policies are the four choices of latch.conf.
+// Code is what a person must type.
+type Code int8
+
+// Codes.
+const (
+	NoCode     Code = iota
+	TokenCode       // the one-time token that the Latch server sent with its answer
+	LocalCode       // of the authenticator that this machine knows, or a recovery code
+	ServerCode      // of the authenticator that the Latch server knows, or a recovery code
+)
+
+// Policies are the choices of latch.conf.
 type Policies struct {
 	Action, OnError, Unpaired, UnpairedByServer Policy
+	Code                                        Code // what an open latch asks for besides
 }
 
 // Seen is what this machine saw of a latch the last time that the server said.
@@ -55,11 +68,12 @@ const (
 	SeenClosed
 )
 
-// Decision is a verdict with its reason. Code says that the server's one-time token must be typed first.
+// Decision is a verdict with its reason. One with a Code refuses until Coded has heard what was typed; its reason is the one
+// of the success.
 type Decision struct {
 	Verdict Verdict
 	Reason  Reason
-	Code    bool
+	Code    Code
 }
 
 // Reasons that no server answer leads to.
@@ -81,8 +95,43 @@ const (
 	CodeWrong      Reason = "otp-wrong"
 	CodeExpired    Reason = "otp-expired"
 	CodeNotAsked   Reason = "otp-cannot-ask"
+	CodeUsed       Reason = "otp-used"
+	CodePaused     Reason = "otp-paused"
+	CodeUnknown    Reason = "otp-not-enrolled"
+	CodeFailed     Reason = "otp-failure"
 	CodeRight      Reason = "open-otp"
 )
+
+// Proof is what came of asking for a code.
+type Proof int8
+
+// Proofs. The zero value is a failure of this machine.
+const (
+	ProofFailed      Proof = iota
+	ProofRight             // and used up
+	ProofExcused           // by root, for a while: nobody was asked
+	ProofWrong             // no code of this person's now
+	ProofUsed              // right once before
+	ProofExpired           // too old
+	ProofNotAsked          // nobody could be asked, or nothing was typed
+	ProofNotEnrolled       // there is nothing that could be typed
+	ProofPaused            // not looked at, after too many that were wrong
+)
+
+// Coded decides about a login that asked for a code, by what came of it.
+func Coded(d Decision, p Proof) Decision {
+	why := map[Proof]Reason{ProofWrong: CodeWrong, ProofUsed: CodeUsed, ProofExpired: CodeExpired, ProofNotAsked: CodeNotAsked,
+		ProofNotEnrolled: CodeUnknown, ProofPaused: CodePaused}[p]
+	switch {
+	case d.Code != NoCode && p == ProofRight:
+		return Decision{Verdict: Success, Reason: d.Reason}
+	case d.Code != NoCode && p == ProofExcused:
+		return Decision{Verdict: Success, Reason: d.Reason + "-excused"}
+	case why == "":
+		why = CodeFailed
+	}
+	return Failed(why)
+}
 
 // Exempt is the decision for somebody who is never asked about.
 func Exempt(why Reason) Decision { return Decision{Verdict: Ignore, Reason: why} }
@@ -98,12 +147,15 @@ func NotOurs(p Policies) Decision {
 	return Decision{Verdict: Refuse, Reason: UnpairedClose}
 }
 
-// Answered decides about a paired user. token tells that the server sent a one-time token that this login
-// must ask for; seen is what an earlier answer was.
+// Answered decides about a paired user. token tells that the server sent a one-time token; seen is what an earlier
+// answer was.
 func Answered(p Policies, a Answer, seen Seen, token bool) Decision {
 	switch a {
 	case On:
-		return Decision{Verdict: Success, Reason: "open", Code: token}
+		if p.Code == NoCode || p.Code == TokenCode && !token {
+			return Decision{Verdict: Success, Reason: "open"}
+		}
+		return Decision{Reason: CodeRight, Code: p.Code}
 	case Off:
 		return Decision{Verdict: Refuse, Reason: "closed"}
 	case NoAnswer:
@@ -132,8 +184,11 @@ func noAnswer(action Policy, seen Seen) Decision {
 }
 
 func choose(p Policy, what Reason) Decision {
-	if p == Open {
+	switch p {
+	case Open:
 		return Decision{Verdict: Success, Reason: what + "-open"}
+	case OTP:
+		return Decision{Reason: what + "-otp", Code: LocalCode}
 	}
 	return Decision{Verdict: Refuse, Reason: what + "-close"}
 }

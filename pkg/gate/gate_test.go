@@ -9,7 +9,7 @@ import (
 )
 
 var (
-	policies = map[string]gate.Policy{"open": gate.Open, "close": gate.Close, "last": gate.Last, "99": 99}
+	policies = map[string]gate.Policy{"open": gate.Open, "close": gate.Close, "last": gate.Last, "otp": gate.OTP, "99": 99}
 	answers  = map[string]gate.Answer{"local": gate.LocalFailure, "on": gate.On, "off": gate.Off, "none": gate.NoAnswer,
 		"error": gate.ErrorAnswer, "certificate": gate.BadCertificate, "201": gate.NotPaired, "99": 99}
 	sightings = map[string]gate.Seen{"never": gate.Never, "open": gate.SeenOpen, "closed": gate.SeenClosed, "99": 99}
@@ -22,6 +22,7 @@ off          -      -       refuse   closed
 local        -      -       refuse   local-failure
 99           -      -       refuse   local-failure
 none         open   -       success  no-answer-open
+none         otp    -       ask      no-answer-otp
 none         close  -       refuse   no-answer-close
 none         99     -       refuse   no-answer-close
 none         last   open    success  no-answer-last-open
@@ -29,12 +30,15 @@ none         last   closed  refuse   no-answer-last-closed
 none         last   never   refuse   no-answer-never-seen
 none         last   99      refuse   no-answer-never-seen
 error        open   -       success  error-open
+error        otp    -       ask      error-otp
 error        close  -       refuse   error-close
 error        last   -       refuse   error-close
 certificate  open   -       success  bad-certificate-open
+certificate  otp    -       ask      bad-certificate-otp
 certificate  close  -       refuse   bad-certificate-close
 certificate  last   -       refuse   bad-certificate-close
 201          open   -       success  unpaired-by-server-open
+201          otp    -       ask      unpaired-by-server-otp
 201          close  -       refuse   unpaired-by-server-close
 201          last   -       refuse   unpaired-by-server-close
 `
@@ -62,7 +66,7 @@ func TestEveryCombination(t *testing.T) {
 			}
 		}
 	}
-	if want := 8 * 4 * 4 * 4 * 4; cases != want {
+	if want := 8 * 5 * 5 * 5 * 4; cases != want {
 		t.Errorf("%d cases, want %d", cases, want)
 	}
 }
@@ -85,16 +89,48 @@ func lookUp(t *testing.T, answer, policy, seen string) string {
 	return ""
 }
 
+// words are the verdict and the reason; "ask" refuses unless a code of this machine's is right.
 func words(d gate.Decision) string {
+	if d.Code == gate.LocalCode && d.Verdict == gate.Refuse {
+		return fmt.Sprint("ask ", d.Reason)
+	}
 	return fmt.Sprint(map[gate.Verdict]string{gate.Refuse: "refuse", gate.Success: "success", gate.Ignore: "ignore"}[d.Verdict], " ", d.Reason)
 }
 
-// TestTokenIsAskedForOnlyAfterOn keeps a token from mattering beside any other answer.
-func TestTokenIsAskedForOnlyAfterOn(t *testing.T) {
+// TestAnOpenLatchAsksForACode is the key otp, which matters beside no answer but "on".
+func TestAnOpenLatchAsksForACode(t *testing.T) {
 	for name, answer := range answers {
-		d := gate.Answered(gate.Policies{Action: gate.Open, OnError: gate.Open}, answer, gate.SeenOpen, true)
-		if d.Code != (answer == gate.On) {
-			t.Errorf("%s with a token: a code is asked for: %v", name, d.Code)
+		for _, token := range []bool{false, true} {
+			for _, code := range []gate.Code{gate.NoCode, gate.TokenCode, gate.LocalCode, gate.ServerCode, 99} {
+				d := gate.Answered(gate.Policies{Action: gate.Open, OnError: gate.Open, Code: code}, answer, gate.SeenOpen, token)
+				asks := answer == gate.On && code != gate.NoCode && (code != gate.TokenCode || token)
+				if want := map[bool]gate.Code{true: code}[asks]; d.Code != want {
+					t.Errorf("%s, otp %d, token %v: asks for %d, want %d", name, code, token, d.Code, want)
+				}
+				if asks && (d.Verdict != gate.Refuse || d.Reason != gate.CodeRight) || d.Verdict == gate.Success && d.Code != gate.NoCode {
+					t.Errorf("%s, otp %d, token %v: %+v before the code", name, code, token, d)
+				}
+			}
+		}
+	}
+}
+
+// TestCoded: the right code opens a decision that asks for one, and nothing else does.
+func TestCoded(t *testing.T) {
+	reasons := map[gate.Proof]gate.Reason{gate.ProofFailed: gate.CodeFailed, gate.ProofWrong: gate.CodeWrong, gate.ProofUsed: gate.CodeUsed,
+		gate.ProofExpired: gate.CodeExpired, gate.ProofNotAsked: gate.CodeNotAsked, gate.ProofNotEnrolled: gate.CodeUnknown,
+		gate.ProofPaused: gate.CodePaused, 99: gate.CodeFailed, gate.ProofRight: "x-otp", gate.ProofExcused: "x-otp-excused"}
+	for proof, reason := range reasons {
+		for _, code := range []gate.Code{gate.NoCode, gate.TokenCode, gate.LocalCode, gate.ServerCode, 99} {
+			want := gate.Decision{Reason: reason}
+			if opens := proof == gate.ProofRight || proof == gate.ProofExcused; opens && code == gate.NoCode {
+				want.Reason = gate.CodeFailed
+			} else if opens {
+				want.Verdict = gate.Success
+			}
+			if got := gate.Coded(gate.Decision{Reason: "x-otp", Code: code}, proof); got != want {
+				t.Errorf("proof %d, code %d: %+v, want %+v", proof, code, got, want)
+			}
 		}
 	}
 }
@@ -112,7 +148,7 @@ func TestIgnoreMeansNotOurUser(t *testing.T) {
 	if d := gate.NotOurs(gate.Policies{Unpaired: gate.Open}); d.Verdict != gate.Ignore {
 		t.Errorf("unpaired = open gives %v", d)
 	}
-	for _, p := range []gate.Policy{gate.Close, gate.Last, 99} {
+	for _, p := range []gate.Policy{gate.Close, gate.Last, gate.OTP, 99} {
 		if d := gate.NotOurs(gate.Policies{Unpaired: p}); d.Verdict != gate.Refuse {
 			t.Errorf("unpaired = %d gives %v", p, d)
 		}

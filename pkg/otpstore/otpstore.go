@@ -1,0 +1,202 @@
+// Package otpstore keeps, on this machine, what people's one-time passwords are checked with: a record per user, sealed
+// with a key file that lies elsewhere. Whoever checks a code uses it up in the same step, under a lock, and the disk has
+// confirmed that before the answer is known: no code passes twice, whatever crashes. Guessing is limited per user and
+// address; the limits are part of the record, and of bounded size.
+//
+// The record of user ana is the file ana, mode 0600, in Store.Dir; names are percent-encoded. It is one JSON object:
+//
+//	{"format":1,"user":"ana","sealed":"…"}
+//
+// where sealed is XChaCha20-Poly1305 of the Record as JSON, bound to the name, in Base64.
+package otpstore
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"net/url"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/latch-linux/latch/pkg/otp"
+	"github.com/latch-linux/latch/pkg/securefile"
+)
+
+// Errors that callers tell apart.
+var (
+	ErrNotEnrolled = errors.New("has no one-time passwords on this machine")
+	ErrNoKey       = errors.New("the key of the one-time passwords is missing; restore it from a backup, or remove the users' records and enrol them anew")
+	ErrOtherKey    = errors.New("does not open with the key of the one-time passwords; restore the right key from a backup")
+)
+
+// maxEscaped is the longest name of a record's file, in bytes: a temporary name beside it is longer, and 255 is the limit.
+const maxEscaped = 200
+
+// Store is where the records lie.
+type Store struct {
+	Dir     string // mode 0700, made at the first enrolment
+	KeyFile string // one line of Base64, mode 0600
+	Now     func() time.Time
+}
+
+// At is the store below a state directory, on the machine's clock.
+func At(stateDir, keyFile string) Store {
+	return Store{Dir: filepath.Join(stateDir, "otp"), KeyFile: keyFile, Now: time.Now}
+}
+
+// Authenticator is an app or a token that shows codes.
+type Authenticator struct {
+	otp.Parameters
+	Secret   string `json:"secret"`
+	Window   int    `json:"window"`              // steps to either side, or counters ahead
+	Next     int64  `json:"next"`                // lowest step or counter that was not used up
+	Enrolled int64  `json:"enrolled"`            // Unix seconds
+	LastUsed int64  `json:"last_used,omitempty"` // Unix seconds
+}
+
+// Recovery are codes for when the authenticator is not at hand.
+type Recovery struct {
+	Key      []byte   `json:"key"`    // of the hashes
+	Hashes   [][]byte `json:"hashes"` // of the codes that were not used
+	Made     int64    `json:"made"`   // Unix seconds
+	LastUsed int64    `json:"last_used,omitempty"`
+}
+
+// Record is what is kept of one user.
+type Record struct {
+	User          string             `json:"-"`
+	UID           int64              `json:"uid"` // when enrolled; -1 where the name service did not know the user
+	Authenticator *Authenticator     `json:"authenticator,omitempty"`
+	Remotes       map[string]*Remote `json:"remotes,omitempty"` // by application id
+	Recovery      *Recovery          `json:"recovery,omitempty"`
+	Bypass        *Bypass            `json:"bypass,omitempty"`
+	Guesses       Guesses            `json:"guesses"`
+}
+
+// OthersThan tells whether the record was made for another uid. -1 is nobody's.
+func (r *Record) OthersThan(uid int64) bool { return r.UID >= 0 && uid >= 0 && r.UID != uid }
+
+// RecoveryLeft counts the recovery codes that were not used.
+func (r *Record) RecoveryLeft() int {
+	if r.Recovery == nil {
+		return 0
+	}
+	return len(r.Recovery.Hashes)
+}
+
+// Load reads a record without a lock: writers replace it as a whole. ErrNotEnrolled if there is none.
+func (s Store) Load(user string) (*Record, error) {
+	r, _, err := s.load(user)
+	if errors.Is(err, ErrOtherKey) {
+		// Between reading record and key, Rekey may have come to its end.
+		r, _, err = s.load(user)
+	}
+	return r, err
+}
+
+func (s Store) load(user string) (*Record, keys, error) {
+	path, err := s.path(user)
+	if err != nil {
+		return nil, keys{}, err
+	}
+	data, err := securefile.Read(path, sizeLimit)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, keys{}, fmt.Errorf("%q %w", user, ErrNotEnrolled)
+	}
+	if err != nil {
+		return nil, keys{}, err
+	}
+	k, err := s.readKeys()
+	if err != nil {
+		return nil, keys{}, err
+	}
+	r, err := parse(data, user, k)
+	if err != nil {
+		return nil, keys{}, fmt.Errorf("%q %w", path, err)
+	}
+	return r, k, nil
+}
+
+// change edits a user's record under its lock and writes it, also where edit fails with an error, if edit says so. create lets
+// edit begin with an empty record where there is none.
+func (s Store) change(ctx context.Context, user string, create bool, edit func(*Record) (write bool, err error)) error {
+	path, err := s.path(user)
+	if err != nil {
+		return err
+	}
+	if create {
+		if err := s.makeDirectory(); err != nil {
+			return err
+		}
+	} else if _, err := os.Lstat(path); errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("%q %w", user, ErrNotEnrolled) // and there may be no directory to lock in
+	}
+	return securefile.WithLock(ctx, path, func() error {
+		// The keys are read under the lock: Rekey counts on that.
+		r, k, err := s.load(user)
+		if create && errors.Is(err, ErrNotEnrolled) {
+			r = &Record{User: user, UID: -1}
+			k, err = s.readKeys()
+		}
+		if err != nil {
+			return err
+		}
+		changed, err := edit(r)
+		if !changed {
+			return err
+		}
+		data, failed := r.format(k)
+		if failed == nil {
+			failed = securefile.Write(path, data, 0o600)
+		}
+		return errors.Join(err, failed)
+	})
+}
+
+// path returns where a user's record lies.
+func (s Store) path(user string) (string, error) {
+	name := url.PathEscape(user)
+	if strings.HasPrefix(name, ".") {
+		name = "%2E" + name[1:]
+	}
+	if user == "" || len(name) > maxEscaped {
+		return "", fmt.Errorf("%.64q cannot be the name of a user with one-time passwords", user)
+	}
+	return filepath.Join(s.Dir, name), nil
+}
+
+// Users returns the names that have a record, sorted.
+func (s Store) Users() ([]string, error) {
+	entries, err := os.ReadDir(s.Dir)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return nil, err
+	}
+	var users []string
+	for _, e := range entries {
+		if user, err := url.PathUnescape(e.Name()); err == nil && e.Type().IsRegular() && !strings.HasPrefix(e.Name(), ".") {
+			users = append(users, user)
+		}
+	}
+	slices.Sort(users)
+	return users, nil
+}
+
+// makeDirectory makes the directory so that it survives a power failure.
+func (s Store) makeDirectory() error {
+	if _, err := os.Lstat(s.Dir); err == nil {
+		return nil
+	}
+	if err := os.MkdirAll(s.Dir, 0o700); err != nil {
+		return err
+	}
+	parent, err := os.Open(filepath.Dir(s.Dir))
+	if err != nil {
+		return err
+	}
+	defer parent.Close()
+	return parent.Sync()
+}

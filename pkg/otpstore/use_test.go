@@ -1,0 +1,246 @@
+package otpstore
+
+import (
+	"errors"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/latch-linux/latch/pkg/otp"
+)
+
+func TestOneTime(t *testing.T) {
+	b := newBed(t)
+	b.enrol(totp())
+	b.uses("", b.code(0), RightCode)
+	b.uses("", b.code(0), Replayed)
+	b.uses("", b.code(-1), Replayed)
+	b.uses("", b.code(1), RightCode)
+	old := b.code(1)
+	b.now = b.now.Add(30 * time.Second)
+	b.uses("", old, Replayed)
+	b.uses("", old, Replayed)
+	b.uses("", b.code(0)[:3]+" "+b.code(0)[3:], Replayed)
+	b.now = b.now.Add(30 * time.Second)
+
+	// A clock that is set back offers old steps again.
+	back := newBed(t)
+	back.enrol(totp())
+	back.uses("", back.code(0), RightCode)
+	back.now = back.now.Add(-10 * time.Minute)
+	back.uses("", back.code(0), Replayed)
+	back.now = back.now.Add(11 * time.Minute)
+	back.uses("", back.code(0), RightCode)
+
+	// A window that is opened wider offers older ones.
+	wide := newBed(t)
+	wide.enrol(totp())
+	wide.uses("", wide.code(0), RightCode)
+	opened := withNext(start.Unix()/30 + 1)
+	opened.Window = 50
+	wide.enrol(opened)
+	wide.uses("", wide.code(-20), Replayed)
+	wide.uses("", wide.code(20), RightCode)
+	wide.uses("", wide.code(19), Replayed)
+}
+
+func TestTypedWithBlanks(t *testing.T) {
+	b := newBed(t)
+	b.enrol(totp())
+	c := b.code(0)
+	b.uses("", c+strings.Repeat(" ", 100), Wrong)
+	b.uses("", " "+c[:3]+" "+c[3:], RightCode)
+	for _, typed := range []string{"", c + "0", "\x00" + c, strings.Repeat("9", 65536)} {
+		b.uses("198.51.100.1", typed, Wrong)
+	}
+}
+
+func TestHOTPAndResync(t *testing.T) {
+	b := newBed(t)
+	b.enrol(hotp())
+	at := func(n int64) string {
+		c, err := hotp().Code(seed, n)
+		b.must(err)
+		return c
+	}
+	b.uses("", at(0), RightCode)
+	b.uses("", at(0), Replayed)
+	b.uses("", at(11), RightCode)
+	b.uses("", at(5), Replayed)
+	b.uses("", at(23), Wrong)
+	for _, c := range []struct {
+		first, second int64
+		want          bool
+	}{{10, 11, false}, {11, 12, false}, {500, 502, false}, {500, 501, true}, {500, 501, false}} {
+		if ok, err := b.Resync(t.Context(), "ana", at(c.first), at(c.second)); err != nil || ok != c.want {
+			t.Errorf("%+v: %v, %v", c, ok, err)
+		}
+	}
+	b.uses("1", at(500), Replayed)
+	b.uses("1", at(501), Replayed)
+	b.uses("1", at(502), RightCode)
+	b.enrol(totp())
+	if ok, err := b.Resync(t.Context(), "ana", at(1), at(2)); ok || err == nil {
+		t.Error("TOTP was resynchronised")
+	}
+}
+
+func TestRecoveryCodes(t *testing.T) {
+	b := newBed(t)
+	codes := otp.NewRecovery()
+	var normal []string
+	for _, c := range codes {
+		n, _ := otp.NormalRecovery(c)
+		normal = append(normal, n)
+	}
+	b.must(b.SetRecovery(t.Context(), "ana", 1000, append(normal, "12345678")))
+	if r, err := b.Load("ana"); err != nil || r.RecoveryLeft() != 11 || r.Authenticator != nil {
+		t.Errorf("%d left, %v", r.RecoveryLeft(), err)
+	}
+	if used := b.uses("", strings.ToLower(codes[3]), RightRecovery); used.Left != 10 {
+		t.Errorf("%d left", used.Left)
+	}
+	b.uses("", codes[3], Wrong)
+	b.uses("", "1234 5678", RightRecovery)
+	b.uses("", "12345678", Wrong)
+	b.enrol(totp())
+	b.uses("", b.code(0), RightCode)
+	for i, c := range codes {
+		if i != 3 {
+			b.uses("", c, RightRecovery)
+		}
+	}
+	// New codes end the old ones.
+	b.must(b.SetRecovery(t.Context(), "ana", 1000, normal[:1]))
+	b.uses("", codes[1], Wrong)
+	b.uses("", codes[0], RightRecovery)
+}
+
+// TestStrangers: a record is of no use to who has the name now, or to nobody.
+func TestStrangers(t *testing.T) {
+	b := newBed(t)
+	b.enrol(totp())
+	for _, try := range []Try{{User: "ana", UID: 1001, Typed: b.code(0)}, {User: "bob", UID: 1000, Typed: b.code(0)}, {User: "", Typed: "1"}} {
+		if used, err := b.Use(t.Context(), try); err == nil || used.Result != Failed {
+			t.Errorf("%+v: %v, %v", try, used, err)
+		}
+	}
+	if used, err := b.Use(t.Context(), Try{User: "ana", UID: -1, Typed: b.code(0)}); err != nil || used.Result != RightCode {
+		t.Errorf("a uid that is not known: %v, %v", used, err)
+	}
+	// Enrolled anew by who has the name now, nothing of the old user's stays.
+	b.must(b.SetRecovery(t.Context(), "ana", 1000, []string{"ABCDEFGHJK"}))
+	b.must(b.Enrol(t.Context(), "ana", 1001, totp()))
+	if r, err := b.Load("ana"); err != nil || r.Recovery != nil || r.UID != 1001 {
+		t.Errorf("%+v, %v", r, err)
+	}
+}
+
+// TestRootsOwnCheck neither counts nor is limited, and uses the code up.
+func TestRootsOwnCheck(t *testing.T) {
+	b := newBed(t)
+	b.enrol(totp())
+	for range 5 {
+		b.uses("", "000000", Wrong)
+	}
+	b.uses("", b.code(0), Paused)
+	for typed, want := range map[string]Result{"000000": Wrong, b.code(1): RightCode} {
+		if used, err := b.Use(t.Context(), Try{User: "ana", UID: 1000, Typed: typed, Unlimited: true}); err != nil || used.Result != want {
+			t.Errorf("%s: %v, %v", typed, used, err)
+		}
+	}
+	b.uses("1", b.code(1), Replayed)
+	b.uses("", b.code(2), Paused)
+}
+
+// TestSimultaneousLogins gives one code to many processes at once.
+func TestSimultaneousLogins(t *testing.T) {
+	const rounds, logins = 5, 20
+	for range rounds {
+		b := newBed(t)
+		b.enrol(totp())
+		step := start.Unix() / 30
+		var begins []func()
+		var ends []func() string
+		for range logins {
+			begin, end, _ := b.process(step, 1)
+			begins, ends = append(begins, begin), append(ends, end)
+		}
+		for _, begin := range begins {
+			begin()
+		}
+		right := 0
+		for _, end := range ends {
+			text := end()
+			right += strings.Count(text, "right")
+			if strings.Contains(text, "error") {
+				t.Error(text)
+			}
+		}
+		if right != 1 {
+			t.Errorf("the code was right %d times", right)
+		}
+	}
+}
+
+// TestKilled kills logins at random and starts them again from well before where they were: no step is right twice,
+// and the record is never damaged.
+func TestKilled(t *testing.T) {
+	b := newBed(t)
+	first := start.Unix() / 30
+	b.enrol(withNext(first))
+	seen := map[int64]bool{}
+	for next, kills := first, 0; kills < 60; kills++ {
+		begin, end, cmd := b.process(max(first, next-5), 1000)
+		begin()
+		time.Sleep(time.Duration(rand.N(int64(15 * time.Millisecond))))
+		b.must(cmd.Process.Kill())
+		for _, line := range strings.Split(strings.TrimSpace(end()), "\n") {
+			word, number, _ := strings.Cut(line, " ")
+			step, err := strconv.ParseInt(number, 10, 64)
+			if line == "" || err != nil && word == "right" {
+				continue // killed in the middle of the line
+			}
+			if word != "right" || seen[step] {
+				t.Fatalf("after %d kills: %q", kills, line)
+			}
+			seen[step] = true
+			next = max(next, step+1)
+		}
+		r, err := b.Load("ana")
+		if err != nil {
+			t.Fatalf("after %d kills: %v", kills, err)
+		}
+		if r.Authenticator.Next < next {
+			t.Fatalf("after %d kills: step %d was right, the record says %d", kills, next-1, r.Authenticator.Next)
+		}
+		next = max(next, r.Authenticator.Next)
+		// The failures that the old codes counted are not what this is about.
+		b.must(os.Remove(filepath.Join(b.Dir, "ana")))
+		b.enrol(withNext(r.Authenticator.Next))
+	}
+	if len(seen) == 0 {
+		t.Error("no login was right before it was killed")
+	}
+	t.Logf("%d codes were right", len(seen))
+}
+
+func withNext(n int64) Authenticator {
+	a := totp()
+	a.Next = n
+	return a
+}
+
+// TestNothingIsRightThatWasNotKept spoils the write.
+func TestNothingIsRightThatWasNotKept(t *testing.T) {
+	b := newBed(t)
+	b.enrol(totp())
+	b.must(os.Remove(b.KeyFile))
+	if used, err := b.Use(t.Context(), Try{User: "ana", UID: 1000, Typed: b.code(0)}); !errors.Is(err, ErrNoKey) || used.Result != Failed {
+		t.Errorf("without a key: %v, %v", used, err)
+	}
+}
