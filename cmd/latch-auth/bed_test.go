@@ -79,7 +79,8 @@ func newSite(t *testing.T) *site {
 	must(t, err)
 	s := &site{t: t, conf: filepath.Join(dir, "latch.conf"), accounts: filepath.Join(dir, "latch.accounts")}
 	s.settings = testbed.Conf{"app_id": fakeserver.AppID, "secret_key": fakeserver.Secret, "latch_host": nowhere,
-		"state_dir": filepath.Join(dir, "state"), "run_dir": filepath.Join(dir, "run"), "timeout": "2", "retries": "0"}
+		"state_dir": filepath.Join(dir, "state"), "run_dir": filepath.Join(dir, "run"),
+		"otp_key": filepath.Join(dir, "otp.key"), "timeout": "2", "retries": "0"}
 	s.set("action", "open")
 	s.pair("#uid ana 1000\nana: " + fakeserver.AccountID + "\n")
 	return s

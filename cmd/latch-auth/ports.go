@@ -18,7 +18,15 @@ type server struct {
 
 // Ask takes no word for "no answer" that somebody may have made by stopping this process.
 func (s server) Ask(ctx context.Context, q authn.Question) authn.Answer {
-	a := s.Server.Ask(ctx, q)
+	return s.judge(s.Server.Ask(ctx, q))
+}
+
+// Validate does the same for a code.
+func (s server) Validate(ctx context.Context, id, code string) authn.Answer {
+	return s.judge(s.Server.Validate(ctx, id, code))
+}
+
+func (s server) judge(a authn.Answer) authn.Answer {
 	if lost := s.watch.lost(); a.Kind == gate.NoAnswer && lost >= lostLimit {
 		return authn.Answer{Kind: gate.LocalFailure, Detail: fmt.Sprintf("this process was held up for %v while it asked", lost)}
 	}

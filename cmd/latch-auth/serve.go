@@ -40,7 +40,7 @@ func decide(conn *relay.Conn, log audit.Log, g relay.Greeting) (authn.Outcome, e
 	if err != nil {
 		return failed(gate.BadConfig, err), nil
 	}
-	c, err := config.Load(args.Config)
+	c, err := args.Load()
 	if err != nil {
 		return failed(gate.BadConfig, err), nil
 	}
@@ -59,11 +59,14 @@ func decide(conn *relay.Conn, log audit.Log, g relay.Greeting) (authn.Outcome, e
 	warn := func(err error) { log.Warn("cannot remember what was seen: " + err.Error()) }
 	login := authn.Login{
 		Request: requestOf(g), Settings: settings, Pairings: book, Server: server{ports.Server{Client: client}, startWatch()}, Person: conn,
-		Host: host{conn}, Memory: ports.NewMemory(c, warn), Clock: ports.Clock{},
+		Codes: ports.NewCodes(c, g.SSHConnection),
+		Host:  host{conn}, Memory: ports.NewMemory(c, warn), Clock: ports.Clock{},
 	}
 	o, err := login.Run(context.Background())
-	if o.Detail == "" {
-		o.Detail = explain(o, g, book.Err)
+	if why := explain(o, g, book.Err); o.Detail == "" {
+		o.Detail = why
+	} else if why != "" {
+		o.Detail += "; " + why
 	}
 	return o, err
 }
@@ -84,7 +87,12 @@ func explain(o authn.Outcome, g relay.Greeting, pairings error) string {
 	case gate.NSSDisagrees:
 		return "NSS does not know the user, /etc/passwd does"
 	case gate.CodeNotAsked:
+		if g.Phase == relay.Account {
+			return "nobody can be asked for a code in the account phase, which is all that a login by key has"
+		}
 		return "no code was typed; sshd's password method cannot ask for one, keyboard-interactive can"
+	case gate.CodeUnknown:
+		return fmt.Sprintf("no authenticator to ask for a code of; run: latch otp enrol --user %s", nameOf(g))
 	}
 	return ""
 }

@@ -50,6 +50,7 @@ type explanation struct {
 	*app
 	options explainOptions
 	steps   []string
+	asks    bool // for a code
 	verdict string
 }
 
@@ -140,6 +141,10 @@ func (e *explanation) run(ctx context.Context, f *pamconf.File, phase pamconf.Ph
 	if o.Detail != "" {
 		e.step("%s", o.Detail)
 	}
+	if e.asks {
+		e.verdict = "let in with the right code"
+		return nil
+	}
 	e.step("reason: %s", o.Reason)
 	e.verdict = map[gate.Verdict]string{gate.Success: "let in", gate.Ignore: "not asked about", gate.Refuse: "refused"}[o.Verdict]
 	return nil
@@ -150,16 +155,16 @@ func (e *explanation) decide(ctx context.Context, words []string, phase pamconf.
 	if err != nil {
 		return authn.Outcome{}, err
 	}
-	c, err := config.Load(args.Config)
+	c, err := args.Load()
 	if err != nil {
 		return authn.Outcome{}, err
 	}
-	e.step("%s: server %s, action %v, on_error %v, unpaired %v, timeout %v", args.Config, c.Host, c.Action, c.OnError, c.Unpaired, c.Timeout)
+	e.step("%s: server %s, action %v, on_error %v, unpaired %v, otp %s, timeout %v", args.Config, c.Host, c.Action, c.OnError, c.Unpaired, c.OTP, c.Timeout)
 	settings, err := ports.Settings(c, args)
 	if err != nil {
 		return authn.Outcome{}, err
 	}
-	if settings.Code && phase == pamconf.Auth {
+	if settings.Policies.Code == gate.TokenCode && phase == pamconf.Auth {
 		e.step("otp: a one-time token of the server's would be asked for where it sends one")
 	}
 	settings.Wait = 0
@@ -176,7 +181,7 @@ func (e *explanation) decide(ctx context.Context, words []string, phase pamconf.
 	}
 	book := &ports.Pairings{Path: args.Accounts}
 	asker := &consenting{explanation: e, Server: ports.Server{Client: client}}
-	login := authn.Login{Request: r, Settings: settings, Pairings: tellPairings{book, e}, Server: asker, Person: nobody{}, Host: localHost{who.name},
+	login := authn.Login{Request: r, Settings: settings, Pairings: tellPairings{book, e}, Server: asker, Codes: tellCodes{ports.NewCodes(c, ""), e}, Person: nobody{e}, Host: localHost{who.name},
 		Memory: forgetful{ports.NewMemory(c, func(err error) { e.step("%v", err) })}, Clock: ports.Clock{}}
 	o, err := login.Run(ctx)
 	if err == nil {
@@ -235,11 +240,36 @@ func (c *consenting) Ask(ctx context.Context, q authn.Question) authn.Answer {
 	return a
 }
 
-// nobody is at the keyboard.
-type nobody struct{}
+// tellCodes says what there is to check a code with.
+type tellCodes struct {
+	ports.Codes
+	e *explanation
+}
 
-func (nobody) Ask(string, bool) (string, bool, error) { return "", false, nil }
-func (nobody) Tell(string) error                      { return nil }
+func (c tellCodes) Find(user string, uid int64) (authn.Enrolment, error) {
+	found, err := c.Codes.Find(user, uid)
+	switch {
+	case err != nil: // is told as the reason
+	case found.Excused:
+		c.e.step("%s", found.Detail)
+	case found.Local || found.Server:
+		c.e.step("%s: one-time passwords for %s", c.Store.Dir, user)
+	default:
+		c.e.step("%s: no one-time passwords for %s; see latch otp enrol", c.Store.Dir, user)
+	}
+	return found, err
+}
+
+// nobody is at the keyboard.
+type nobody struct{ *explanation }
+
+func (n nobody) Ask(text string, _ bool) (string, bool, error) {
+	n.asks = true
+	n.step("the person is asked: %s", text)
+	return "", false, nil
+}
+
+func (nobody) Tell(string) error { return nil }
 
 // localHost answers for the module.
 type localHost struct{ user string }

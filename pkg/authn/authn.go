@@ -4,19 +4,12 @@ package authn
 
 import (
 	"context"
-	"crypto/subtle"
 	"slices"
 	"strings"
 	"time"
 
 	"github.com/latch-linux/latch/pkg/gate"
 )
-
-// tokenLife is how long a one-time token is good for, counted from the server's own stamp.
-const tokenLife = 5 * time.Minute
-
-// prompt asks for the server's one-time token. OpenVPN's name list matches on its first word.
-const prompt = "Latch one-time password: "
 
 // closedText is told in the account phase to somebody who has shown a key, and to nobody else: to somebody
 // who has only the password a closed latch looks like a wrong password.
@@ -57,11 +50,11 @@ func (r Request) name() string {
 // Settings are what latch.conf and the PAM line say.
 type Settings struct {
 	Policies       gate.Policies
-	Operation      string // operation id, or "" for the whole application
-	Code           bool   // ask for the server's one-time token when it sends one
-	Echo           bool
+	Operation      string        // operation id, or "" for the whole application
+	Echo           bool          // show a code while it is typed
 	Quiet          bool          // profile openvpn: no message but the prompt
 	Timeout        time.Duration // for one question, its repetition included
+	LocalCode      time.Duration // for checking a code on this machine
 	Wait           time.Duration // for the phone to open
 	ExemptUsers    []string
 	ExemptGroups   []string
@@ -105,6 +98,8 @@ type Pairings interface {
 // Server asks the Latch server. It returns by ctx's deadline.
 type Server interface {
 	Ask(ctx context.Context, q Question) Answer
+	// Validate has a code of the user's authenticator checked: On is right, Off is wrong.
+	Validate(ctx context.Context, id, code string) Answer
 }
 
 // Person is the one at the other end of the PAM conversation.
@@ -145,6 +140,7 @@ type Login struct {
 	Settings Settings
 	Pairings Pairings
 	Server   Server
+	Codes    Codes
 	Person   Person
 	Host     Host
 	Memory   Memory
@@ -177,8 +173,8 @@ func (l *Login) Run(ctx context.Context) (Outcome, error) {
 	if o.Verdict != gate.Success && !l.Request.Account && l.Settings.Wait > 0 && o.Reason == "closed" {
 		o, a = l.wait(ctx, p, o)
 	}
-	if o.Code {
-		o.Decision, err = l.code(a)
+	if o.Code != gate.NoCode {
+		o, err = l.code(ctx, p, o, a)
 	}
 	if err == nil && l.mayTell(o) {
 		err = l.Person.Tell(closedText)
@@ -237,7 +233,7 @@ func (l *Login) pairing() (Pairing, *gate.Decision) {
 
 // question is what the phone is told of.
 func (l *Login) question(p Pairing) Question {
-	return Question{AccountID: p.AccountID, OperationID: l.Settings.Operation, NoToken: !l.Settings.Code || l.Request.Account}
+	return Question{AccountID: p.AccountID, OperationID: l.Settings.Operation, NoToken: !l.wantsToken()}
 }
 
 func (l *Login) ask(ctx context.Context, p Pairing) (Outcome, Answer) {
@@ -284,8 +280,15 @@ func (l *Login) weigh(p Pairing, q Question, a Answer) Outcome {
 	default:
 		l.Memory.Forget(p.User, l.Request.Service)
 	}
-	token := a.Token != "" && !q.NoToken
-	return Outcome{gate.Answered(l.Settings.Policies, a.Kind, seen, token), a.Detail}
+	policies := l.Settings.Policies
+	if l.Request.Account {
+		policies.Code = gate.NoCode // which the auth phase has asked for, or a key made needless
+	}
+	return Outcome{gate.Answered(policies, a.Kind, seen, a.Token != "" && !q.NoToken), a.Detail}
+}
+
+func (l *Login) wantsToken() bool {
+	return l.Settings.Policies.Code == gate.TokenCode && !l.Request.Account
 }
 
 // wait asks again, silently, until the phone opens the latch or the time is over. Somebody with a stopwatch
@@ -304,22 +307,6 @@ func (l *Login) wait(ctx context.Context, p Pairing, refused Outcome) (Outcome, 
 		}
 	}
 	return refused, Answer{}
-}
-
-// code asks for the token that the server sent, once.
-func (l *Login) code(token Answer) (gate.Decision, error) {
-	reply, asked, err := l.Person.Ask(prompt, l.Settings.Echo)
-	switch {
-	case err != nil:
-		return gate.Failed(gate.CodeNotAsked), err
-	case !asked || reply == "":
-		return gate.Failed(gate.CodeNotAsked), nil
-	case subtle.ConstantTimeCompare([]byte(reply), []byte(token.Token)) != 1:
-		return gate.Failed(gate.CodeWrong), nil
-	case l.Clock.Now().Sub(token.Made) > tokenLife:
-		return gate.Failed(gate.CodeExpired), nil
-	}
-	return gate.Decision{Verdict: gate.Success, Reason: gate.CodeRight}, nil
 }
 
 func (l *Login) mayTell(o Outcome) bool {

@@ -37,6 +37,12 @@ type world struct {
 	asked     map[string]bool // in vain, or still being asked, by user and service
 	time      time.Time
 	hostGone  error
+
+	enrolled  map[string]authn.Enrolment
+	noStore   error
+	proof     gate.Proof  // of a code, here
+	validates gate.Answer // the server's, about a code
+	checked   []string
 }
 
 func (w *world) Find(name string) (authn.Pairing, bool, error) {
@@ -95,7 +101,7 @@ func scene() (*world, *authn.Login) {
 		Request: authn.Request{Service: "sshd", User: "ana", NSS: authn.NSSFound, Canonical: "ana", UID: 1000},
 		Settings: authn.Settings{Timeout: time.Second, Policies: gate.Policies{Action: gate.Open, OnError: gate.Close,
 			Unpaired: gate.Open, UnpairedByServer: gate.Close}},
-		Pairings: w, Server: w, Person: person{w}, Host: w, Memory: w, Clock: w,
+		Pairings: w, Server: w, Codes: codes{w}, Person: person{w}, Host: w, Memory: w, Clock: w,
 	}
 }
 
@@ -181,7 +187,8 @@ func TestNobodyEntersUnseen(t *testing.T) {
 		"no token any more": {authn.Answer{Kind: gate.On}, "open"},
 	} {
 		w, l := scene()
-		w.vain, w.reply, l.Settings.Code, l.Settings.Policies.Action = true, "g4K9wz", true, gate.Close
+		w.vain, w.reply = true, "g4K9wz"
+		l.Settings.Policies.Code, l.Settings.Policies.Action = gate.TokenCode, gate.Close
 		w.answers = []authn.Answer{{Kind: gate.On}, c.aloud}
 		o, err := l.Run(t.Context())
 		if want := []authn.Question{silent, {AccountID: account}}; err != nil || o.Reason != c.reason || !slices.Equal(w.questions, want) {
@@ -268,7 +275,7 @@ func TestToken(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			w, l := scene()
-			l.Settings.Code = true
+			l.Settings.Policies.Code = gate.TokenCode
 			w.answers[0] = authn.Answer{Kind: gate.On, Token: token, Made: now}
 			c.change(w, l)
 			o, err := l.Run(t.Context())
@@ -284,12 +291,12 @@ func TestToken(t *testing.T) {
 
 func TestTokenIsNotAskedFor(t *testing.T) {
 	for name, change := range map[string]func(*world, *authn.Login){
-		"otp = no":          func(_ *world, l *authn.Login) { l.Settings.Code = false },
+		"otp = no":          func(_ *world, l *authn.Login) { l.Settings.Policies.Code = gate.NoCode },
 		"account phase":     func(_ *world, l *authn.Login) { l.Request.Account = true },
 		"server sends none": func(w *world, _ *authn.Login) { w.answers[0].Token = "" },
 	} {
 		w, l := scene()
-		l.Settings.Code = true
+		l.Settings.Policies.Code = gate.TokenCode
 		w.answers[0] = authn.Answer{Kind: gate.On, Token: "g4K9wz", Made: now}
 		change(w, l)
 		if o, err := l.Run(t.Context()); err != nil || o.Verdict != gate.Success || len(w.prompts) != 0 {
@@ -361,7 +368,7 @@ func TestHostGoneIsAnError(t *testing.T) {
 		t.Errorf("membership: %v %q", o.Verdict, o.Reason)
 	}
 	w, l = scene()
-	w.hostGone, w.reply, l.Settings.Code = errors.New("gone"), "g4K9wz", true
+	w.hostGone, w.reply, l.Settings.Policies.Code = errors.New("gone"), "g4K9wz", gate.TokenCode
 	w.answers[0] = authn.Answer{Kind: gate.On, Token: "g4K9wz", Made: now}
 	if o, err := l.Run(t.Context()); err == nil || o.Verdict == gate.Success {
 		t.Errorf("prompt: %v %q", o.Verdict, o.Reason)

@@ -12,7 +12,7 @@ import (
 type Args struct {
 	Config, Accounts string // files; ParseArgs fills them from the profile
 	Operation        string // a name from latch.conf, or ""
-	OTP              string // "yes", "no", or "" to leave it to latch.conf
+	OTP              string // one of OTPModes, or "" to leave it to latch.conf
 	Profile          string // "system" or "openvpn"
 }
 
@@ -50,6 +50,19 @@ func ParseArgs(args []string) (Args, error) {
 		return Args{}, err
 	}
 	return a, nil
+}
+
+// Load reads the configuration that a PAM line names, with what the line overrides.
+func (a Args) Load() (*Config, error) {
+	c, err := Load(a.Config)
+	if err != nil || a.OTP == "" {
+		return c, err
+	}
+	c.OTP = a.OTP
+	if problem := c.tooLong(); problem != "" {
+		return nil, &LineError{File: a.Config, Problem: "with otp=" + a.OTP + " of the PAM line " + problem}
+	}
+	return c, nil
 }
 
 func (a *Args) applyProfile() error {

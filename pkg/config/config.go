@@ -19,9 +19,10 @@ const (
 	Open  Policy = iota + 1 // let in
 	Close                   // refuse
 	Last                    // as this machine saw the latch last; never seen is closed
+	OTP                     // ask for a code of this machine's; nobody to ask, or not enrolled, is closed
 )
 
-var policyNames = map[string]Policy{"open": Open, "close": Close, "last": Last}
+var policyNames = map[string]Policy{"open": Open, "close": Close, "last": Last, "otp": OTP}
 
 func (p Policy) String() string {
 	for name, q := range policyNames {
@@ -58,16 +59,17 @@ type Config struct {
 	AppID            string // 20 characters
 	SecretKey        Secret // 40 characters
 	Host             *url.URL
-	Action           Policy        // no answer: Open, Close, Last
-	OnError          Policy        // an error or a wrong answer: Open, Close
+	Action           Policy        // no answer: Open, Close, Last, OTP
+	OnError          Policy        // an error or a wrong answer: Open, Close, OTP
 	Unpaired         Policy        // no pairing here: Open (not our user), Close
-	UnpairedByServer Policy        // error 201: Open, Close
+	UnpairedByServer Policy        // error 201: Open, Close, OTP
 	Timeout          time.Duration // whole question, 1 s … 99 s
 	Retries          int           // 0 … 10, of what did not reach the server
 	CAFile           string        // absolute path, or "" for the system's
 	Proxy            *url.URL      // nil for none
 	APIVersion       string
-	OTP              string        // "no" or "yes"
+	OTP              string        // "no", "yes", "totp" or "server-totp"
+	OTPKey           string        // file with the key of what codes are checked with
 	OTPEcho          bool          // show the code while it is typed
 	Wait             time.Duration // Timeout + Wait ≤ 99 s
 	HostContext      bool
@@ -93,7 +95,7 @@ func Defaults() *Config {
 	}
 	return &Config{
 		Host: host, Action: Open, OnError: Close, Unpaired: Open, UnpairedByServer: Close,
-		Timeout: 8 * time.Second, Retries: 2, APIVersion: "1.3", OTP: "no",
+		Timeout: 8 * time.Second, Retries: 2, APIVersion: "1.3", OTP: "no", OTPKey: "/etc/latch/otp.key",
 		AccountSkip: []string{"anacron", "at", "atd", "cron", "crond", "gdm-launch-environment", "greetd-greeter",
 			"lightdm-greeter", "polkit-1", "sddm-greeter", "systemd-user"},
 		StateDir: "/var/lib/latch", RunDir: "/run/latch",
@@ -113,8 +115,25 @@ func (c *Config) Operation(name string) (string, error) {
 	return "", fmt.Errorf("%s: there is no operation %q; add it to [operations]", c.Path, name)
 }
 
+// LocalCode is what checking a code on this machine may take, other logins of the same user included.
+const LocalCode = 5 * time.Second
+
 // Hold returns how long one authentication may take without the person's own time, in whole seconds.
-func (c *Config) Hold() int { return int((c.Timeout+c.Wait)/time.Second) + 1 }
+func (c *Config) Hold() int {
+	hold := c.Timeout + c.Wait + time.Second
+	if c.OTP == "server-totp" {
+		hold += c.Timeout // the server is asked once more
+	}
+	if c.AsksHere() {
+		hold += LocalCode
+	}
+	return int(hold / time.Second)
+}
+
+// AsksHere reports whether a login may come to be asked for a code that this machine keeps something for.
+func (c *Config) AsksHere() bool {
+	return c.OTP == "totp" || c.OTP == "server-totp" || c.Action == OTP || c.OnError == OTP || c.UnpairedByServer == OTP
+}
 
 // Profile is a set of files: one application, its configuration and its pairings.
 type Profile struct {

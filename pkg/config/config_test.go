@@ -136,10 +136,12 @@ func TestMistakesNameTheirLine(t *testing.T) {
 		{"timeout = 3\x00", ":3: has a control character"},
 		{"timeout = 0", ":3: "}, {"timeout = 100", ":3: "}, {"timeout = 8s", ":3: "}, {"timeout = 99\nwait = 1", ":4: timeout and wait"},
 		{"wait = -1", ":3: "}, {"retries = 11", ":3: "}, {"retries = -1", ":3: "},
-		{"action = sometimes", "open or close or last"}, {"on_error = last", "open or close"}, {"unpaired = last", "open or close"},
-		{"action = otp", "not available in this version"}, {"on_error = OTP", "not available in this version"},
-		{"unpaired_by_server = otp", "not available in this version"},
-		{"otp = totp", "not available in this version"}, {"otp = server-totp", "not available in this version"}, {"otp = maybe", "no or yes"},
+		{"action = sometimes", "open or close or last or otp"}, {"on_error = last", "open or close or otp"}, {"unpaired = last", "open or close"},
+		{"unpaired = otp", "write open or close"}, {"unpaired_by_server = last", "open or close or otp"},
+		{"otp = maybe", "no or yes or totp or server-totp"}, {"otp_key = otp.key", "absolute"},
+		{"otp = totp\ntimeout = 95", ":4: timeout and wait together are 1 s too long"},
+		{"timeout = 90\nwait = 6\naction = otp", ":4: timeout and wait together are 2 s too long"},
+		{"timeout = 48\notp = server-totp", ":3: twice timeout and wait together are 2 s too long"},
 		{"otp_echo = true", "yes or no"}, {"host_context = 1", "yes or no"},
 		{"latch_host = http://latch.example.org", "https://"}, {"latch_host = ftp://x", "https://"},
 		{"latch_host = https://x/path", "name and a port"}, {"latch_host = https://u:p@x", "name and a port"},
@@ -294,7 +296,7 @@ func TestParseArgs(t *testing.T) {
 			t.Errorf("%q: %+v, %v, want %+v", tt.args, got, err, tt.want)
 		}
 	}
-	for _, bad := range []string{"confg=/a", "config", "config=", "config=a", "accounts=b/c", "otp=totp", "otp=maybe", "profile=other", "debug", "",
+	for _, bad := range []string{"confg=/a", "config", "config=", "config=a", "accounts=b/c", "otp=maybe", "profile=other", "debug", "",
 		"authenticator="} {
 		if got, err := ParseArgs([]string{bad}); err == nil || got != (Args{}) {
 			t.Errorf("%q was taken as %+v (%v)", bad, got, err)
@@ -329,4 +331,30 @@ func FuzzParse(f *testing.F) {
 			t.Fatalf("%q became %q: %v", data, edited, err)
 		}
 	})
+}
+
+// TestOTP: the ways to ask for a code, in latch.conf and on the PAM line, which wins.
+func TestOTP(t *testing.T) {
+	c := parsed(t, required+"otp = Server-TOTP\naction = OTP\non_error = otp\nunpaired_by_server = otp\ntimeout = 47")
+	if c.OTP != "server-totp" || c.Action != OTP || c.OnError != OTP || c.UnpairedByServer != OTP || c.Hold() != 100 || !c.AsksHere() {
+		t.Errorf("read as %+v, hold %d", c, c.Hold())
+	}
+	path := filepath.Join(t.TempDir(), "latch.conf")
+	if err := os.WriteFile(path, []byte(required+"timeout = 60\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for mode, hold := range map[string]int{"": 61, "no": 61, "yes": 61, "totp": 66} {
+		c, err := Args{Config: path, OTP: mode}.Load()
+		if err != nil || c.Hold() != hold || c.AsksHere() != (mode == "totp") {
+			t.Errorf("otp=%s: hold %d, %v", mode, c.Hold(), err)
+		}
+	}
+	if _, err := (Args{Config: path, OTP: "server-totp"}).Load(); err == nil || !strings.Contains(err.Error(), "otp=server-totp of the PAM line") {
+		t.Errorf("two questions of a minute: %v", err)
+	}
+	for _, arg := range []string{"otp=totp", "otp=SERVER-totp"} {
+		if a, err := ParseArgs([]string{arg}); err != nil || "otp="+a.OTP != strings.ToLower(arg) {
+			t.Errorf("%s: %q, %v", arg, a.OTP, err)
+		}
+	}
 }

@@ -24,7 +24,7 @@ const (
 	secretLength = 40
 	operations   = "operations" // the only section
 	bom          = "\ufeff"     // what some editors begin a file with
-	maxHold      = 99 * time.Second
+	maxHold      = 100          // seconds that pam_latch.so waits at most
 )
 
 // ErrNotSetUp is wrapped by the error about a file that has no app_id or no secret_key yet.
@@ -183,10 +183,10 @@ var setters = map[string]func(*Config, string) string{
 	"app_id":                func(c *Config, v string) string { return setText(&c.AppID, v, idLength) },
 	"secret_key":            setSecret,
 	"latch_host":            setHost,
-	"action":                func(c *Config, v string) string { return setPolicy(&c.Action, v, "open", "close", "last") },
-	"on_error":              func(c *Config, v string) string { return setPolicy(&c.OnError, v, "open", "close") },
+	"action":                func(c *Config, v string) string { return setPolicy(&c.Action, v, "open", "close", "last", "otp") },
+	"on_error":              func(c *Config, v string) string { return setPolicy(&c.OnError, v, "open", "close", "otp") },
 	"unpaired":              func(c *Config, v string) string { return setPolicy(&c.Unpaired, v, "open", "close") },
-	"unpaired_by_server":    func(c *Config, v string) string { return setPolicy(&c.UnpairedByServer, v, "open", "close") },
+	"unpaired_by_server":    func(c *Config, v string) string { return setPolicy(&c.UnpairedByServer, v, "open", "close", "otp") },
 	"timeout":               func(c *Config, v string) string { return setSeconds(&c.Timeout, v, 1, 99) },
 	"wait":                  func(c *Config, v string) string { return setSeconds(&c.Wait, v, 0, 98) },
 	"retries":               setRetries,
@@ -196,6 +196,7 @@ var setters = map[string]func(*Config, string) string{
 	"proxy":                 setProxy,
 	"api_version":           setVersion,
 	"otp":                   func(c *Config, v string) string { return setOTP(&c.OTP, v) },
+	"otp_key":               func(c *Config, v string) string { return setPath(&c.OTPKey, v) },
 	"otp_echo":              func(c *Config, v string) string { return setBool(&c.OTPEcho, v) },
 	"host_context":          func(c *Config, v string) string { return setBool(&c.HostContext, v) },
 	"exempt_users":          func(c *Config, v string) string { return setList(&c.ExemptUsers, v) },
@@ -215,11 +216,25 @@ func (c *Config) complete(settings []setting) error {
 			return &LineError{File: c.Path, Problem: problem, Err: ErrNotSetUp}
 		}
 	}
-	if c.Timeout+c.Wait > maxHold {
+	if problem := c.tooLong(); problem != "" {
 		last := slices.MaxFunc(settings, func(a, b setting) int { return timing(a) - timing(b) })
-		return &LineError{File: c.Path, Line: last.line, Problem: "timeout and wait together are more than 99 seconds"}
+		return &LineError{File: c.Path, Line: last.line, Problem: problem}
 	}
 	return nil
+}
+
+// tooLong says why a login could take longer than pam_latch.so waits, or "".
+func (c *Config) tooLong() string {
+	beyond := c.Hold() - maxHold
+	switch {
+	case beyond <= 0:
+		return ""
+	case c.OTP == "server-totp":
+		return fmt.Sprintf("twice timeout and wait together are %d s too long to ask for a code besides", beyond)
+	case c.AsksHere():
+		return fmt.Sprintf("timeout and wait together are %d s too long to ask for a code besides", beyond)
+	}
+	return "timeout and wait together are more than 99 seconds"
 }
 
 // timing is the line of a setting that has to do with time, 0 for the others.
@@ -308,9 +323,6 @@ func setVersion(c *Config, v string) string {
 
 func setPolicy(to *Policy, v string, allowed ...string) string {
 	v = strings.ToLower(v)
-	if v == "otp" {
-		return "the value otp is not available in this version; write " + strings.Join(allowed, " or ")
-	}
 	if !slices.Contains(allowed, v) {
 		return fmt.Sprintf("unknown value %s; write %s", quoted(v), strings.Join(allowed, " or "))
 	}
@@ -319,16 +331,15 @@ func setPolicy(to *Policy, v string, allowed ...string) string {
 }
 
 func setOTP(to *string, v string) string {
-	v = strings.ToLower(v)
-	switch v {
-	case "yes", "no":
-		*to = v
-		return ""
-	case "totp", "server-totp":
-		return "otp = " + v + " is not available in this version; write no or yes"
+	if !slices.Contains(OTPModes(), strings.ToLower(v)) {
+		return fmt.Sprintf("unknown value %s; write %s", quoted(v), strings.Join(OTPModes(), " or "))
 	}
-	return fmt.Sprintf("unknown value %s; write no or yes", quoted(v))
+	*to = strings.ToLower(v)
+	return ""
 }
+
+// OTPModes returns the values of the key and the module argument otp.
+func OTPModes() []string { return []string{"no", "yes", "totp", "server-totp"} }
 
 func setBool(to *bool, v string) string {
 	switch strings.ToLower(v) {

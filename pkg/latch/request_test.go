@@ -87,7 +87,14 @@ func TestRequests(t *testing.T) {
 		"POST /api/1.3/operation/" + op + " name=x&two_factor=MANDATORY": {"{}", func(c *Client) error {
 			return c.UpdateOperation(t.Context(), op, "x", api.ModeMandatory, "")
 		}},
-		"DELETE /api/1.3/operation/" + op: {"{}", func(c *Client) error { return c.DeleteOperation(t.Context(), op) }},
+		"POST /api/1.3/totps commonName=ana&userId=ana%40web1": {`{"data":{"totpId":"t-1"}}`, func(c *Client) error {
+			_, err := c.CreateTOTP(t.Context(), "ana@web1", "ana")
+			return err
+		}},
+		"POST /api/1.3/totps/t-1/validate code=123456": {"{}", func(c *Client) error { return validate(c, t, true) }},
+		"POST /api/1.3/totps/t-1/validate code=654321": {`{"error":{"code":306,"message":"Invalid totp code"}}`, func(c *Client) error { return validate(c, t, false) }},
+		"DELETE /api/1.3/totps/t-1":                    {"{}", func(c *Client) error { return c.DeleteTOTP(t.Context(), "t-1") }},
+		"DELETE /api/1.3/operation/" + op:              {"{}", func(c *Client) error { return c.DeleteOperation(t.Context(), op) }},
 		"PUT /api/1.3/operation name=x&parentId=" + fakeserver.AppID: {`{"data":{"operationId":"` + op + `"}}`, func(c *Client) error {
 			_, err := c.CreateOperation(t.Context(), "", "x", "", "")
 			return err
@@ -109,6 +116,26 @@ func TestRequests(t *testing.T) {
 				t.Error(r.problems)
 			}
 		})
+	}
+}
+
+// validate has a code checked that is right or not, by its first digit.
+func validate(c *Client, t *testing.T, want bool) error {
+	right, err := c.ValidateTOTP(t.Context(), "t-1", map[bool]string{true: "123456", false: "654321"}[want])
+	if right != want {
+		return fmt.Errorf("right: %v, %w", right, err)
+	}
+	return err
+}
+
+// TestValidateTOTPTakesNoErrorForRight: only an answer without an error is a right code.
+func TestValidateTOTPTakesNoErrorForRight(t *testing.T) {
+	for answer, want := range map[string]Kind{`{"error":{"code":305}}`: KindErrorAnswer, `{"error":{"code":201}}`: KindNotPaired,
+		`{"error":"x"}`: KindErrorAnswer, `{"data":{},"error":{}}`: KindErrorAnswer, "[]": KindBadAnswer, "": KindBadAnswer, `{"error":null,"error":{"code":306}}`: KindBadAnswer} {
+		r := record(t, answer)
+		if right, err := r.client(t, nil).ValidateTOTP(t.Context(), "t-1", "123456"); right || KindOf(err) != want {
+			t.Errorf("%q: %v, %v", answer, right, err)
+		}
 	}
 }
 

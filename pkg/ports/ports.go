@@ -19,17 +19,14 @@ import (
 	"github.com/latch-linux/latch/pkg/seen"
 )
 
-// Settings are what a login has to know of latch.conf and of its PAM line. The error is about an operation that the
+// Settings are what a login has to know of its PAM line and of the latch.conf that the line loads. The error is about an operation that the
 // line names and latch.conf does not have.
 func Settings(c *config.Config, args config.Args) (authn.Settings, error) {
 	s := authn.Settings{
 		Policies: gate.Policies{Action: policy(c.Action), OnError: policy(c.OnError),
-			Unpaired: policy(c.Unpaired), UnpairedByServer: policy(c.UnpairedByServer)},
-		Code: c.OTP == "yes", Echo: c.OTPEcho, Quiet: args.Profile == "openvpn", Timeout: c.Timeout, Wait: c.Wait,
+			Unpaired: policy(c.Unpaired), UnpairedByServer: policy(c.UnpairedByServer), Code: code(c.OTP)},
+		Echo: c.OTPEcho, LocalCode: config.LocalCode, Quiet: args.Profile == "openvpn", Timeout: c.Timeout, Wait: c.Wait,
 		ExemptUsers: c.ExemptUsers, ExemptGroups: c.ExemptGroups, ExemptServices: c.ExemptServices, AccountSkip: c.AccountSkip,
-	}
-	if args.OTP != "" {
-		s.Code = args.OTP == "yes"
 	}
 	if args.Operation == "" {
 		return s, nil
@@ -45,8 +42,15 @@ func policy(p config.Policy) gate.Policy {
 		return gate.Open
 	case config.Last:
 		return gate.Last
+	case config.OTP:
+		return gate.OTP
 	}
 	return gate.Close
+}
+
+// code is what an open latch asks for besides, by the key otp.
+func code(otp string) gate.Code {
+	return map[string]gate.Code{"yes": gate.TokenCode, "totp": gate.LocalCode, "server-totp": gate.ServerCode}[otp]
 }
 
 // NewClient makes the client that latch.conf describes. context is told to the server in signed headers.
@@ -107,6 +111,18 @@ func (s Server) Ask(ctx context.Context, q authn.Question) authn.Answer {
 		return authn.Answer{Kind: gate.Off, Detail: detail}
 	}
 	return authn.Answer{Kind: gate.On, Token: status.Token, Made: status.TokenTime, Detail: detail}
+}
+
+// Validate has the server check a code.
+func (s Server) Validate(ctx context.Context, id, code string) authn.Answer {
+	right, err := s.Client.ValidateTOTP(ctx, id, code)
+	switch {
+	case err != nil:
+		return authn.Answer{Kind: kindOf(err), Detail: detailOf(err)}
+	case right:
+		return authn.Answer{Kind: gate.On}
+	}
+	return authn.Answer{Kind: gate.Off}
 }
 
 // kindOf turns the client's failures into the gate's answers.

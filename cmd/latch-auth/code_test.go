@@ -1,0 +1,166 @@
+package main_test
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/latch-linux/latch/pkg/otp"
+	"github.com/latch-linux/latch/pkg/otpstore"
+	"github.com/latch-linux/latch/pkg/relay"
+)
+
+const (
+	seed     = "GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ" // RFC 6238's
+	recovery = "ABCDE-FGHJK"
+)
+
+// enrol gives ana an authenticator and a recovery code.
+func (s *site) enrol() otpstore.Store {
+	s.t.Helper()
+	store := otpstore.At(s.settings["state_dir"], s.settings["otp_key"])
+	_, err := store.CreateKey(s.t.Context())
+	must(s.t, err)
+	must(s.t, store.Enrol(s.t.Context(), "ana", 1000, otpstore.Authenticator{Parameters: otp.Standard(), Secret: seed, Window: 1}))
+	normal, _ := otp.NormalRecovery(recovery)
+	must(s.t, store.SetRecovery(s.t.Context(), "ana", 1000, []string{normal}))
+	return store
+}
+
+// code is what ana's phone shows now.
+func code(t *testing.T) string {
+	t.Helper()
+	c, err := otp.Code(seed, time.Now().Unix()/30)
+	must(t, err)
+	return c
+}
+
+// types logs in, types a reply, and asserts verdict and reason.
+func types(t *testing.T, g relay.Greeting, reply string, want byte, reason string) *talk {
+	t.Helper()
+	a := ask(t, g)
+	a.expect(relay.Hold)
+	if prompt := a.expect(relay.Prompt); prompt != "\x00Latch code of your authenticator: " {
+		t.Errorf("prompt %q", prompt)
+	}
+	a.send(relay.Answer, reply)
+	if v := a.verdict(); v != want {
+		t.Errorf("verdict %d, want %d; log: %q", v, want, a.log())
+	}
+	a.logged(fmt.Sprintf("reason=%q", reason))
+	if len(reply) > 1 {
+		if lines := syslog.Lines(reply[1:]); len(lines) > 0 {
+			t.Errorf("a code in the log: %q", lines)
+		}
+	}
+	return a
+}
+
+// TestCodesOfThisMachine: by latch.conf or by the PAM line, an open latch asks for a code and takes each once.
+func TestCodesOfThisMachine(t *testing.T) {
+	for name, arg := range map[string]string{"latch.conf": "", "PAM line": "otp=totp"} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := newSite(t)
+			s.serve("none")
+			s.enrol()
+			if arg == "" {
+				s.set("otp", "totp")
+			}
+			g := s.hello(func(g *relay.Greeting) {
+				if arg != "" {
+					g.Args = append(g.Args, arg)
+				}
+			})
+			right := code(t)
+			types(t, g, "\x00"+right[:5], relay.Refuse, "otp-wrong")
+			types(t, g, "\x00"+right, relay.Success, "open-otp")
+			types(t, g, "\x00"+right, relay.Refuse, "otp-used")
+			types(t, g, "\x00"+recovery, relay.Success, "open-otp").logged("a recovery code was used up, 0 are left")
+			types(t, g, "\x00"+recovery, relay.Refuse, "otp-wrong")
+			types(t, g, "\x00", relay.Refuse, "otp-cannot-ask")
+			types(t, g, "\x01", relay.Refuse, "otp-cannot-ask").logged("keyboard-interactive can")
+			g.Phase = relay.Account
+			decides(t, g, relay.Success, "open")
+		})
+	}
+}
+
+// TestCodesWhereTheServerIsSilent is action = otp. A machine that is held up, on the other hand, opens nothing.
+func TestCodesWhereTheServerIsSilent(t *testing.T) {
+	t.Parallel()
+	s := newSite(t)
+	store := s.enrol()
+	s.set("action", "otp")
+	g := s.hello(nil)
+	types(t, g, "\x00"+code(t), relay.Success, "no-answer-otp").logged("no answer: asking 127.0.0.1:1")
+	types(t, g, "\x00000000", relay.Refuse, "otp-wrong")
+	g.Phase = relay.Account
+	decides(t, g, relay.Refuse, "otp-cannot-ask").logged("account phase")
+	must(t, store.Excuse(t.Context(), "ana", 1000, otpstore.Bypass{Reason: "lost the phone", By: "root"}, time.Hour))
+	decides(t, g, relay.Success, "no-answer-otp-excused").logged("root excused the user", "lost the phone")
+}
+
+func TestPausedAddress(t *testing.T) {
+	t.Parallel()
+	s := newSite(t)
+	s.serve("none")
+	s.enrol()
+	s.set("otp", "totp")
+	g := s.hello(func(g *relay.Greeting) { g.SSHConnection = "203.0.113.7 4000 198.51.100.1 22" })
+	for range 5 {
+		types(t, g, "\x00000000", relay.Refuse, "otp-wrong")
+	}
+	types(t, g, "\x00"+code(t), relay.Refuse, "otp-paused").logged("no code is looked at until")
+	g.SSHConnection = "203.0.113.8 4000 198.51.100.1 22"
+	types(t, g, "\x00"+code(t), relay.Success, "open-otp")
+}
+
+// TestNoCodeToAskFor: who has nothing to type, or whose record cannot be trusted, is refused without a prompt.
+func TestNoCodeToAskFor(t *testing.T) {
+	record := func(s *site) string { return filepath.Join(s.settings["state_dir"], "otp", "ana") }
+	for name, c := range map[string]struct {
+		spoil  func(*site) error
+		reason string
+		detail string
+	}{
+		"not enrolled":   {func(s *site) error { return os.Remove(record(s)) }, "otp-not-enrolled", "latch otp enrol --user ana"},
+		"another uid's":  {func(s *site) error { return s.enrolAs(2000) }, "otp-not-enrolled", "latch otp remove --user ana"},
+		"damaged":        {func(s *site) error { return os.WriteFile(record(s), []byte("{}"), 0o600) }, "otp-failure", "is of another version"},
+		"world-writable": {func(s *site) error { return os.Chmod(record(s), 0o602) }, "otp-failure", "can be written by others"},
+		"no key":         {func(s *site) error { return os.Remove(s.settings["otp_key"]) }, "otp-failure", "the key of the one-time passwords is missing"},
+		"key of another": {func(s *site) error { return s.otherKey() }, "otp-failure", "does not open with the key"},
+		"a writable key": {func(s *site) error { return os.Chmod(s.settings["otp_key"], 0o622) }, "otp-failure", "can be written by others"},
+		"links, no files": {func(s *site) error {
+			return replaced(record(s), func() error { return os.Symlink("/etc/passwd", record(s)) })
+		}, "otp-failure", "is a symbolic link"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := newSite(t)
+			s.serve("none")
+			s.enrol()
+			s.set("otp", "totp")
+			must(t, c.spoil(s))
+			decides(t, s.hello(nil), relay.Refuse, c.reason).logged(c.detail)
+		})
+	}
+}
+
+func (s *site) enrolAs(uid int64) error {
+	store := otpstore.At(s.settings["state_dir"], s.settings["otp_key"])
+	return store.Enrol(context.Background(), "ana", uid, otpstore.Authenticator{Parameters: otp.Standard(), Secret: seed, Window: 1})
+}
+
+// otherKey draws a key in the old one's place.
+func (s *site) otherKey() error {
+	if err := os.Remove(s.settings["otp_key"]); err != nil {
+		return err
+	}
+	store := otpstore.At(filepath.Join(s.settings["state_dir"], "elsewhere"), s.settings["otp_key"])
+	_, err := store.CreateKey(context.Background())
+	return err
+}

@@ -1,0 +1,167 @@
+package authn_test
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/latch-linux/latch/pkg/authn"
+	"github.com/latch-linux/latch/pkg/gate"
+)
+
+// codes stands in for what this machine keeps; world's fields say what is there and what comes of a code.
+type codes struct{ *world }
+
+func (c codes) Find(user string, uid int64) (authn.Enrolment, error) {
+	return c.enrolled[user], c.noStore
+}
+
+func (c codes) Check(ctx context.Context, user string, uid int64, typed string) authn.Typed {
+	c.bounded(ctx)
+	c.checked = append(c.checked, "here "+typed)
+	return authn.Typed{Proof: c.proof, Detail: "typed here"}
+}
+
+func (c codes) CheckByServer(ctx context.Context, user string, uid int64, typed string, validate func(context.Context, string, string) authn.Answer) authn.Typed {
+	c.bounded(ctx)
+	switch a := validate(ctx, "totp of "+user, typed); a.Kind {
+	case gate.On:
+		return authn.Typed{Proof: gate.ProofRight}
+	case gate.Off:
+		return authn.Typed{Proof: gate.ProofWrong}
+	default:
+		return authn.Typed{Unanswered: &a}
+	}
+}
+
+func (w *world) bounded(ctx context.Context) {
+	if _, bounded := ctx.Deadline(); !bounded {
+		w.unbounded++
+	}
+}
+
+func (w *world) Validate(ctx context.Context, id, code string) authn.Answer {
+	w.checked = append(w.checked, id+" "+code)
+	return authn.Answer{Kind: w.validates, Detail: "of the code"}
+}
+
+// coded is a scene with ana enrolled for everything, who types 123456.
+func coded(otp gate.Code) (*world, *authn.Login) {
+	w, l := scene()
+	w.pairings["ana"] = authn.Pairing{User: "ana", AccountID: account, UID: 1000}
+	w.enrolled = map[string]authn.Enrolment{"ana": {Local: true, Server: true}}
+	w.reply, w.proof, w.validates = "123456", gate.ProofRight, gate.On
+	l.Settings.Policies.Code = otp
+	l.Settings.LocalCode = time.Second
+	return w, l
+}
+
+func TestCodes(t *testing.T) {
+	const here, there = "here 123456", "totp of ana 123456"
+	for name, c := range map[string]struct {
+		otp     gate.Code
+		change  func(*world, *authn.Login)
+		reason  gate.Reason
+		opens   bool
+		checked []string
+	}{
+		"right":          {gate.LocalCode, nil, "open-otp", true, []string{here}},
+		"wrong":          {gate.LocalCode, func(w *world, _ *authn.Login) { w.proof = gate.ProofWrong }, gate.CodeWrong, false, []string{here}},
+		"used":           {gate.LocalCode, func(w *world, _ *authn.Login) { w.proof = gate.ProofUsed }, gate.CodeUsed, false, []string{here}},
+		"paused":         {gate.LocalCode, func(w *world, _ *authn.Login) { w.proof = gate.ProofPaused }, gate.CodePaused, false, []string{here}},
+		"store fails":    {gate.LocalCode, func(w *world, _ *authn.Login) { w.proof = gate.ProofFailed }, gate.CodeFailed, false, []string{here}},
+		"cannot be read": {gate.LocalCode, func(w *world, _ *authn.Login) { w.noStore = errors.New("damaged") }, gate.CodeFailed, false, nil},
+		"not enrolled":   {gate.LocalCode, func(w *world, _ *authn.Login) { w.enrolled = nil }, gate.CodeUnknown, false, nil},
+		"enrolled elsewhere": {gate.LocalCode, func(w *world, _ *authn.Login) {
+			w.enrolled["ana"] = authn.Enrolment{Server: true}
+		}, gate.CodeUnknown, false, nil},
+		"excused":         {gate.LocalCode, func(w *world, _ *authn.Login) { w.enrolled["ana"] = authn.Enrolment{Excused: true} }, "open-otp-excused", true, nil},
+		"cannot be asked": {gate.LocalCode, func(w *world, _ *authn.Login) { w.cannotAsk = true }, gate.CodeNotAsked, false, nil},
+		"nothing typed":   {gate.LocalCode, func(w *world, _ *authn.Login) { w.reply = "" }, gate.CodeNotAsked, false, nil},
+		"closed":          {gate.LocalCode, func(w *world, _ *authn.Login) { w.answers[0].Kind = gate.Off }, "closed", false, nil},
+		"account phase":   {gate.LocalCode, func(_ *world, l *authn.Login) { l.Request.Account = true }, "open", true, nil},
+		"another spelling": {gate.LocalCode, func(_ *world, l *authn.Login) {
+			l.Request.NSS, l.Request.User = authn.NSSUnknown, " ANA"
+		}, "open-otp", true, []string{here}},
+
+		"server: right":        {gate.ServerCode, nil, "open-otp", true, []string{there}},
+		"server: wrong":        {gate.ServerCode, func(w *world, _ *authn.Login) { w.validates = gate.Off }, gate.CodeWrong, false, []string{there}},
+		"server: not enrolled": {gate.ServerCode, func(w *world, _ *authn.Login) { w.enrolled["ana"] = authn.Enrolment{Local: true} }, gate.CodeUnknown, false, nil},
+		"server: silent, open": {gate.ServerCode, func(w *world, _ *authn.Login) { w.validates = gate.NoAnswer }, "no-answer-open", true, []string{there}},
+		"server: silent, close": {gate.ServerCode, func(w *world, l *authn.Login) {
+			w.validates, l.Settings.Policies.Action = gate.NoAnswer, gate.Close
+		}, "no-answer-close", false, []string{there}},
+		"server: silent, last": {gate.ServerCode, func(w *world, l *authn.Login) {
+			w.validates, l.Settings.Policies.Action = gate.NoAnswer, gate.Last
+		}, "no-answer-last-open", true, []string{there}},
+		"server: silent, otp": {gate.ServerCode, func(w *world, l *authn.Login) {
+			w.validates, l.Settings.Policies.Action = gate.NoAnswer, gate.OTP
+		}, "no-answer-otp", true, []string{there, here}},
+		"server: silent, otp, wrong": {gate.ServerCode, func(w *world, l *authn.Login) {
+			w.validates, l.Settings.Policies.Action, w.proof = gate.NoAnswer, gate.OTP, gate.ProofWrong
+		}, gate.CodeWrong, false, []string{there, here}},
+		"server: error": {gate.ServerCode, func(w *world, _ *authn.Login) { w.validates = gate.ErrorAnswer }, "error-close", false, []string{there}},
+		"server: held up here": {gate.ServerCode, func(w *world, l *authn.Login) {
+			w.validates, l.Settings.Policies.OnError = gate.LocalFailure, gate.Open
+		}, gate.Local, false, []string{there}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w, l := coded(c.otp)
+			if c.change != nil {
+				c.change(w, l)
+			}
+			o, err := l.Run(t.Context())
+			if err != nil || (o.Verdict == gate.Success) != c.opens || o.Reason != c.reason || o.Code != gate.NoCode {
+				t.Errorf("%+v, error %v; want %q", o, err, c.reason)
+			}
+			if !slices.Equal(w.checked, c.checked) || w.unbounded > 0 {
+				t.Errorf("checked %q, %d without a deadline", w.checked, w.unbounded)
+			}
+			if len(w.prompts) < len(c.checked) || slices.ContainsFunc(w.prompts, func(p string) bool { return !strings.HasPrefix(p, "Latch code") }) {
+				t.Errorf("prompts %q", w.prompts)
+			}
+			if strings.Contains(o.Detail, "123456") {
+				t.Errorf("a code in the log: %q", o.Detail)
+			}
+		})
+	}
+}
+
+// TestPoliciesAskForACode: what the policy otp decides about, and that the account phase, which can ask nobody, is closed.
+func TestPoliciesAskForACode(t *testing.T) {
+	for answer, reason := range map[gate.Answer]gate.Reason{gate.NoAnswer: "no-answer-otp", gate.ErrorAnswer: "error-otp",
+		gate.BadCertificate: "bad-certificate-otp", gate.NotPaired: "unpaired-by-server-otp"} {
+		policies := gate.Policies{Action: gate.OTP, OnError: gate.OTP, UnpairedByServer: gate.OTP}
+		w, l := coded(gate.NoCode)
+		l.Settings.Policies, w.answers[0] = policies, authn.Answer{Kind: answer, Detail: "why"}
+		if o, err := l.Run(t.Context()); err != nil || o.Verdict != gate.Success || o.Reason != reason || o.Detail != "why; typed here" {
+			t.Errorf("%+v, error %v; want %q", o, err, reason)
+		}
+		w, l = coded(gate.NoCode)
+		l.Settings.Policies, w.answers[0].Kind, w.proof = policies, answer, gate.ProofWrong
+		if o, err := l.Run(t.Context()); err != nil || o.Verdict != gate.Refuse || o.Reason != gate.CodeWrong || len(w.prompts) != 1 {
+			t.Errorf("wrong code: %+v, error %v, prompts %q", o, err, w.prompts)
+		}
+		w, l = coded(gate.NoCode)
+		l.Settings.Policies, w.answers[0].Kind, l.Request.Account = policies, answer, true
+		if o, err := l.Run(t.Context()); err != nil || o.Verdict != gate.Refuse || o.Reason != gate.CodeNotAsked || len(w.prompts) != 0 {
+			t.Errorf("account phase: %+v, error %v, prompts %q", o, err, w.prompts)
+		}
+		w.enrolled["ana"] = authn.Enrolment{Excused: true}
+		if o, err := l.Run(t.Context()); err != nil || o.Verdict != gate.Success || o.Reason != reason+"-excused" {
+			t.Errorf("account phase, excused: %+v, error %v", o, err)
+		}
+	}
+}
+
+// TestHostGoneAtACode: nobody is left to hear a verdict.
+func TestHostGoneAtACode(t *testing.T) {
+	w, l := coded(gate.LocalCode)
+	w.hostGone = errors.New("gone")
+	if o, err := l.Run(t.Context()); err == nil || o.Verdict != gate.Refuse || len(w.checked) != 0 {
+		t.Errorf("%+v, checked %q", o, w.checked)
+	}
+}
