@@ -10,6 +10,7 @@ import (
 	"github.com/latch-linux/latch/pkg/cli"
 	"github.com/latch-linux/latch/pkg/config"
 	"github.com/latch-linux/latch/pkg/latch"
+	"github.com/latch-linux/latch/pkg/otpstore"
 	"github.com/latch-linux/latch/pkg/securefile"
 )
 
@@ -32,6 +33,8 @@ func explain(err error) error {
 		return explainServer(err, failed)
 	case errors.As(err, &untrusted) && untrusted.Fix != "":
 		return cli.WithHint(cli.ExitError, err, "run: "+untrusted.Fix)
+	case errors.Is(err, otpstore.ErrNotEnrolled):
+		return cli.WithHint(cli.ExitError, err, "run latch otp enrol")
 	case errors.Is(err, account.ErrNotPaired):
 		return cli.WithHint(cli.ExitNotPaired, err, "run latch pair CODE with the code that the phone shows")
 	case errors.Is(err, account.ErrExists):

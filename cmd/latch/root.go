@@ -106,7 +106,7 @@ Start with setup, then pair. The flags -p, -s, -o, -u and -v are those of the or
 	flags.BoolVar(&a.JSON, "json", false, "print one JSON object")
 	old.add(root)
 	root.AddCommand(newPair(a), newUnpair(a), newStatus(a), newList(a), newOpen(a), newClose(a), newHistory(a),
-		newOperation(a), newConfig(a), newSetup(a), newInstall(a), newUninstall(a), newConfirm(a), newRollback(a), newDoctor(a), newExplain(a), newSupport(a),
+		newOperation(a), newOTP(a), newConfig(a), newSetup(a), newInstall(a), newUninstall(a), newConfirm(a), newRollback(a), newDoctor(a), newExplain(a), newSupport(a),
 		newVersion(a), cli.NewCompletion(&a.Printer, "latch"))
 	return root
 }

@@ -49,6 +49,9 @@ without a password too; --every-use adds it.
 openvpn gets a service file where it has none, and the server's configuration the plugin that asks it;
 with --otp the clients' answer to a static challenge is the code. See docs/openvpn.md.
 
+--otp totp asks for a code of the authenticator that "latch otp enrol" gave the user, --otp server-totp
+for one that the Latch server checks, --otp yes for the server's one-time token.
+
 --check changes nothing and exits with 3 where something would change. --repair puts lines back
 that were installed and have gone since, as a package upgrade may do.
 ` + cli.ExitHelp,
@@ -57,6 +60,9 @@ that were installed and have gone since, as a package upgrade may do.
 		Args: func(_ *cobra.Command, args []string) error {
 			if len(args) == 0 && !o.repair {
 				return cli.Usage("name the services, such as sshd, login, su, sudo")
+			}
+			if modes := config.OTPModes(); o.line.OTP != "" && !slices.Contains(modes, o.line.OTP) {
+				return cli.Usage("--otp takes %s", strings.Join(modes, ", "))
 			}
 			return nil
 		},
@@ -67,7 +73,7 @@ that were installed and have gone since, as a package upgrade may do.
 	}
 	f := c.Flags()
 	f.StringVar(&o.line.Operation, "operation", "", "ask about the operation of this `name` in the configuration")
-	f.StringVar(&o.line.OTP, "otp", "", "override the configuration's otp: `no` or yes")
+	f.StringVar(&o.line.OTP, "otp", "", "override the configuration's otp: `mode` no, yes, totp or server-totp")
 	f.StringVar(&o.line.Server, "server-config", "", "openvpn: the `file` that configures the server (default: the only one)")
 	f.BoolVar(&o.line.EveryUse, "every-use", false, "su and sudo: ask in the account phase too")
 	f.BoolVar(&o.dryRun, "dry-run", false, "show the change and do not make it")

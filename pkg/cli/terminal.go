@@ -51,19 +51,41 @@ func (t Terminal) Confirm(ctx context.Context, question string) (bool, error) {
 	return strings.EqualFold(answer, "y") || strings.EqualFold(answer, "yes"), err
 }
 
-func (t Terminal) ask(ctx context.Context, question string, echo bool) (string, error) {
+// Show writes a text of our own, which may be secret and may hold colours, to the terminal.
+func (t Terminal) Show(text string) error {
+	f, err := t.open()
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	if _, err := termios(f); err != nil {
+		return fmt.Errorf("%w: %s: %w", ErrNoTerminal, f.Name(), err)
+	}
+	_, err = fmt.Fprint(f, text)
+	return err
+}
+
+func (t Terminal) open() (*os.File, error) {
 	path := t.Path
 	if path == "" {
 		path = controlling
 	}
 	f, err := os.OpenFile(path, os.O_RDWR|unix.O_NOCTTY, 0)
 	if err != nil {
-		return "", fmt.Errorf("%w: %w", ErrNoTerminal, err)
+		return nil, fmt.Errorf("%w: %w", ErrNoTerminal, err)
+	}
+	return f, nil
+}
+
+func (t Terminal) ask(ctx context.Context, question string, echo bool) (string, error) {
+	f, err := t.open()
+	if err != nil {
+		return "", err
 	}
 	defer f.Close()
 	restore, err := prepare(f, echo)
 	if err != nil {
-		return "", fmt.Errorf("%w: %s: %w", ErrNoTerminal, path, err)
+		return "", fmt.Errorf("%w: %s: %w", ErrNoTerminal, f.Name(), err)
 	}
 	// The echo is off before the question shows: some people, and most scripts, type at once.
 	fmt.Fprint(f, Clean(question)+": ")

@@ -92,7 +92,7 @@ func (e *examination) fail(check, fix, format string, args ...any) {
 // Examine runs every check.
 func (m Machine) Examine(ctx context.Context) []Finding {
 	e := &examination{Machine: m, ctx: ctx}
-	for _, check := range []func(){e.programs, e.configuration, e.server, e.pairings, e.services, e.drift, e.pending,
+	for _, check := range []func(){e.programs, e.configuration, e.server, e.pairings, e.codes, e.services, e.drift, e.pending,
 		e.sshd, e.sudo, e.openvpn, e.selinux, e.denials, e.leftovers} {
 		check()
 	}

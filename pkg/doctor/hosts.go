@@ -98,8 +98,7 @@ func (e *examination) sshd() {
 		e.warn("sshd", "exempt the addresses that many people share with PerSourcePenaltyExemptList",
 			"PerSourcePenalties is on: a few refusals of one closed user block everybody who comes from the same address")
 	}
-	code := e.config != nil && e.config.OTP != "no"
-	if code && s["kbdinteractiveauthentication"] == "no" && s["passwordauthentication"] == "yes" {
+	if asksForCodes(e.config) && s["kbdinteractiveauthentication"] == "no" && s["passwordauthentication"] == "yes" {
 		e.warn("sshd", "set KbdInteractiveAuthentication yes and PasswordAuthentication no",
 			"otp is set, and sshd's password method cannot ask for a code")
 	}

@@ -140,3 +140,14 @@ func (g *Guesses) check() error {
 	}
 	return nil
 }
+
+// PausedAt returns the addresses that are not heard at a Unix time.
+func (g *Guesses) PausedAt(now int64) []string {
+	var paused []string
+	for _, s := range g.Sources {
+		if s.Until > now {
+			paused = append(paused, s.Address)
+		}
+	}
+	return paused
+}

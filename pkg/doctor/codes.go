@@ -1,0 +1,102 @@
+package doctor
+
+import (
+	"strings"
+
+	"github.com/latch-linux/latch/pkg/account"
+	"github.com/latch-linux/latch/pkg/config"
+	"github.com/latch-linux/latch/pkg/otpstore"
+	"github.com/latch-linux/latch/pkg/ports"
+	"github.com/latch-linux/latch/pkg/securefile"
+)
+
+// codes looks at what one-time passwords are checked with, where there are any or a login may ask for one.
+func (e *examination) codes() {
+	if e.config == nil {
+		return
+	}
+	store := ports.CodeStore(e.config)
+	users, err := store.Users()
+	asks := e.config.AsksHere() || e.linesAsk()
+	switch {
+	case err != nil:
+		e.fail("codes", "", "%v", err)
+		return
+	case len(users) == 0 && !asks:
+		return
+	}
+	if err := securefile.CheckPrivate(store.KeyFile); err != nil && !(missing(err) && len(users) == 0) {
+		e.fail("codes", fixOf(err), "the key of the one-time passwords: %v", err)
+		return
+	}
+	has, bad := e.records(store, users)
+	if asks {
+		bad += e.withoutCodes(has)
+	}
+	if bad == 0 {
+		e.ok("codes", "%d users have one-time passwords in %s", len(users), store.Dir)
+	}
+}
+
+// linesAsk tells whether a PAM line that latch install wrote asks for a code, whatever latch.conf says.
+func (e *examination) linesAsk() bool {
+	installed, err := e.PAM.Installed()
+	if err != nil {
+		return false // which drift tells
+	}
+	for _, line := range installed {
+		if strings.HasSuffix(line.OTP, "totp") {
+			return true
+		}
+	}
+	return false
+}
+
+// records judges every user's, and returns who could type something.
+func (e *examination) records(store otpstore.Store, users []string) (has map[string]bool, bad int) {
+	has = map[string]bool{}
+	for _, user := range users {
+		r, err := store.Load(user)
+		if err != nil {
+			bad++
+			e.fail("codes", "restore it from a backup, or latch otp remove --local and latch otp enrol", "%v", err)
+			continue
+		}
+		uid, known, err := e.Find(user)
+		remove := "latch otp remove --user " + user
+		switch left, _ := r.Bypass.Left(); {
+		case err == nil && !known && r.UID >= 0:
+			bad++
+			e.warn("codes", remove, "%q has one-time passwords and is no user of this machine", user)
+		case err == nil && known && r.OthersThan(uid):
+			bad++
+			e.warn("codes", remove, "%q had the uid %d when enrolled and has %d now: no code is taken", user, r.UID, uid)
+		case left > 0:
+			bad++
+			e.warn("codes", "latch otp bypass --end --user "+user, "%q is excused from codes", user)
+		}
+		has[user] = r.Authenticator != nil || len(r.Remotes) > 0 || r.RecoveryLeft() > 0
+	}
+	return has, bad
+}
+
+// withoutCodes names who would be refused for having nothing to type.
+func (e *examination) withoutCodes(has map[string]bool) int {
+	f, err := account.Load(e.Profile.Accounts)
+	if err != nil {
+		return 0 // which pairings tells
+	}
+	var without []string
+	for _, p := range f.All() {
+		if !has[p.User] {
+			without = append(without, p.User)
+		}
+	}
+	if len(without) > 0 {
+		e.warn("codes", "latch otp enrol --user NAME", "refused where a code is asked for, since they have none: %s", strings.Join(without, ", "))
+	}
+	return len(without)
+}
+
+// asksForCodes tells whether sshd must be able to ask.
+func asksForCodes(c *config.Config) bool { return c != nil && (c.OTP == "yes" || c.AsksHere()) }
