@@ -8,32 +8,23 @@ import (
 	"testing"
 	"time"
 
-	"github.com/latch-linux/latch/pkg/otp"
+	"github.com/latch-linux/latch/pam/testbed"
 	"github.com/latch-linux/latch/pkg/otpstore"
 	"github.com/latch-linux/latch/pkg/relay"
-)
-
-const (
-	seed     = "GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ" // RFC 6238's
-	recovery = "ABCDE-FGHJK"
 )
 
 // enrol gives ana an authenticator and a recovery code.
 func (s *site) enrol() otpstore.Store {
 	s.t.Helper()
 	store := otpstore.At(s.settings["state_dir"], s.settings["otp_key"])
-	_, err := store.CreateKey(s.t.Context())
-	must(s.t, err)
-	must(s.t, store.Enrol(s.t.Context(), "ana", 1000, otpstore.Authenticator{Parameters: otp.Standard(), Secret: seed, Window: 1}))
-	normal, _ := otp.NormalRecovery(recovery)
-	must(s.t, store.SetRecovery(s.t.Context(), "ana", 1000, []string{normal}))
+	must(s.t, testbed.Enrol(store, "ana", 1000))
 	return store
 }
 
 // code is what ana's phone shows now.
 func code(t *testing.T) string {
 	t.Helper()
-	c, err := otp.Code(seed, time.Now().Unix()/30)
+	c, err := testbed.CodeOf(testbed.Seed)
 	must(t, err)
 	return c
 }
@@ -79,8 +70,8 @@ func TestCodesOfThisMachine(t *testing.T) {
 			types(t, g, "\x00"+right[:5], relay.Refuse, "otp-wrong")
 			types(t, g, "\x00"+right, relay.Success, "open-otp")
 			types(t, g, "\x00"+right, relay.Refuse, "otp-used")
-			types(t, g, "\x00"+recovery, relay.Success, "open-otp").logged("a recovery code was used up, 0 are left")
-			types(t, g, "\x00"+recovery, relay.Refuse, "otp-wrong")
+			types(t, g, "\x00"+testbed.RecoveryCode, relay.Success, "open-otp").logged("a recovery code was used up, 0 are left")
+			types(t, g, "\x00"+testbed.RecoveryCode, relay.Refuse, "otp-wrong")
 			types(t, g, "\x00", relay.Refuse, "otp-cannot-ask")
 			types(t, g, "\x01", relay.Refuse, "otp-cannot-ask").logged("keyboard-interactive can")
 			g.Phase = relay.Account
@@ -151,8 +142,7 @@ func TestNoCodeToAskFor(t *testing.T) {
 }
 
 func (s *site) enrolAs(uid int64) error {
-	store := otpstore.At(s.settings["state_dir"], s.settings["otp_key"])
-	return store.Enrol(context.Background(), "ana", uid, otpstore.Authenticator{Parameters: otp.Standard(), Secret: seed, Window: 1})
+	return testbed.Enrol(otpstore.At(s.settings["state_dir"], s.settings["otp_key"]), "ana", uid)
 }
 
 // otherKey draws a key in the old one's place.

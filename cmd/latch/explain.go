@@ -265,7 +265,7 @@ type nobody struct{ *explanation }
 
 func (n nobody) Ask(text string, _ bool) (string, bool, error) {
 	n.asks = true
-	n.step("the person is asked: %s", text)
+	n.step("the person is asked: %s", strings.TrimRight(text, " "))
 	return "", false, nil
 }
 

@@ -52,6 +52,7 @@ type stage struct {
 	server *testbed.Server
 	conf   testbed.Conf
 	user   string
+	uid    int64
 	rows   []row
 }
 
@@ -79,7 +80,7 @@ func (s *stage) build() error {
 	if err != nil {
 		return err
 	}
-	s.user = me.Username
+	s.user, s.uid = me.Username, int64(os.Getuid())
 	s.out.title("Latch for Linux")
 	s.out.text("All of this happens in " + s.dir + " and on loopback.")
 	s.out.text("Nothing on this machine is changed, and the files are gone at the end.")
@@ -106,7 +107,7 @@ func (s *stage) startServer() (err error) {
 		return err
 	}
 	s.out.reply(fmt.Sprintf(`{"app_id":%q,"secret_key":"%s..."}`, app.ID, app.Secret[:4]))
-	s.conf = testbed.NewConf(s.server, app).With("state_dir", s.path("state")).With("run_dir", s.path("run"))
+	s.conf = testbed.NewConf(s.server, app).With("state_dir", s.path("state")).With("run_dir", s.path("run")).With("otp_key", s.path("otp.key"))
 	_, err = s.conf.Write(s.confFile())
 	return err
 }

@@ -5,6 +5,7 @@ import (
 	"os"
 
 	"github.com/latch-linux/latch/pam/testbed"
+	"github.com/latch-linux/latch/pkg/otpstore"
 )
 
 const (
@@ -60,9 +61,11 @@ func (s *stage) acts() []act {
 			{what: "latch open again", expect: in, conf: plain, before: open},
 		}},
 		s.tokenAct(),
-		{"The server is out of reach", "latch.conf says what then: action = open or close.", []scene{
+		{"The server is out of reach", "latch.conf says what then: action = open, close, or otp for a code of an authenticator app.", []scene{
 			{what: "server stopped, action = open", expect: in, conf: plain.With("action", "open"), before: s.stopServer},
 			{what: "server stopped, action = close", expect: refused, conf: plain.With("action", "close")},
+			{what: "no server, action = otp, right code", expect: in, conf: plain.With("action", "otp"), before: s.enrol, answer: s.readApp, prompts: 1},
+			{what: "no server, action = otp, wrong code", expect: refused, conf: plain.With("action", "otp"), answer: wrongCode, prompts: 1},
 			{what: "server back", expect: in, conf: plain.With("action", "close"), before: s.restartServer},
 		}},
 		{"The server answers with an error", "Here because the secret in latch.conf is wrong: on_error = close or open.", []scene{
@@ -169,6 +172,20 @@ func (s *stage) restartServer() error {
 	s.out.command("latch-server serve ... &")
 	return s.server.Start()
 }
+
+// enrol stands for `latch otp enrol`, which shows a QR code on a terminal and asks for a code.
+func (s *stage) enrol() error {
+	s.out.reply("an authenticator app of " + s.user + "'s was enrolled: latch otp enrol")
+	return testbed.Enrol(otpstore.At(s.conf["state_dir"], s.conf["otp_key"]), s.user, s.uid)
+}
+
+func (s *stage) readApp(string) (string, error) {
+	code, err := testbed.CodeOf(testbed.Seed)
+	s.out.reply("the app shows " + code)
+	return code, err
+}
+
+func wrongCode(string) (string, error) { return "no-code", nil }
 
 func (s *stage) exposeConf() error {
 	s.out.command("chmod 666 latch.conf")

@@ -20,6 +20,7 @@ import (
 
 	"github.com/latch-linux/latch/pam/testbed"
 	"github.com/latch-linux/latch/pkg/latch/fakeserver"
+	"github.com/latch-linux/latch/pkg/otpstore"
 	"github.com/latch-linux/latch/pkg/relay"
 )
 
@@ -72,7 +73,7 @@ func setUp() error {
 // policies are one column of the table.
 type policies struct{ action, onError string }
 
-var columns = []policies{{"open", "open"}, {"open", "close"}, {"close", "open"}, {"close", "close"}}
+var columns = []policies{{"open", "open"}, {"open", "close"}, {"close", "open"}, {"close", "close"}, {"otp", "otp"}}
 
 // place is where a login asks: an address and, where it has one, its CA.
 type place struct {
@@ -97,7 +98,7 @@ func (p place) command() *exec.Cmd {
 
 // cell is what came of one login.
 type cell struct {
-	verdict string // success, ignore or refuse
+	verdict string // success, ignore or refuse; asks is a success after the right code
 	reason  string // as in the log
 	line    string // of the log
 	took    time.Duration
@@ -145,13 +146,17 @@ func site(t *testing.T, p policies, at place) []byte {
 	must(t, err)
 	t.Cleanup(func() { os.RemoveAll(dir) })
 	conf := testbed.Conf{"app_id": fakeserver.AppID, "secret_key": fakeserver.Secret, "latch_host": at.url, "action": p.action,
-		"on_error": p.onError, "timeout": strconv.Itoa(int(deadline / time.Second)), "state_dir": dir + "/state", "run_dir": dir + "/run"}
+		"on_error": p.onError, "timeout": strconv.Itoa(int(deadline / time.Second)), "state_dir": dir + "/state", "run_dir": dir + "/run",
+		"otp_key": dir + "/otp.key"}
 	if at.ca != nil {
 		conf["ca_file"] = dir + "/ca.pem"
 		must(t, os.WriteFile(conf["ca_file"], at.ca, 0o644))
 	}
 	path, err := conf.Write(filepath.Join(dir, "latch.conf"))
 	must(t, err)
+	if p.action == "otp" {
+		must(t, testbed.Enrol(otpstore.At(conf["state_dir"], conf["otp_key"]), "ana", 1000))
+	}
 	accounts := dir + "/latch.accounts"
 	must(t, os.WriteFile(accounts, []byte("ana: "+fakeserver.AccountID+"\n"), 0o600))
 	greeting, err := relay.Greeting{Phase: relay.Auth, Service: "sshd", User: "ana", NSS: relay.Found, UID: 1000, Canonical: "ana",
@@ -160,19 +165,30 @@ func site(t *testing.T, p policies, at place) []byte {
 	return greeting
 }
 
-// converse reads HOLD and VERDICT, and nothing else.
-func converse(t *testing.T, module io.Reader) string {
+// converse reads HOLD and VERDICT, and answers a PROMPT with the right code.
+func converse(t *testing.T, module io.ReadWriter) string {
 	t.Helper()
 	hold, err := relay.ReadFrame(module)
 	if err != nil || hold.Type != relay.Hold {
 		t.Fatalf("frame %+v, error %v; want HOLD", hold, err)
 	}
+	asked := false
 	verdict, err := relay.ReadFrame(module)
+	if err == nil && verdict.Type == relay.Prompt {
+		asked = true
+		code, failed := testbed.CodeOf(testbed.Seed)
+		must(t, failed)
+		must(t, relay.WriteFrame(module, relay.Answer, []byte("\x00"+code)))
+		verdict, err = relay.ReadFrame(module)
+	}
 	if err != nil || verdict.Type != relay.Verdict {
 		t.Fatalf("frame %+v, error %v; want VERDICT", verdict, err)
 	}
 	switch verdict.Payload[0] {
 	case relay.Success:
+		if asked {
+			return "asks"
+		}
 		return "success"
 	case relay.Ignore:
 		return "ignore"

@@ -15,9 +15,10 @@ import (
 const tableFile = "testdata/table.txt"
 
 const tableHead = `# What a login comes to, by fault of the server or of the way to it. The columns are the policies of latch.conf,
-# action/on_error; the last one says what the fault counts as. timeout = 2, everything else by default.
+# action/on_error; the last one says what the fault counts as. "asks" is let in with the right code of an authenticator.
+# timeout = 2, everything else by default.
 #
-# fault                              open/open open/close close/open close/close counts as
+# fault                              open/open open/close close/open close/close otp/otp counts as
 `
 
 // goodAnswers are the faults behind which there is an answer "on" all the same: late, by an old protocol, beside a
@@ -65,8 +66,11 @@ func serve(t *testing.T, fault string) place {
 func verdictBy(kind string, p policies) string {
 	opens := map[string]bool{"open": true, "no-answer": p.action == "open",
 		"error": p.onError == "open", "bad-certificate": p.onError == "open"}
-	if opens[kind] {
+	switch {
+	case opens[kind]:
 		return "success"
+	case p.action == "otp" && slices.Contains([]string{"no-answer", "error", "bad-certificate"}, kind):
+		return "asks"
 	}
 	return "refuse"
 }
@@ -102,7 +106,7 @@ func (e *extremes) add(name string, c cell) {
 	}
 }
 
-// outcome runs the four cells of a row and returns its line.
+// outcome runs the five cells of a row and returns its line.
 func (r row) outcome(t *testing.T, worst *extremes) string {
 	t.Helper()
 	var verdicts, kinds []string
@@ -121,7 +125,7 @@ func (r row) outcome(t *testing.T, worst *extremes) string {
 		t.Errorf("counts as %v, by policy", kinds)
 	}
 	v := verdicts
-	return fmt.Sprintf("%-36s %-9s %-10s %-10s %-12s %s", r.name, v[0], v[1], v[2], v[3], kinds[0])
+	return fmt.Sprintf("%-36s %-9s %-10s %-10s %-11s %-7s %s", r.name, v[0], v[1], v[2], v[3], v[4], kinds[0])
 }
 
 // judge holds a cell against the rules, which the table itself cannot change.
@@ -188,8 +192,8 @@ func readTable(t *testing.T) map[string]string {
 	for line := range strings.Lines(string(text)) {
 		line = strings.TrimRight(line, "\n")
 		fields := strings.Fields(line)
-		if len(fields) > 5 && fields[0] != "#" {
-			lines[strings.Join(fields[:len(fields)-5], " ")] = line
+		if len(fields) > 6 && fields[0] != "#" {
+			lines[strings.Join(fields[:len(fields)-6], " ")] = line
 		}
 	}
 	return lines

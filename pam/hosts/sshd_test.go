@@ -27,7 +27,7 @@ func (b *theBed) startSSHD(scratch string) error {
 	if out, err := exec.Command("ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", hostKey).CombinedOutput(); err != nil {
 		return fmt.Errorf("ssh-keygen: %w: %s", err, out)
 	}
-	askpass := "#!/bin/sh\ncase $1 in\n*one-time*) cat \"$TOKEN_FILE\" ;;\n*) printf '%s\\n' \"$PASSWORD\" ;;\nesac\n"
+	askpass := "#!/bin/sh\ncase $1 in\n*one-time* | *code*) cat \"$TOKEN_FILE\" ;;\n*) printf '%s\\n' \"$PASSWORD\" ;;\nesac\n"
 	if err := os.WriteFile(askpassFile, []byte(askpass), 0o755); err != nil {
 		return err
 	}

@@ -9,6 +9,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/latch-linux/latch/pam/testbed"
 )
 
 // unpack returns the files of a bundle by name.
@@ -66,7 +68,7 @@ func TestSupportHoldsNoSecret(t *testing.T) {
 		t.Fatalf("the test found no secrets to look for: %q %q", account, secret)
 	}
 	for name, text := range bundle {
-		if strings.Contains(text, account) || strings.Contains(text, secret) || strings.Contains(text, codeSeed) || strings.Contains(name, "otp") {
+		if strings.Contains(text, account) || strings.Contains(text, secret) || strings.Contains(text, testbed.Seed) || strings.Contains(name, "otp") {
 			t.Errorf("%s holds a secret", name)
 		}
 	}

@@ -1,0 +1,69 @@
+package install
+
+import (
+	"context"
+	"os"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/latch-linux/latch/pam/testbed"
+	"github.com/latch-linux/latch/pkg/otpstore"
+)
+
+// enrol gives ana an authenticator for the time of one test.
+func enrol(t *testing.T) {
+	t.Helper()
+	store := otpstore.At("/var/lib/latch", "/etc/latch/otp.key")
+	if err := testbed.Enrol(store, ana, int64(bed.user.ID)); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := store.Remove(context.Background(), ana); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+// TestInstallWithCodes: --otp of a service stands on its line, and doctor and explain know what it means.
+func TestInstallWithCodes(t *testing.T) {
+	before := tree(t)
+	for _, mode := range []string{"totp", "server-totp"} {
+		must(t, "install", "su", "--otp", mode, "--yes")
+		if text, err := os.ReadFile(pamDir + "/su"); err != nil || !strings.Contains(string(text), "pam_latch.so otp="+mode+"\n") {
+			t.Errorf("%s: %v %s", mode, err, text)
+		}
+		if text, _ := findings(t); !strings.Contains(text, "they have none: "+ana) {
+			t.Errorf("%s: the doctor does not know who has no code:\n%s", mode, text)
+		}
+		if got := explain(t, 3, "--user", ana, "--service", "su", "--phase", "auth"); !slices.Contains(got[0].Steps, "reason: otp-not-enrolled") {
+			t.Errorf("%s: %q", mode, got)
+		}
+		must(t, "uninstall", "su", "--yes")
+	}
+	same(t, "uninstalling", before)
+	if _, errs, status := latch(t, nil, "install", "su", "--otp", "maybe", "--yes"); status != 2 || !strings.Contains(errs, "no, yes, totp, server-totp") {
+		t.Errorf("--otp maybe: %d %s", status, errs)
+	}
+
+	must(t, "install", "su", "--otp", "totp", "--yes")
+	enrol(t)
+	if text, status := findings(t); status != 1 || !strings.Contains(text, "1 users have one-time passwords") {
+		t.Errorf("%d\n%s", status, text)
+	}
+	got := explain(t, 0, "--user", ana, "--service", "su", "--phase", "auth")
+	if got[0].Verdict != "let in with the right code" || !slices.Contains(got[0].Steps, "the person is asked: Latch code of your authenticator:") {
+		t.Errorf("%q", got)
+	}
+	if err := os.Chmod("/etc/latch/otp.key", 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if text, _ := findings(t); !strings.Contains(text, "the key of the one-time passwords") {
+		t.Errorf("a key that others read:\n%s", text)
+	}
+	if err := os.Chmod("/etc/latch/otp.key", 0o600); err != nil {
+		t.Fatal(err)
+	}
+	must(t, "uninstall", "su", "--yes")
+	same(t, "uninstalling with codes", before)
+}
