@@ -95,6 +95,17 @@ func TestCodesWhereTheServerIsSilent(t *testing.T) {
 	decides(t, g, relay.Success, "no-answer-otp-excused").logged("root excused the user", "lost the phone")
 }
 
+// TestCodesOfTheUnpaired is unpaired_by_server = otp.
+func TestCodesOfTheUnpaired(t *testing.T) {
+	t.Parallel()
+	s := newSite(t)
+	s.serve("error 201")
+	s.enrol()
+	s.set("unpaired_by_server", "otp")
+	types(t, s.hello(nil), "\x00"+code(t), relay.Success, "unpaired-by-server-otp").logged("latch unpair")
+	types(t, s.hello(nil), "\x00000000", relay.Refuse, "otp-wrong").logged("latch unpair")
+}
+
 func TestPausedAddress(t *testing.T) {
 	t.Parallel()
 	s := newSite(t)

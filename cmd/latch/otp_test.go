@@ -115,6 +115,9 @@ func TestOTPEnrol(t *testing.T) {
 	if r, err := store.Load("ana"); err != nil || r.Authenticator.Secret != secret || r.UID != 7001 {
 		t.Errorf("after rekey: %v", err)
 	}
+	if o := w.run("unpair", "--user", "ana"); o.status != cli.ExitOK || !strings.Contains(o.err, "latch otp remove --user ana") {
+		t.Errorf("unpair: %v", o)
+	}
 	if out := w.ok("otp", "remove", "--user", "ana"); out != "ana has no one-time passwords any more\n" {
 		t.Errorf("remove: %s", out)
 	}

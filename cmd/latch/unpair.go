@@ -12,6 +12,7 @@ import (
 	"github.com/latch-linux/latch/pkg/cli"
 	"github.com/latch-linux/latch/pkg/config"
 	"github.com/latch-linux/latch/pkg/latch"
+	"github.com/latch-linux/latch/pkg/otpstore"
 )
 
 func newUnpair(a *app) *cobra.Command {
@@ -67,6 +68,7 @@ func (a *app) unpair(ctx context.Context, local bool) error {
 	if err != nil {
 		return err
 	}
+	a.codesStay(p.User)
 	return a.Report(map[string]any{"user": p.User, "paired": false}, "%s is no longer paired", p.User)
 }
 
@@ -106,6 +108,17 @@ func otherHolders(path string, p account.Pairing) (int, error) {
 		}
 	}
 	return n, nil
+}
+
+// codesStay says what else there is of a user who is not paired any more.
+func (a *app) codesStay(user string) {
+	store, _, err := a.codes()
+	if err != nil {
+		return
+	}
+	if _, err := store.Load(user); !errors.Is(err, otpstore.ErrNotEnrolled) {
+		a.Hint("the one-time passwords of %s stay; latch otp remove --user %s ends them", user, user)
+	}
 }
 
 func (a *app) unpairAtServer(ctx context.Context, id string) error {

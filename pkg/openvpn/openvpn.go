@@ -40,7 +40,8 @@ var PluginFiles = []string{"openvpn-plugin-auth-pam.so", "openvpn-auth-pam.so"}
 const (
 	loginPrompt    = "login:"
 	passwordPrompt = "Password: "
-	codePrompt     = "Latch one-time password: "
+	tokenPrompt    = "Latch one-time password: "
+	codePrompt     = "Latch code of your authenticator: "
 )
 
 // IsServer tells whether a configuration makes a server of OpenVPN.
@@ -309,7 +310,7 @@ func complete(list []string, otp bool) ([]string, error) {
 	whole := slices.Clone(list)
 	pairs := [][3]string{{loginPrompt, "login", "USERNAME"}, {passwordPrompt, "password", "PASSWORD"}}
 	if otp {
-		pairs = append(pairs, [3]string{codePrompt, "latch", "OTP"})
+		pairs = append(pairs, [3]string{tokenPrompt, "latch", "OTP"}, [3]string{codePrompt, "latch", "OTP"})
 	}
 	for _, p := range pairs {
 		value, known := answer(whole, p[0])
