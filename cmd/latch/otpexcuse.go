@@ -37,8 +37,8 @@ the machine, and no clock that is set makes it longer. Who gave it and why is in
 		},
 	}
 	f := c.Flags()
-	f.DurationVar(&o.lasts, "for", 8*time.Hour, "how `long`, such as 30m or 8h")
-	f.StringVar(&o.reason, "reason", "", "`why`; it is logged")
+	f.DurationVar(&o.lasts, "for", 8*time.Hour, "how long, a `duration` such as 30m or 8h")
+	f.StringVar(&o.reason, "reason", "", "why, a `text` for the log")
 	f.BoolVar(&o.end, "end", false, "take the bypass back")
 	return c
 }

@@ -5,6 +5,8 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -164,4 +166,36 @@ func TestCodesWhileTheServerIsDown(t *testing.T) {
 		t.Fatal(err)
 	}
 	tryCodes(t, []codeRow{{"a key, excused", "publickey", "/dev/null", true, "no-answer-otp-excused"}})
+}
+
+// TestOneCodeManyLogins has logins by different services use one code at the same time: one gets in.
+func TestOneCodeManyLogins(t *testing.T) {
+	configure(t, bed.conf.With("otp", "totp"))
+	enrolled(t)
+	right := code(t, testbed.Seed, 0)
+	text, err := os.ReadFile(right)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var in atomic.Int32
+	var all sync.WaitGroup
+	for i := range 9 {
+		all.Go(func() {
+			var r result
+			if i%3 == 0 {
+				a := su(unpaired, opened)
+				a.stdin += string(text)
+				r = a.run()
+			} else {
+				r = sshResult(client("keyboard-interactive", testbed.Password, right, "ssh", opened+"@127.0.0.1", proveIt))
+			}
+			if r.in(opened) {
+				in.Add(1)
+			}
+		})
+	}
+	all.Wait()
+	if n := in.Load(); n != 1 {
+		t.Errorf("%d logins got in with one code, want 1", n)
+	}
 }

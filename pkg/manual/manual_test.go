@@ -126,7 +126,7 @@ func described(page string) []string {
 		for _, word := range strings.Fields(line)[1:] {
 			name, _, _ := strings.Cut(strings.Trim(word, `",`), "=")
 			if name != "" && strings.Trim(name, "abcdefghijklmnopqrstuvwxyz_") == "" && strings.HasPrefix(line, ".B") &&
-				!slices.Contains([]string{"file", "name", "yes", "openvpn"}, name) {
+				!slices.Contains([]string{"file", "mode", "name", "yes", "openvpn"}, name) {
 				names = append(names, name)
 			}
 		}
