@@ -37,6 +37,16 @@ func (a *app) codes() (otpstore.Store, *config.Config, error) {
 	return store, c, nil
 }
 
+// spelt gives a person whom the name service does not know the name of the pairing, by which a login finds the record.
+func (a *app) spelt(who person, err error) (person, error) {
+	if err == nil && who.unknown() {
+		if _, p, err := a.anyPairing(); err == nil {
+			who.name = p.User
+		}
+	}
+	return who, err
+}
+
 // storing bounds the wait for the logins of the same user. What was begun is ended in spite of an interrupt.
 func storing(ctx context.Context) (context.Context, context.CancelFunc) {
 	return context.WithTimeout(context.WithoutCancel(ctx), storeTimeout)
@@ -54,7 +64,7 @@ which addresses are not listened to. It shows no secret.
 			if err != nil {
 				return err
 			}
-			who, err := a.who()
+			who, err := a.spelt(a.who())
 			if err != nil {
 				return err
 			}
@@ -65,13 +75,13 @@ which addresses are not listened to. It shows no secret.
 			if r.OthersThan(who.uid) {
 				a.Say("the record is that of uid %d, and %s has %d now: no code is taken; see latch otp remove", r.UID, who.name, who.uid)
 			}
-			return a.Table("otp", []cli.Row{otpRow(r, c)})
+			return a.Table("otp", []cli.Row{otpRow(r, c.AppID, a.now())})
 		},
 	}
 }
 
 // otpRow is what may be told of a record.
-func otpRow(r *otpstore.Record, c *config.Config) cli.Row {
+func otpRow(r *otpstore.Record, app string, now time.Time) cli.Row {
 	var kind, used any
 	if v := r.Authenticator; v != nil {
 		kind = string(v.Kind)
@@ -83,8 +93,8 @@ func otpRow(r *otpstore.Record, c *config.Config) cli.Row {
 		excused = left.Round(time.Minute).String()
 	}
 	return cli.Row{{Name: "user", Value: r.User}, {Name: "uid", Value: uidText(r.UID)}, {Name: "authenticator", Value: kind},
-		{Name: "server", Value: r.Remotes[c.AppID] != nil}, {Name: "recovery_codes", Value: r.RecoveryLeft()}, {Name: "last_used", Value: used},
-		{Name: "excused", Value: excused}, {Name: "paused_addresses", Value: len(r.Guesses.PausedAt(time.Now().Unix()))}}
+		{Name: "server", Value: r.Remotes[app] != nil}, {Name: "recovery_codes", Value: r.RecoveryLeft()}, {Name: "last_used", Value: used},
+		{Name: "excused", Value: excused}, {Name: "paused_addresses", Value: len(r.Guesses.PausedAt(now.Unix()))}}
 }
 
 // instant is a Unix time for people and scripts, nil for none.
@@ -116,7 +126,7 @@ func newOTPList(a *app) *cobra.Command {
 					a.Say("%v", err)
 					r = &otpstore.Record{User: user, UID: -1}
 				}
-				rows = append(rows, append(otpRow(r, c), cli.Cell{Name: "readable", Value: err == nil}))
+				rows = append(rows, append(otpRow(r, c.AppID, a.now()), cli.Cell{Name: "readable", Value: err == nil}))
 			}
 			return a.Table("users", rows)
 		},
@@ -139,7 +149,7 @@ func (a *app) checkCode(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	who, err := a.who()
+	who, err := a.spelt(a.who())
 	if err != nil {
 		return err
 	}
@@ -178,7 +188,7 @@ on the terminal. Each passes once, in place of any code that this machine asks f
 			if err != nil {
 				return err
 			}
-			who, err := a.who()
+			who, err := a.spelt(a.who())
 			if err != nil {
 				return err
 			}
@@ -229,7 +239,7 @@ func (a *app) resync(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	who, err := a.who()
+	who, err := a.spelt(a.who())
 	if err != nil {
 		return err
 	}

@@ -273,6 +273,18 @@ func TestOTPBypass(t *testing.T) {
 	w.fails(cli.ExitUsage, nil, "otp", "bypass", "--user", "ana", "--end", "--reason", "x")
 }
 
+// TestOTPOfAnotherSpelling: OpenVPN with LDAP and no NSS takes many spellings for one name, and a login looks by the pairing's.
+func TestOTPOfAnotherSpelling(t *testing.T) {
+	w := newWorld(t)
+	store := w.withCodes()
+	w.ok("pair", w.code("ana"), "--user", "vpn-ana", "--profile", "openvpn")
+	w.ok("otp", "bypass", "--user", "VPN-Ana", "--reason", "x", "--profile", "openvpn")
+	if users, err := store.Users(); err != nil || len(users) != 1 || users[0] != "vpn-ana" {
+		t.Errorf("%q, %v", users, err)
+	}
+	w.ok("otp", "status", "--user", "VPN-ANA", "--profile", "openvpn")
+}
+
 // TestOTPIsRoots: nobody else can read a seed, and that is said before anything is asked.
 func TestOTPIsRoots(t *testing.T) {
 	w := newWorld(t)

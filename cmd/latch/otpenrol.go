@@ -82,7 +82,7 @@ func (a *app) enrol(ctx context.Context, o enrolOptions) error {
 	if err != nil {
 		return err
 	}
-	who, err := a.whoToPair()
+	who, err := a.spelt(a.whoToPair())
 	if err != nil {
 		return err
 	}

@@ -48,7 +48,7 @@ func (a *app) bypass(ctx context.Context, o bypassOptions) error {
 	if err != nil {
 		return err
 	}
-	who, err := a.whoToPair()
+	who, err := a.spelt(a.whoToPair())
 	if err != nil {
 		return err
 	}
@@ -103,7 +103,7 @@ func (a *app) removeCodes(ctx context.Context, local bool) error {
 	if err != nil {
 		return err
 	}
-	who, err := a.who()
+	who, err := a.spelt(a.who())
 	if err != nil {
 		return err
 	}

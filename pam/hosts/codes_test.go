@@ -77,8 +77,11 @@ func TestSSHDCodes(t *testing.T) {
 	tryCodes(t, []codeRow{{"not enrolled", "keyboard-interactive", code(t, testbed.Seed, 0), false, "otp-not-enrolled"}})
 	enrolled(t)
 	right := code(t, testbed.Seed, 0)
+	tryCodes(t, []codeRow{{"wrong", "keyboard-interactive", written(t, "no-code"), false, "otp-wrong"}})
+	if r, err := codeStore.Load(opened); err != nil || len(r.Guesses.Sources) != 1 || r.Guesses.Sources[0].Address != "127.0.0.1" {
+		t.Errorf("the wrong code counts against %+v, %v", r.Guesses.Sources, err)
+	}
 	tryCodes(t, []codeRow{
-		{"wrong", "keyboard-interactive", written(t, "no-code"), false, "otp-wrong"},
 		{"empty", "keyboard-interactive", "/dev/null", false, "otp-cannot-ask"},
 		{"right", "keyboard-interactive", right, true, "open-otp"},
 		{"the same again", "keyboard-interactive", right, false, "otp-used"},
