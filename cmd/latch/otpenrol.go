@@ -86,16 +86,9 @@ func (a *app) enrol(ctx context.Context, o enrolOptions) error {
 	if err != nil {
 		return err
 	}
-	r, err := store.Load(who.name)
-	switch {
-	case errors.Is(err, otpstore.ErrNotEnrolled):
-		r = &otpstore.Record{UID: -1}
-	case err != nil:
+	r, err := enrollable(store, c.AppID, who, o)
+	if err != nil {
 		return err
-	}
-	had := r.Authenticator != nil && !o.server || r.Remotes[c.AppID] != nil && o.server
-	if had && !o.replace && !r.OthersThan(who.uid) {
-		return cli.WithHint(cli.ExitError, fmt.Errorf("%s has an authenticator", who.name), "to end it and begin with a new one, say --replace")
 	}
 	if created, err := store.CreateKey(ctx); err != nil {
 		return err
@@ -117,12 +110,26 @@ func (a *app) enrol(ctx context.Context, o enrolOptions) error {
 	if _, _, err := a.anyPairing(); errors.Is(err, account.ErrNotPaired) {
 		a.Say("%s is not paired, and nobody but the paired is asked for a code; see latch pair", who.name)
 	}
-	if r.RecoveryLeft() == 0 || r.OthersThan(who.uid) {
-		if err := a.moreRecovery(ctx, store, who); err != nil {
-			return err
-		}
+	if err := a.moreRecovery(ctx, store, who); err != nil {
+		return err
 	}
 	return a.Report(map[string]any{"user": who.name, "enrolled": true, "kind": kind}, "%s is enrolled", who.name)
+}
+
+// enrollable returns the record that the user has, an empty one for none. An authenticator is ended only where that was asked for.
+func enrollable(store otpstore.Store, app string, who person, o enrolOptions) (*otpstore.Record, error) {
+	r, err := store.Load(who.name)
+	if errors.Is(err, otpstore.ErrNotEnrolled) {
+		return &otpstore.Record{UID: -1}, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	had := r.Authenticator != nil && !o.server || r.Remotes[app] != nil && o.server
+	if had && !o.replace && !r.OthersThan(who.uid) {
+		return nil, cli.WithHint(cli.ExitError, fmt.Errorf("%s has an authenticator", who.name), "to end it and begin with a new one, say --replace")
+	}
+	return r, nil
 }
 
 // moreRecovery gives recovery codes to who has none. Without a terminal that is left for later.
