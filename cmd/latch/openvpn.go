@@ -35,7 +35,7 @@ func (a *app) vpnCodes(otp string) bool {
 	vpn := *a
 	vpn.profile = openvpn.Service
 	c, err := vpn.load()
-	return err == nil && c.OTP != "no"
+	return err == nil && c.Asks()
 }
 
 // proveAll tries the service files, OpenVPN's with the profile that its line names.

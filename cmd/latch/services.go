@@ -61,9 +61,6 @@ that were installed and have gone since, as a package upgrade may do.
 			if len(args) == 0 && !o.repair {
 				return cli.Usage("name the services, such as sshd, login, su, sudo")
 			}
-			if modes := config.OTPModes(); o.line.OTP != "" && !slices.Contains(modes, o.line.OTP) {
-				return cli.Usage("--otp takes %s", strings.Join(modes, ", "))
-			}
 			return nil
 		},
 		RunE: func(c *cobra.Command, args []string) error {

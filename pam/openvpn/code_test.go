@@ -17,6 +17,7 @@ import (
 	"github.com/creack/pty"
 
 	"github.com/latch-linux/latch/pam/testbed"
+	"github.com/latch-linux/latch/pkg/otpstore"
 )
 
 // knownCode is a code that a person has before the latch is asked.
@@ -119,6 +120,33 @@ func TestTokenOfTheServer(t *testing.T) {
 	}
 }
 
+// TestAuthenticatorCodes has this machine check the code of an app, which the person knows before anything is asked.
+func TestAuthenticatorCodes(t *testing.T) {
+	v := startVPN(t, setting{flags: []string{"--otp", "totp"}})
+	v.expect(t, map[string]bool{ana: false}) // who has no authenticator
+	store := otpstore.At("/var/lib/latch", "/etc/latch/otp.key")
+	if err := testbed.Enrol(store, ana, -1); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = os.RemoveAll(store.Dir) })
+	code, err := testbed.CodeOf(testbed.Seed)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct {
+		code string
+		in   bool
+	}{{"000000", false}, {code, true}, {code, false}, {testbed.RecoveryCode, true}} {
+		if v.isIn(t, ana, withCode(c.code)) != c.in {
+			t.Errorf("code %q: in is not %v", c.code, c.in)
+		}
+	}
+	configure(t, bed.conf.With("latch_host", nowhere).With("action", "close"))
+	if v.isIn(t, ana, withCode(code)) {
+		t.Error("a code opens what action = close refuses")
+	}
+}
+
 // TestCodesOfTheConfiguration has openvpn.conf ask for codes, and nobody say --otp.
 func TestCodesOfTheConfiguration(t *testing.T) {
 	writeConfig(t, vpnConf, serverText("127.0.0.1", 1194))
@@ -128,6 +156,10 @@ func TestCodesOfTheConfiguration(t *testing.T) {
 	configure(t, bed.conf.With("otp", "yes"))
 	if diff := plan(t).Services[1].Diff; !strings.Contains(diff, "latch OTP") || !strings.Contains(diff, "auth-gen-token 28800") {
 		t.Errorf("no code is handed over:\n%s", diff)
+	}
+	configure(t, bed.conf.With("action", "otp"))
+	if diff := plan(t).Services[1].Diff; !strings.Contains(diff, "latch OTP") {
+		t.Errorf("no code is handed over under action = otp:\n%s", diff)
 	}
 	if diff := plan(t, "--otp", "no").Services[1].Diff; strings.Contains(diff, "OTP") {
 		t.Errorf("codes with --otp no:\n%s", diff)

@@ -130,6 +130,9 @@ func (c *Config) Hold() int {
 	return int(hold / time.Second)
 }
 
+// Asks reports whether a login may come to be asked for a code of any kind.
+func (c *Config) Asks() bool { return c.OTP == "yes" || c.AsksHere() }
+
 // AsksHere reports whether a login may come to be asked for a code that this machine keeps something for.
 func (c *Config) AsksHere() bool {
 	return c.OTP == "totp" || c.OTP == "server-totp" || c.Action == OTP || c.OnError == OTP || c.UnpairedByServer == OTP

@@ -4,7 +4,6 @@ import (
 	"strings"
 
 	"github.com/latch-linux/latch/pkg/account"
-	"github.com/latch-linux/latch/pkg/config"
 	"github.com/latch-linux/latch/pkg/otpstore"
 	"github.com/latch-linux/latch/pkg/ports"
 	"github.com/latch-linux/latch/pkg/securefile"
@@ -97,6 +96,3 @@ func (e *examination) withoutCodes(has map[string]bool) int {
 	}
 	return len(without)
 }
-
-// asksForCodes tells whether sshd must be able to ask.
-func asksForCodes(c *config.Config) bool { return c != nil && (c.OTP == "yes" || c.AsksHere()) }

@@ -98,7 +98,7 @@ func (e *examination) sshd() {
 		e.warn("sshd", "exempt the addresses that many people share with PerSourcePenaltyExemptList",
 			"PerSourcePenalties is on: a few refusals of one closed user block everybody who comes from the same address")
 	}
-	if asksForCodes(e.config) && s["kbdinteractiveauthentication"] == "no" && s["passwordauthentication"] == "yes" {
+	if e.config != nil && e.config.Asks() && s["kbdinteractiveauthentication"] == "no" && s["passwordauthentication"] == "yes" {
 		e.warn("sshd", "set KbdInteractiveAuthentication yes and PasswordAuthentication no",
 			"otp is set, and sshd's password method cannot ask for a code")
 	}
@@ -160,7 +160,7 @@ func (e *examination) openvpn() {
 
 func (e *examination) vpnServer(name string, text []byte) {
 	install := "latch install openvpn --server-config " + name
-	codes := e.Profile.Name == openvpn.Service && e.config != nil && e.config.OTP != "no"
+	codes := e.Profile.Name == openvpn.Service && e.config != nil && e.config.Asks()
 	findings, err := openvpn.Examine(text, codes)
 	if err != nil {
 		e.warn("openvpn", "mend it: OpenVPN does not start with it", "%s: %v", name, err)
