@@ -192,6 +192,7 @@ func TestVerdictOfOtherArguments(t *testing.T) {
 	}{
 		"the same":               {"operation=a otp=yes", "operation=a otp=yes", 1},
 		"only auth asks for otp": {"otp=yes operation=a", "operation=a", 1},
+		"only account is unseen": {"operation=a", "operation=a notify=no", 1},
 		"another operation":      {"operation=a", "operation=b", 2},
 		"one more argument":      {"", "operation=b", 2},
 		"one argument less":      {"operation=a", "", 2},

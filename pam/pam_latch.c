@@ -88,7 +88,7 @@ static void free_decided(pam_handle_t *pamh, void *data, int status)
 
 /*
  * The module arguments, which say what was asked: another operation or another file is another question. Not so otp=,
- * as the account phase asks for no code. NULL without memory.
+ * as the account phase asks for no code, nor notify=, which says how it is asked. NULL without memory.
  */
 static char *arguments_of(const struct question *q)
 {
@@ -97,7 +97,7 @@ static char *arguments_of(const struct question *q)
 		room += strlen(q->argv[i]) + 1;
 	char *all = calloc(room, 1), *end = all;
 	for (int i = 0; all != NULL && i < q->argc; i++)
-		if (strncmp(q->argv[i], "otp=", 4) != 0)
+		if (strncmp(q->argv[i], "otp=", 4) != 0 && strncmp(q->argv[i], "notify=", 7) != 0)
 			end = stpcpy(stpcpy(end, q->argv[i]), "\n");
 	return all;
 }

@@ -53,6 +53,7 @@ type Settings struct {
 	Operation      string        // operation id, or "" for the whole application
 	Echo           bool          // show a code while it is typed
 	Quiet          bool          // profile openvpn: no message but the prompt
+	Unseen         bool          // the account phase asks so that the phone shows nothing
 	Timeout        time.Duration // for one question, its repetition included
 	LocalCode      time.Duration // for checking a code on this machine
 	Wait           time.Duration // for the phone to open
@@ -242,21 +243,29 @@ func (l *Login) ask(ctx context.Context, p Pairing) (Outcome, Answer) {
 	ask := l.Server.Ask
 	// By the name in the pairing file: a directory takes "ana", "ANA" and "ana@REALM" for one, and whoever has the
 	// password could try them all.
-	if l.Memory.AskedInVain(p.User, l.Request.Service) {
+	if l.unseen() || l.Memory.AskedInVain(p.User, l.Request.Service) {
 		ask = l.quietly
 	}
-	l.Memory.Asking(p.User, l.Request.Service)
+	if !l.unseen() {
+		l.Memory.Asking(p.User, l.Request.Service)
+	}
 	q := l.question(p)
 	a := ask(ctx, q)
 	return l.weigh(p, q, a), a
 }
+
+// unseen tells whether the phone is not told whatever comes of it. The auth phase cannot be: it may want a token.
+func (l *Login) unseen() bool { return l.Settings.Unseen && l.Request.Account }
 
 // quietly asks so that the phone shows nothing, and aloud only where that says "open" or an error.
 func (l *Login) quietly(ctx context.Context, q Question) Answer {
 	a := l.Server.Ask(ctx, q.silent())
 	switch a.Kind {
 	case gate.On:
-		// Nobody enters unseen: the phone is told, a latch that closes itself on request does, and a token is made.
+		if l.unseen() {
+			return a
+		}
+		// Nobody else enters unseen: the phone is told, a latch that closes itself on request does, and a token is made.
 		return l.Server.Ask(ctx, q)
 	case gate.ErrorAnswer:
 		// Not every plan has silent questions; what that costs is one more notice. A server that has answered with an

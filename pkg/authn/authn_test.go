@@ -162,6 +162,26 @@ func TestQuestionIsSilentAfterARefusal(t *testing.T) {
 	}
 }
 
+// TestUnseen: where the phone is to show nothing the account phase asks once, silently, and the auth phase as always.
+func TestUnseen(t *testing.T) {
+	for _, kind := range []gate.Answer{gate.On, gate.Off} {
+		for _, account := range []bool{true, false} {
+			w, l := scene()
+			w.answers[0].Kind, l.Settings.Unseen, l.Request.Account = kind, true, account
+			o, err := l.Run(t.Context())
+			if err != nil || (o.Verdict == gate.Success) != (kind == gate.On) || len(w.questions) != 1 || w.questions[0].Silent != account {
+				t.Errorf("account %v, %v: %v after %+v, error %v", account, kind, o.Verdict, w.questions, err)
+			}
+		}
+	}
+	w, l := scene()
+	l.Settings.Unseen, l.Request.Account = true, true
+	w.answers = []authn.Answer{{Kind: gate.ErrorAnswer}, {Kind: gate.On}}
+	if o, err := l.Run(t.Context()); err != nil || o.Verdict != gate.Success || len(w.questions) != 2 || w.questions[1].Silent {
+		t.Errorf("a plan without silence: %v after %+v, error %v", o.Verdict, w.questions, err)
+	}
+}
+
 // TestSilenceIsThePersons: a directory takes many spellings for one name, and each must not ring the phone anew.
 func TestSilenceIsThePersons(t *testing.T) {
 	w, l := scene()

@@ -14,18 +14,19 @@ type Args struct {
 	Operation        string // a name from latch.conf, or ""
 	OTP              string // one of OTPModes, or "" to leave it to latch.conf
 	Profile          string // "system" or "openvpn"
+	Notify           string // "no" keeps the account phase off the phone, "yes" or "" does not
 }
 
 // fields are the arguments by their names. authenticator= is the module's own and is not kept.
 func (a *Args) fields() map[string]*string {
 	return map[string]*string{"config": &a.Config, "accounts": &a.Accounts, "operation": &a.Operation, "otp": &a.OTP,
-		"profile": &a.Profile, "authenticator": new(string)}
+		"profile": &a.Profile, "notify": &a.Notify, "authenticator": new(string)}
 }
 
 // ArgNames returns every module argument, sorted.
 func ArgNames() []string { return slices.Sorted(maps.Keys(new(Args).fields())) }
 
-// ParseArgs reads upstream's arguments (config=, accounts=, operation=, otp=) and ours (profile=, and
+// ParseArgs reads upstream's arguments (config=, accounts=, operation=, otp=) and ours (profile=, notify=, and
 // authenticator=, which is the module's own). An unknown argument is an error.
 func ParseArgs(args []string) (Args, error) {
 	var a Args
@@ -45,6 +46,9 @@ func ParseArgs(args []string) (Args, error) {
 		if problem := setOTP(&a.OTP, a.OTP); problem != "" {
 			return Args{}, fmt.Errorf("module argument otp=: %s", problem)
 		}
+	}
+	if a.Notify != "" && a.Notify != "yes" && a.Notify != "no" {
+		return Args{}, fmt.Errorf("module argument notify=: %q is neither yes nor no", a.Notify)
 	}
 	if err := a.applyProfile(); err != nil {
 		return Args{}, err

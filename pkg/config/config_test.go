@@ -296,7 +296,7 @@ func TestParseArgs(t *testing.T) {
 			t.Errorf("%q: %+v, %v, want %+v", tt.args, got, err, tt.want)
 		}
 	}
-	for _, bad := range []string{"confg=/a", "config", "config=", "config=a", "accounts=b/c", "otp=maybe", "profile=other", "debug", "",
+	for _, bad := range []string{"confg=/a", "config", "config=", "config=a", "accounts=b/c", "otp=maybe", "notify=maybe", "profile=other", "debug", "",
 		"authenticator="} {
 		if got, err := ParseArgs([]string{bad}); err == nil || got != (Args{}) {
 			t.Errorf("%q was taken as %+v (%v)", bad, got, err)

@@ -22,7 +22,7 @@ import (
 type Options struct {
 	Operation string // name of an operation of latch.conf
 	OTP       string // "" leaves it to latch.conf
-	EveryUse  bool   // su, sudo: the account phase too, which asks root and every NOPASSWD command
+	EveryUse  bool   // su, sudo: the account phase too, which asks root and every NOPASSWD command, off the phone
 	Server    string // openvpn: the server's configuration, "" for the only one that there is
 	Codes     bool   // openvpn: clients send a code, because OTP says so or latch.conf does
 }
@@ -106,7 +106,7 @@ func refuse(format string, args ...any) error {
 }
 
 // args are the module arguments of a service's line.
-func (o Options) args(service string) []string {
+func (o Options) args(service string, phase pamconf.Phase) []string {
 	var args []string
 	if service == openvpn.Service {
 		args = append(args, "profile=openvpn")
@@ -116,6 +116,9 @@ func (o Options) args(service string) []string {
 	}
 	if o.OTP != "" {
 		args = append(args, "otp="+o.OTP)
+	}
+	if o.EveryUse && phase == pamconf.Account && slices.Contains(authOnly, service) {
+		args = append(args, "notify=no") // a phone that shows every command is one that nobody looks at
 	}
 	return args
 }
@@ -139,7 +142,7 @@ func (s System) Plan(service string, o Options) (Change, error) {
 		c.Notes = append(c.Notes, fmt.Sprintf("%s is copied to %s, and the copy goes with latch uninstall", path, c.Path))
 	}
 	f := pamconf.Parse(service, text)
-	if differs(f, o.args(service)) {
+	if differs(f, o) {
 		f, _ = f.Without() // to be placed anew with other arguments
 	}
 	after, err := s.edit(f, o, &c)
@@ -185,8 +188,8 @@ func (c *Change) existing(text []byte) error {
 }
 
 // differs tells whether the file has a line of ours with other arguments.
-func differs(f *pamconf.File, args []string) bool {
-	return slices.ContainsFunc(f.Rules, func(r pamconf.Rule) bool { return r.IsLatch() && !slices.Equal(r.Args, args) })
+func differs(f *pamconf.File, o Options) bool {
+	return slices.ContainsFunc(f.Rules, func(r pamconf.Rule) bool { return r.IsLatch() && !slices.Equal(r.Args, o.args(f.Name, r.Phase)) })
 }
 
 // PlanAll plans several services, each on top of what the others will be: a service that includes another one of them
@@ -320,7 +323,7 @@ func (s System) editAuth(f *pamconf.File, o Options, c *Change) (*pamconf.File, 
 
 // editPhase places one line. Without any rule in the phase, or with one of ours already, there is nothing to do.
 func (s System) editPhase(f *pamconf.File, phase pamconf.Phase, o Options, allowed ...pamconf.Problem) (*pamconf.File, error) {
-	after, findings, err := pamconf.Insert(f, phase, s, o.args(f.Name), allowed...)
+	after, findings, err := pamconf.Insert(f, phase, s, o.args(f.Name, phase), allowed...)
 	switch {
 	case err != nil:
 		return f, err
