@@ -61,9 +61,7 @@ func New(o Options) (*Client, error) {
 	if o.Now == nil {
 		o.Now = time.Now
 	}
-	c := &Client{options: o, trust: &roots{file: o.CAFile}}
-	c.trust.prefetch()
-	return c, nil
+	return &Client{options: o, trust: &roots{file: o.CAFile}}, nil
 }
 
 // Offset returns by how much the server's clock is ahead of this machine's, 0 while nothing is known: it is
@@ -92,6 +90,7 @@ func (c *Client) call(ctx context.Context, method string, params url.Values, seg
 }
 
 func (c *Client) send(ctx context.Context, method string, params url.Values, segments []string) (answer, error) {
+	c.trust.prefetch()
 	path := api.Path(c.options.APIVersion, segments...)
 	t := &try{}
 	req, err := c.request(httptrace.WithClientTrace(ctx, t.trace()), method, path, params)

@@ -38,51 +38,56 @@ const bundleLimit = 8 << 20
 type roots struct {
 	file string // "" for the system's
 	once sync.Once
-	pem  []byte
+	all  authorities
 	err  error
 }
 
-// prefetch reads the file while the connection is being made.
+// authorities are DER certificates by their raw subjects.
+type authorities map[string][][]byte
+
+// prefetch reads the file while packets are under way: over a slow link that costs no time at all.
 func (r *roots) prefetch() { go r.once.Do(r.load) }
 
 func (r *roots) load() {
-	var err error
-	if r.file != "" {
-		if r.pem, err = securefile.Read(r.file, bundleLimit); err == nil && !hasCertificate(r.pem) {
-			err = fmt.Errorf("%s holds no PEM certificate", r.file)
-		}
-		if err != nil {
-			err = fmt.Errorf("ca_file: %w", err)
-		}
+	var bundle []byte
+	path, err := r.file, error(nil)
+	if path != "" {
+		bundle, err = securefile.Read(path, bundleLimit)
 	} else {
-		r.pem, err = systemBundle()
+		path, bundle, err = systemBundle()
+	}
+	if err == nil {
+		r.all = index(bundle)
+		if len(r.all) == 0 { // which must not pass for a server's bad certificate
+			err = fmt.Errorf("%s holds no PEM certificate", path)
+		}
+	}
+	if err != nil && r.file != "" {
+		err = fmt.Errorf("ca_file: %w", err)
 	}
 	if err != nil {
 		r.err = &Error{Kind: KindLocal, Err: err}
 	}
 }
 
-func systemBundle() ([]byte, error) {
+func systemBundle() (path string, bundle []byte, err error) {
 	for _, path := range bundles {
-		data, err := os.ReadFile(path)
-		switch {
-		case err == nil && !hasCertificate(data):
-			return nil, fmt.Errorf("%s holds no PEM certificate", path)
-		case !errors.Is(err, fs.ErrNotExist):
-			return data, err
+		if bundle, err := os.ReadFile(path); !errors.Is(err, fs.ErrNotExist) {
+			return path, bundle, err
 		}
 	}
-	return nil, errors.New("this machine has no CA certificates; install ca-certificates or set ca_file")
+	return "", nil, errors.New("this machine has no CA certificates; install ca-certificates or set ca_file")
 }
 
-// hasCertificate finds out whether a bundle is broken altogether, which must not pass for a server's bad certificate.
-func hasCertificate(bundle []byte) bool {
+// index decodes a PEM bundle as far as the subjects.
+func index(bundle []byte) authorities {
+	all := authorities{}
 	for der := range certificates(bundle) {
-		if subjectOf(der) != nil {
-			return true
+		if subject := string(subjectOf(der)); subject != "" {
+			all[subject] = append(all[subject], der)
 		}
 	}
-	return false
+	return all
 }
 
 // config checks the chain itself, with crypto/x509 and as strictly as crypto/tls does, but against the roots that
@@ -115,7 +120,7 @@ func (r *roots) verify(chain []*x509.Certificate, host string, now time.Time) er
 		}
 	}
 	_, err := chain[0].Verify(x509.VerifyOptions{
-		Roots: pick(r.pem, wanted), Intermediates: intermediates, DNSName: host, CurrentTime: now,
+		Roots: r.all.pick(wanted), Intermediates: intermediates, DNSName: host, CurrentTime: now,
 		KeyUsages: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth},
 	})
 	if err != nil {
@@ -124,15 +129,14 @@ func (r *roots) verify(chain []*x509.Certificate, host string, now time.Time) er
 	return nil
 }
 
-// pick parses the certificates of a PEM bundle whose subject is wanted.
-func pick(bundle []byte, wanted map[string]bool) *x509.CertPool {
+// pick parses the certificates whose subject is wanted.
+func (a authorities) pick(wanted map[string]bool) *x509.CertPool {
 	pool := x509.NewCertPool()
-	for der := range certificates(bundle) {
-		if !wanted[string(subjectOf(der))] {
-			continue
-		}
-		if cert, err := x509.ParseCertificate(der); err == nil {
-			pool.AddCert(cert)
+	for subject := range wanted {
+		for _, der := range a[subject] {
+			if cert, err := x509.ParseCertificate(der); err == nil {
+				pool.AddCert(cert)
+			}
 		}
 	}
 	return pool
