@@ -1,6 +1,8 @@
 package audit_test
 
 import (
+	"bytes"
+	"errors"
 	"net"
 	"os"
 	"os/exec"
@@ -172,6 +174,44 @@ func TestFail2banFilter(t *testing.T) {
 		}
 		if got := strings.TrimSpace(string(out)); got != c.found {
 			t.Errorf("%s: fail2ban counts %q, want %q", name, got, c.found)
+		}
+	}
+}
+
+// TestFail2banJail has Debian's own fail2ban read the jail, which must shut out UDP too: most OpenVPN servers use it.
+func TestFail2banJail(t *testing.T) {
+	dir := t.TempDir()
+	if err := os.CopyFS(dir, os.DirFS("/etc/fail2ban")); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.RemoveAll(filepath.Join(dir, "jail.d")); err != nil { // this machine's own jails
+		t.Fatal(err)
+	}
+	for _, file := range []string{"jail.d/latch.conf", "filter.d/latch.conf"} {
+		text, err := os.ReadFile("../../conf/fail2ban/" + file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		log := filepath.Join(dir, "auth.log")
+		text = bytes.ReplaceAll(text, []byte("/var/log/auth.log"), []byte(log))
+		if err := errors.Join(os.WriteFile(log, nil, 0o600), os.MkdirAll(filepath.Dir(filepath.Join(dir, file)), 0o755),
+			os.WriteFile(filepath.Join(dir, file), text, 0o600)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, banaction := range []string{"iptables-allports", "nftables-allports"} {
+		local := "[DEFAULT]\nbanaction_allports = " + banaction + "\n"
+		if err := os.WriteFile(filepath.Join(dir, "jail.local"), []byte(local), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		out, err := exec.Command("fail2ban-client", "-c", dir, "-d").CombinedOutput()
+		if err != nil {
+			t.Fatalf("%v\n%s", err, out)
+		}
+		for _, protocol := range []string{"tcp", "udp"} {
+			if !bytes.Contains(out, []byte("['set', 'latch', 'addaction', 'latch-"+protocol+"']")) || !bytes.Contains(out, []byte("['protocol', '"+protocol+"']")) {
+				t.Errorf("%s: %s is not shut out\n%s", banaction, protocol, out)
+			}
 		}
 	}
 }
