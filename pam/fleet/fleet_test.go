@@ -132,7 +132,7 @@ func hostVars(secret string) map[string]any {
 		"ansible_connection": "local", "ansible_python_interpreter": "/usr/bin/python3", "ansible_become": false,
 		"latch_url": bed.server.URL, "latch_app_id": bed.app.ID, "latch_secret_key": secret, "latch_ca_file": bed.server.CA,
 		"latch_tree": tree(), "latch_settings": map[string]any{"action": "close", "otp": false},
-		"latch_services": []map[string]any{{"names": []string{"sshd", "su"}}, {"names": []string{"sudo"}, "options": []string{"--every-use"}}},
+		"latch_services": []map[string]any{{"names": []string{"sshd", "su"}, "where_present": []string{"sudo-i", "nosuchservice"}}, {"names": []string{"sudo"}, "options": []string{"--every-use"}}},
 		"latch_pairings": []map[string]any{{"user": user, "uid": userID, "account": bed.account}},
 	}
 }

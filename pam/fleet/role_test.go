@@ -30,6 +30,9 @@ func TestRole(t *testing.T) {
 	}
 	asked(t)
 	installed := services(t)
+	if !strings.Contains(installed[pamDir+"/sudo-i"], "pam_latch.so") {
+		t.Error("sudo -i goes past the latch")
+	}
 
 	if again := play(t, "site.yml", hostVars(first)); again.changed != 0 || again.failed != 0 {
 		t.Errorf("the second run: %d changes, %d failures\n%s", again.changed, again.failed, again.text)
