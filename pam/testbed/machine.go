@@ -23,12 +23,15 @@ const (
 // scratch is a tmpfs inside the machine; the writable layers lie there.
 const scratch = "/run/testbed"
 
+// temporary is TMPDIR inside the machine. /tmp itself is that of the machine around it, since the tree that is tested may lie there.
+const temporary = scratch + "/tmp"
+
 // ErrNotRoot says why Isolate cannot work.
 var ErrNotRoot = errors.New("these tests need root, for namespaces, users and set-uid programs of their own: sudo make test")
 
 // Isolate runs work on a machine of its own and returns the exit code for os.Exit: new mount, process, network, IPC
 // and host name namespaces, in which /etc, /usr and /var are copies that vanish at the end, /run and /dev are empty but
-// for the usual devices, and the only network is a loopback of its own. Every process that is left dies with it.
+// for the usual devices, temporary files vanish with it, and the only network is a loopback of its own. Every process that is left dies with it.
 func Isolate(work func() int) int {
 	switch os.Getenv(stageVariable) {
 	case stageWork:
@@ -68,6 +71,9 @@ func again(stage string) *exec.Cmd {
 		name, _, _ := strings.Cut(variable, "=")
 		return slices.Contains([]string{"SUDO_USER", "SSH_CONNECTION", "SSH_CLIENT", "SSH_TTY", "TMUX", "STY"}, name)
 	}), stageVariable+"="+stage)
+	if stage == stageWork {
+		cmd.Env = append(cmd.Env, "TMPDIR="+temporary)
+	}
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = os.Stdin, os.Stdout, os.Stderr
 	return cmd
 }
@@ -112,6 +118,9 @@ func mountAll() error {
 	if err := mountTmpfs("/run"); err != nil {
 		return err
 	}
+	if err := mountTemporary(); err != nil {
+		return err
+	}
 	for _, dir := range []string{"/etc", "/usr", "/var"} {
 		if err := overlay(dir); err != nil {
 			return err
@@ -127,6 +136,17 @@ func mountAll() error {
 func mountTmpfs(dir string) error {
 	if err := syscall.Mount("tmpfs", dir, "tmpfs", syscall.MS_NOSUID|syscall.MS_NODEV, "mode=755"); err != nil {
 		return fmt.Errorf("mount %s: %w", dir, err)
+	}
+	return nil
+}
+
+// mountTemporary lays a directory for everybody, in which set-uid programs and devices work as in any /tmp.
+func mountTemporary() error {
+	if err := os.MkdirAll(temporary, 0o755); err != nil {
+		return err
+	}
+	if err := syscall.Mount("tmpfs", temporary, "tmpfs", 0, "mode=1777"); err != nil {
+		return fmt.Errorf("mount %s: %w", temporary, err)
 	}
 	return nil
 }
