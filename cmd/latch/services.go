@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -30,8 +31,9 @@ func newInstall(a *app) *cobra.Command {
 		Use:     "install SERVICE...",
 		Aliases: []string{"enable"},
 		Short:   "make PAM services ask the latch",
-		Long: `install puts the latch into service files of /etc/pam.d: sshd, login, su, sudo, a display
-manager, or any other. It works out what libpam does with the file, its includes and jumps, and
+		Long: `install puts the latch into service files of /etc/pam.d: sshd, login, su, su-l, sudo, sudo-i,
+polkit-1, display managers (lightdm, gdm-password, and their -autologin and -fingerprint), openvpn, or
+any other that stands there. It works out what libpam does with the file, its includes and jumps, and
 puts the auth line where a wrong password does not reach it and no way in leads past it, and the
 account line above everything that could skip it. Where there is no such place it says why and
 changes nothing.
@@ -53,7 +55,8 @@ with --otp the clients' answer to a static challenge is the code. See docs/openv
 for one that the Latch server checks, --otp yes for the server's one-time token.
 
 --check changes nothing and exits with 3 where something would change. --repair puts lines back
-that were installed and have gone since, as a package upgrade may do.
+that were installed and have gone since, as a package upgrade may do; it exits with 1 where one could
+not be put back.
 ` + cli.ExitHelp,
 		Example: "  sudo latch install sshd --dry-run\n  sudo latch install sshd login su sudo\n  sudo latch install sudo --operation sudo\n" +
 			"  sudo latch install openvpn --server-config /etc/openvpn/server/server.conf",
@@ -114,7 +117,22 @@ func (a *app) installServices(ctx context.Context, services []string, o installO
 			return err
 		}
 	}
-	plans, options, err := a.planInstall(ctx, services, o)
+	options, left, err := a.wanted(services, o)
+	if err != nil {
+		return err
+	}
+	if err := a.install(ctx, options, o); err != nil {
+		return err
+	}
+	if len(left) > 0 {
+		return cli.WithHint(cli.ExitError, fmt.Errorf("not repaired: %s", strings.Join(left, ", ")), "see above for the reason")
+	}
+	return nil
+}
+
+// install plans, shows, tries and makes the change.
+func (a *app) install(ctx context.Context, options map[string]installer.Options, o installOptions) error {
+	plans, err := a.planInstall(ctx, options)
 	if err != nil {
 		return err
 	}
@@ -147,41 +165,54 @@ func (a *app) installServices(ctx context.Context, services []string, o installO
 	return a.reportInstalled(plans, p.Due)
 }
 
-// planInstall plans service by service, each on top of the one before, since one may include the other.
-func (a *app) planInstall(ctx context.Context, services []string, o installOptions) ([]installer.Change, map[string]installer.Options, error) {
+// wanted are the services to be installed, and the names of those that cannot be repaired.
+func (a *app) wanted(services []string, o installOptions) (options map[string]installer.Options, left []string, err error) {
 	a.pam.AccountSkip = config.Defaults().AccountSkip
 	if c, err := a.load(); err == nil { // else the proof says what is wrong with it
 		a.pam.AccountSkip = c.AccountSkip
 	}
-	options := map[string]installer.Options{}
+	options = map[string]installer.Options{}
 	for _, service := range services {
 		options[service] = o.line
 	}
-	if o.repair {
-		installed, err := a.pam.Installed()
-		if err != nil {
-			return nil, nil, err
-		}
-		for service, line := range installed {
-			if slices.Contains(services, service) || len(services) == 0 && a.repairable(service, line) {
-				options[service] = line
-			}
+	if !o.repair {
+		return options, nil, nil
+	}
+	installed, err := a.pam.Installed()
+	if err != nil {
+		return nil, nil, err
+	}
+	for _, service := range slices.Sorted(maps.Keys(installed)) {
+		line := installed[service]
+		switch {
+		case slices.Contains(services, service):
+			options[service] = line
+		case len(services) > 0:
+		case a.repairable(service, line):
+			options[service] = line
+		case !a.gone(service):
+			left = append(left, service)
 		}
 	}
+	return options, left, nil
+}
+
+// planInstall plans service by service, each on top of the one before, since one may include the other.
+func (a *app) planInstall(ctx context.Context, options map[string]installer.Options) ([]installer.Change, error) {
 	if line, ok := options[openvpn.Service]; ok {
 		line.Codes = a.vpnCodes(line.OTP)
 		options[openvpn.Service] = line
 	}
 	if _, ok := options["sshd"]; ok {
 		if err := a.lookAtSSHD(ctx); err != nil {
-			return nil, nil, err
+			return nil, err
 		}
 	}
 	plans, err := a.pam.PlanAll(options)
 	if errors.Is(err, installer.ErrNoService) {
 		err = cli.WithHint(cli.ExitError, err, "see ls /etc/pam.d")
 	}
-	return plans, options, err
+	return plans, err
 }
 
 // repairable tells whether a service can be given its line. One that cannot keeps no other from being repaired.
@@ -194,6 +225,12 @@ func (a *app) repairable(service string, line installer.Options) bool {
 		a.Say("%s is not repaired: %v", service, err)
 	}
 	return err == nil
+}
+
+// gone tells whether a service has no file any more, as when its package was removed: nobody comes in by it.
+func (a *app) gone(service string) bool {
+	_, err := a.pam.Read(service)
+	return errors.Is(err, installer.ErrNoService)
 }
 
 func changed(plans []installer.Change) int {
