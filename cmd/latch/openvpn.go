@@ -78,7 +78,8 @@ func (a *app) noServer(plans []installer.Change) {
 }
 
 // settle makes systemd know changed units. Where OpenVPN's service file went, a server that runs would ask for it still
-// and let nobody in: it is restarted with the configuration that it has again.
+// and get the answer of /etc/pam.d/other, which lets passwords in on Debian and nobody on others: it is restarted with
+// the configuration that it has again.
 func (a *app) settle(ctx context.Context, changes []installer.Change) {
 	a.reloadSSHD(ctx, changes)
 	if _, err := os.Stat(systemdRunning); err != nil {
