@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"slices"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -28,13 +29,16 @@ func newDoctor(a *app) *cobra.Command {
 clock, certificate, pairings, and every PAM service that asks, with what libpam makes of it. One line
 each, with what to do where something is wrong. It changes nothing, and the phone shows nothing.
 
+It looks at the configuration and pairings that the services work on, OpenVPN's too; --profile, --config
+and --accounts name others.
+
 --drift only looks for services that were installed and ask no more, as after an upgrade.
 
 Exit status, as monitoring plugins have it: 0 all is well, 1 something to think about, 2 something is
 wrong.
 `,
 		Example: "  sudo latch doctor\n  sudo latch doctor --drift --json",
-		RunE:    func(c *cobra.Command, _ []string) error { return a.doctor(c.Context(), drift) },
+		RunE:    func(c *cobra.Command, _ []string) error { return a.doctor(c, drift) },
 	}
 	c.Flags().BoolVar(&drift, "drift", false, "only look for services that ask no more")
 	return c
@@ -45,18 +49,24 @@ type healthError struct{ worst doctor.State }
 
 func (e *healthError) Error() string { return e.worst.String() }
 
-// machine is this one, for the profile that the flags name.
-func (a *app) machine() (doctor.Machine, error) {
-	profile, err := config.ProfileByName(a.profile)
+// machine is this one. A profile that the flags name, or give files, is the only one that is looked at.
+func (a *app) machine(c *cobra.Command) (doctor.Machine, error) {
+	conf, accounts, err := a.files()
 	if err != nil {
-		return doctor.Machine{}, cli.WithHint(cli.ExitUsage, err, "")
-	}
-	if profile.Config, profile.Accounts, err = a.files(); err != nil {
 		return doctor.Machine{}, err
+	}
+	profiles, only := config.Profiles(), ""
+	if slices.ContainsFunc([]string{"profile", "config", "accounts"}, c.Flags().Changed) {
+		only = a.profile
+	}
+	for i := range profiles {
+		if profiles[i].Name == a.profile {
+			profiles[i].Config, profiles[i].Accounts = conf, accounts
+		}
 	}
 	quiet := *a
 	quiet.Err = io.Discard // the findings say it
-	return doctor.Machine{Profile: profile, PAM: a.pam, Authenticator: authenticator,
+	return doctor.Machine{Profiles: profiles, Only: only, PAM: a.pam, Authenticator: authenticator,
 		ModuleDirs: []string{moduleDir, "/usr/lib64/security", "/usr/lib/security", "/lib/security"},
 		Now:        a.now, Server: quiet.proveServer, Expiry: expiry, Run: doctor.RunProgram,
 		Find: func(name string) (int64, bool, error) {
@@ -68,11 +78,11 @@ func (a *app) machine() (doctor.Machine, error) {
 		}}, nil
 }
 
-func (a *app) doctor(ctx context.Context, driftOnly bool) error {
+func (a *app) doctor(c *cobra.Command, driftOnly bool) error {
 	if err := a.needRoot(cli.Exit(doctor.Fail)); err != nil {
 		return err
 	}
-	m, err := a.machine()
+	m, err := a.machine(c)
 	if err != nil {
 		return err
 	}
@@ -80,7 +90,7 @@ func (a *app) doctor(ctx context.Context, driftOnly bool) error {
 	if driftOnly {
 		examine = m.Drift
 	}
-	findings := examine(ctx)
+	findings := examine(c.Context())
 	var rows []cli.Row
 	for _, f := range findings {
 		rows = append(rows, cli.Row{{Name: "state", Value: f.State.String()}, {Name: "check", Value: f.Check},

@@ -34,7 +34,7 @@ on that list and nothing else; secrets and account ids are replaced by their nam
 you send it: it names your users, services and server.
 ` + cli.ExitHelp,
 		Example: "  sudo latch support --output /root/latch-support.tar.gz",
-		RunE:    func(c *cobra.Command, _ []string) error { return a.support(c.Context(), file) },
+		RunE:    func(c *cobra.Command, _ []string) error { return a.support(c, file) },
 	}
 	c.Flags().StringVar(&file, "output", "latch-support.tar.gz", "`FILE` to write; it must not exist")
 	return c
@@ -59,21 +59,21 @@ func (b *bundle) add(name string, text []byte) {
 	b.files[name] = long.ReplaceAll(clean, []byte("(40 characters or more)"))
 }
 
-func (a *app) support(ctx context.Context, file string) error {
+func (a *app) support(c *cobra.Command, file string) error {
 	if err := a.needRoot(cli.ExitError); err != nil {
 		return err
 	}
 	b := &bundle{files: map[string][]byte{}, secret: a.secrets()}
-	m, err := a.machine()
+	m, err := a.machine(c)
 	if err != nil {
 		return err
 	}
 	var findings bytes.Buffer
-	for _, f := range m.Examine(ctx) {
+	for _, f := range m.Examine(c.Context()) {
 		fmt.Fprintf(&findings, "%s\t%s\t%s\t%s\n", f.State, f.Check, f.Text, f.Fix)
 	}
 	b.add("doctor.txt", findings.Bytes())
-	b.add("version.json", a.versions(ctx))
+	b.add("version.json", a.versions(c.Context()))
 	for _, p := range config.Profiles() {
 		b.addFile(p.Config, nil)
 		b.addFile(p.Accounts, pairing)
@@ -92,7 +92,7 @@ func (a *app) support(ctx context.Context, file string) error {
 		"journal.txt": {"journalctl", "-t", "latch-auth", "-n", "200", "--no-pager"},
 		"libpam.txt":  {"sh", "-c", "dpkg-query -W 'libpam*' 2>/dev/null || rpm -q pam"},
 	} {
-		if out, err := doctor.RunProgram(ctx, command[0], command[1:]...); err == nil {
+		if out, err := doctor.RunProgram(c.Context(), command[0], command[1:]...); err == nil {
 			b.add(name, out)
 		}
 	}

@@ -1,6 +1,7 @@
 package doctor
 
 import (
+	"slices"
 	"strings"
 
 	"github.com/latch-linux/latch/pkg/account"
@@ -33,22 +34,13 @@ func (e *examination) codes() {
 		bad += e.withoutCodes(has)
 	}
 	if bad == 0 {
-		e.ok("codes", "%d users have one-time passwords in %s", len(users), store.Dir)
+		e.ok("codes", "users with one-time passwords in %s: %d", store.Dir, len(users))
 	}
 }
 
-// linesAsk tells whether a PAM line that latch install wrote asks for a code, whatever latch.conf says.
+// linesAsk tells whether a PAM line that works on these files asks for a code, whatever the configuration says.
 func (e *examination) linesAsk() bool {
-	installed, err := e.PAM.Installed()
-	if err != nil {
-		return false // which drift tells
-	}
-	for _, line := range installed {
-		if strings.HasSuffix(line.OTP, "totp") {
-			return true
-		}
-	}
-	return false
+	return slices.ContainsFunc(e.ours, func(l line) bool { return l.profile == e.profile && strings.HasSuffix(l.otp, "totp") })
 }
 
 // records judges every user's, and returns who could type something.
@@ -58,11 +50,11 @@ func (e *examination) records(store otpstore.Store, users []string) (has map[str
 		r, err := store.Load(user)
 		if err != nil {
 			bad++
-			e.fail("codes", "restore it from a backup, or latch otp remove --local and latch otp enrol", "%v", err)
+			e.fail("codes", "restore it from a backup, or "+e.latch("otp remove --local")+" and "+e.latch("otp enrol"), "%v", err)
 			continue
 		}
 		uid, known, err := e.Find(user)
-		remove := "latch otp remove --user " + user
+		remove := e.latch("otp remove --user " + user)
 		switch left, _ := r.Bypass.Left(); {
 		case err == nil && !known && r.UID >= 0:
 			bad++
@@ -72,7 +64,7 @@ func (e *examination) records(store otpstore.Store, users []string) (has map[str
 			e.warn("codes", remove, "%q had the uid %d when enrolled and has %d now: no code is taken", user, r.UID, uid)
 		case left > 0:
 			bad++
-			e.warn("codes", "latch otp bypass --end --user "+user, "%q is excused from codes", user)
+			e.warn("codes", e.latch("otp bypass --end --user "+user), "%q is excused from codes", user)
 		}
 		has[user] = r.Authenticator != nil || len(r.Remotes) > 0 || r.RecoveryLeft() > 0
 	}
@@ -81,7 +73,7 @@ func (e *examination) records(store otpstore.Store, users []string) (has map[str
 
 // withoutCodes names who would be refused for having nothing to type.
 func (e *examination) withoutCodes(has map[string]bool) int {
-	f, err := account.Load(e.Profile.Accounts)
+	f, err := account.Load(e.profile.Accounts)
 	if err != nil {
 		return 0 // which pairings tells
 	}
@@ -92,7 +84,7 @@ func (e *examination) withoutCodes(has map[string]bool) int {
 		}
 	}
 	if len(without) > 0 {
-		e.warn("codes", "latch otp enrol --user NAME", "refused where a code is asked for, since they have none: %s", strings.Join(without, ", "))
+		e.warn("codes", e.latch("otp enrol --user NAME"), "refused where a code is asked for, since they have none: %s", strings.Join(without, ", "))
 	}
 	return len(without)
 }

@@ -37,7 +37,8 @@ type Finding struct {
 
 // Machine is what is looked over.
 type Machine struct {
-	Profile       config.Profile
+	Profiles      []config.Profile
+	Only          string // the profile to look at; "": those that the services work on
 	PAM           installer.System
 	Authenticator string // compiled into the module
 	ModuleDirs    []string
@@ -73,6 +74,8 @@ func RunProgram(ctx context.Context, name string, args ...string) ([]byte, error
 type examination struct {
 	Machine
 	ctx      context.Context
+	ours     []line         // of every service
+	profile  config.Profile // that is looked at
 	config   *config.Config // nil where it cannot be read
 	findings []Finding
 }
@@ -92,7 +95,9 @@ func (e *examination) fail(check, fix, format string, args ...any) {
 // Examine runs every check.
 func (m Machine) Examine(ctx context.Context) []Finding {
 	e := &examination{Machine: m, ctx: ctx}
-	for _, check := range []func(){e.programs, e.configuration, e.server, e.pairings, e.codes, e.services, e.drift, e.pending,
+	all, err := m.PAM.Survey()
+	e.ours = e.lines(all)
+	for _, check := range []func(){e.programs, e.files, func() { e.services(all, err) }, e.drift, e.pending,
 		e.sshd, e.sudo, e.openvpn, e.selinux, e.denials, e.leftovers} {
 		check()
 	}

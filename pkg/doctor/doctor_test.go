@@ -3,8 +3,10 @@ package doctor_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -19,17 +21,20 @@ func patient(t *testing.T) doctor.Machine {
 	t.Helper()
 	root := t.TempDir()
 	m := doctor.Machine{
-		Profile: config.Profile{Name: "system", Config: root + "/latch.conf", Accounts: root + "/latch.accounts"},
-		PAM:     installer.System{PamDirs: []string{root + "/etc/pam.d"}, StateDir: root + "/state"},
-		Root:    root,
-		Now:     time.Now,
-		Server:  func(context.Context, *config.Config) (time.Duration, error) { return 0, nil },
-		Expiry:  func(context.Context, *config.Config) (time.Time, error) { return time.Now().AddDate(1, 0, 0), nil },
-		Find:    func(string) (int64, bool, error) { return 0, false, nil },
-		Run:     func(context.Context, string, ...string) ([]byte, error) { return nil, errors.New("no program here") },
+		Profiles: []config.Profile{
+			{Name: "system", Config: root + "/latch.conf", Accounts: root + "/latch.accounts"},
+			{Name: "openvpn", Config: root + "/openvpn.conf", Accounts: root + "/openvpn.accounts"},
+		},
+		PAM:    installer.System{PamDirs: []string{root + "/etc/pam.d"}, StateDir: root + "/state"},
+		Root:   root,
+		Now:    time.Now,
+		Server: func(context.Context, *config.Config) (time.Duration, error) { return 0, nil },
+		Expiry: func(context.Context, *config.Config) (time.Time, error) { return time.Now().AddDate(1, 0, 0), nil },
+		Find:   func(string) (int64, bool, error) { return 0, false, nil },
+		Run:    func(context.Context, string, ...string) ([]byte, error) { return nil, errors.New("no program here") },
 	}
-	put(t, m.Profile.Config, "app_id = "+strings.Repeat("a", 20)+"\nsecret_key = "+strings.Repeat("b", 40)+"\n")
-	put(t, m.Profile.Accounts, "")
+	put(t, m.Profiles[0].Config, "app_id = "+strings.Repeat("a", 20)+"\nsecret_key = "+strings.Repeat("b", 40)+"\n")
+	put(t, m.Profiles[0].Accounts, "")
 	return m
 }
 
@@ -101,20 +106,20 @@ func TestWhatIsFound(t *testing.T) {
 		"people without a pairing": {printed("getent passwd", "root:x:0:0::/:/bin/sh\nana:x:1000:1000::/:/bin/sh\nsvc:x:1001:1::/:/usr/sbin/nologin\n"), "people", "warn", "not paired: ana"},
 		"action = open":            {func(*testing.T, *doctor.Machine) {}, "action", "warn", "everybody with the right password gets in"},
 		"on_error = open": {func(t *testing.T, m *doctor.Machine) {
-			text, err := os.ReadFile(m.Profile.Config)
+			text, err := os.ReadFile(m.Profiles[0].Config)
 			if err != nil {
 				t.Fatal(err)
 			}
-			put(t, m.Profile.Config, string(text)+"on_error = open\n")
+			put(t, m.Profiles[0].Config, string(text)+"on_error = open\n")
 		}, "on_error", "warn", "opens every latch"},
 		"a phase that is skipped": {file("/etc/pam.d/polkit-1", "auth requisite pam_unix.so\naccount required pam_latch.so\naccount required pam_unix.so\n"), "service polkit-1", "fail", "nobody is asked"},
 		"a service that is exempt": {func(t *testing.T, m *doctor.Machine) {
 			put(t, m.Root+"/etc/pam.d/door", "auth requisite pam_unix.so\nauth required pam_latch.so\n")
-			text, err := os.ReadFile(m.Profile.Config)
+			text, err := os.ReadFile(m.Profiles[0].Config)
 			if err != nil {
 				t.Fatal(err)
 			}
-			put(t, m.Profile.Config, string(text)+"exempt_services = door\n")
+			put(t, m.Profiles[0].Config, string(text)+"exempt_services = door\n")
 		}, "service door", "warn", "exempt_services"},
 		"wrappers of the old plugin": {func(t *testing.T, m *doctor.Machine) {
 			put(t, m.Root+"/usr/sbin/unpairSYS", "")
@@ -139,5 +144,64 @@ func TestWhatIsFound(t *testing.T) {
 				t.Errorf("no %s of %s in %v", c.state, c.check, findings)
 			}
 		})
+	}
+}
+
+// lookedAt returns the findings of some checks as lines.
+func lookedAt(m doctor.Machine, checks ...string) string {
+	var b strings.Builder
+	for _, f := range m.Examine(context.Background()) {
+		if slices.Contains(checks, f.Check) {
+			fmt.Fprintf(&b, "%s %v %s [%s]\n", f.Check, f.State, f.Text, f.Fix)
+		}
+	}
+	return b.String()
+}
+
+// TestProfilesThatServicesUse has a machine on which OpenVPN alone asks, one on which sshd asks as well, and lines with files
+// of their own.
+func TestProfilesThatServicesUse(t *testing.T) {
+	m := patient(t)
+	root := m.Root
+	const asks = "auth requisite pam_unix.so\nauth required pam_latch.so "
+	put(t, m.Profiles[0].Config, "app_id = \n") // as installed, not filled in
+	put(t, m.Profiles[1].Config, "app_id = "+strings.Repeat("a", 20)+"\nsecret_key = "+strings.Repeat("b", 40)+"\nlatch_host = https://vpn.example\n")
+	put(t, m.Profiles[1].Accounts, "")
+	if got := lookedAt(m, "configuration", "profile"); !strings.Contains(got, m.Profiles[0].Config) || strings.Contains(got, "profile ") {
+		t.Errorf("nothing asks:\n%s", got)
+	}
+
+	put(t, root+"/etc/pam.d/openvpn", asks+"profile=openvpn\n")
+	got := lookedAt(m, "profile", "configuration", "server", "pairings", "root")
+	for _, want := range []string{"openvpn (" + m.Profiles[1].Config + ") for openvpn; no service works on " + m.Profiles[0].Config,
+		"configuration ok " + m.Profiles[1].Config, "https://vpn.example answers", "[latch pair CODE --profile openvpn]"} {
+		if !strings.Contains(got, want) {
+			t.Errorf("OpenVPN alone: no %q in\n%s", want, got)
+		}
+	}
+	if strings.Contains(got, "fail") || strings.Contains(got, "root") && strings.Contains(got, "PermitRootLogin") {
+		t.Errorf("OpenVPN alone:\n%s", got)
+	}
+
+	only := m
+	only.Only = "system"
+	if got := lookedAt(only, "profile", "configuration"); !strings.Contains(got, "configuration fail") || strings.Contains(got, "openvpn") {
+		t.Errorf("the system's by name:\n%s", got)
+	}
+
+	put(t, root+"/etc/pam.d/sshd", asks+"\n")
+	got = lookedAt(m, "profile", "configuration")
+	system, vpn := strings.Index(got, "configuration fail"), strings.Index(got, "configuration ok")
+	if system < 0 || vpn < system || !strings.Contains(got, "for sshd") || strings.Contains(got, "not looked at") {
+		t.Errorf("both:\n%s", got)
+	}
+
+	put(t, root+"/etc/pam.d/sshd", asks+"config="+root+"/own.conf accounts="+root+"/own.accounts\n")
+	if got := lookedAt(m, "configuration"); !strings.Contains(got, "[latch setup --config "+root+"/own.conf --accounts "+root+"/own.accounts]") {
+		t.Errorf("files of its own:\n%s", got)
+	}
+	put(t, root+"/etc/pam.d/sshd", asks+"colour=blue\n")
+	if got := lookedAt(m, "service sshd"); !strings.Contains(got, "fail") || !strings.Contains(got, "colour=blue") {
+		t.Errorf("an unknown argument:\n%s", got)
 	}
 }

@@ -66,7 +66,7 @@ func (e *examination) answer(host string, err error) {
 	}
 	e.ok("DNS", "%s is found", host)
 	if kind == latch.KindCertificate {
-		e.fail("TLS", "if the server or its CA has changed: latch setup "+host, "%v", err)
+		e.fail("TLS", "if the server or its CA has changed: "+e.latch("setup "+host), "%v", err)
 		return
 	}
 	e.ok("TLS", "the certificate verifies")
@@ -77,7 +77,7 @@ func (e *examination) answer(host string, err error) {
 	case kind == latch.KindBadAnswer:
 		e.fail("server", "is latch_host a Latch server, and api_version right?", "%v", err)
 	default:
-		e.fail("credentials", "compare app_id and secret_key with the server's, or run latch setup again", "%v", err)
+		e.fail("credentials", "compare app_id and secret_key with the server's, or run "+e.latch("setup")+" again", "%v", err)
 	}
 }
 
@@ -98,7 +98,7 @@ func (e *examination) sshd() {
 		e.warn("sshd", "exempt the addresses that many people share with PerSourcePenaltyExemptList",
 			"PerSourcePenalties is on: a few refusals of one closed user block everybody who comes from the same address")
 	}
-	if e.config != nil && e.config.Asks() && s["kbdinteractiveauthentication"] == "no" && s["passwordauthentication"] == "yes" {
+	if c := e.configOf("sshd"); c != nil && c.Asks() && s["kbdinteractiveauthentication"] == "no" && s["passwordauthentication"] == "yes" {
 		e.warn("sshd", "set KbdInteractiveAuthentication yes and PasswordAuthentication no",
 			"otp is set, and sshd's password method cannot ask for a code")
 	}
@@ -160,8 +160,8 @@ func (e *examination) openvpn() {
 
 func (e *examination) vpnServer(name string, text []byte) {
 	install := "latch install openvpn --server-config " + name
-	codes := e.Profile.Name == openvpn.Service && e.config != nil && e.config.Asks()
-	findings, err := openvpn.Examine(text, codes)
+	c := e.configOf(openvpn.Service)
+	findings, err := openvpn.Examine(text, c != nil && c.Asks())
 	if err != nil {
 		e.warn("openvpn", "mend it: OpenVPN does not start with it", "%s: %v", name, err)
 		return

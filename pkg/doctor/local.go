@@ -85,20 +85,20 @@ func orElse(fix, other string) string {
 }
 
 func (e *examination) configuration() {
-	c, err := config.Load(e.Profile.Config)
+	c, err := config.Load(e.profile.Config)
 	switch {
 	case missing(err):
-		e.fail("configuration", "latch setup", "there is no %s: every service that asks refuses everybody", e.Profile.Config)
+		e.fail("configuration", e.latch("setup"), "there is no %s: every service that works on it refuses everybody", e.profile.Config)
 		return
 	case err != nil:
-		e.fail("configuration", "latch config edit", "%v", err)
+		e.fail("configuration", e.latch("config edit"), "%v", err)
 		return
 	}
 	e.config = c
-	if err := securefile.CheckPrivate(e.Profile.Config); err != nil {
+	if err := securefile.CheckPrivate(e.profile.Config); err != nil {
 		e.warn("configuration", fixOf(err), "%v, and holds the application's secret", err)
 	} else {
-		e.ok("configuration", "%s", e.Profile.Config)
+		e.ok("configuration", "%s", e.profile.Config)
 	}
 	if c.Action == config.Open {
 		e.warn("action", "set action = close (or last) where safety counts more than reach",
@@ -113,7 +113,7 @@ func (e *examination) configuration() {
 
 // pairings compares the pairing file with the users of the machine.
 func (e *examination) pairings() {
-	f, err := account.Load(e.Profile.Accounts)
+	f, err := account.Load(e.profile.Accounts)
 	if err != nil {
 		e.fail("pairings", orElse(fixOf(err), "mend the line that is named, or pair anew"), "%v", err)
 		return
@@ -123,12 +123,12 @@ func (e *examination) pairings() {
 	for _, p := range f.All() {
 		uid, known, err := e.Find(p.User)
 		root = root || uid == 0 && known
-		unpair := "latch unpair --user " + p.User
+		unpair := e.latch("unpair --user " + p.User)
 		switch {
 		case err != nil:
 			wrong++
 			e.fail("pairings", "look at the name service (getent passwd "+p.User+")", "%q cannot be looked up: %v", p.User, err)
-		case !known && e.Profile.Name == "system":
+		case !known && e.profile.Name == "system":
 			wrong++
 			e.warn("pairings", unpair, "%q is paired and is no user of this machine", p.User)
 		case known && p.UID >= 0 && p.UID != uid:
@@ -137,15 +137,15 @@ func (e *examination) pairings() {
 		}
 	}
 	if wrong == 0 {
-		e.ok("pairings", "%d in %s", len(f.All()), e.Profile.Accounts)
+		e.ok("pairings", "%d in %s", len(f.All()), e.profile.Accounts)
 	}
-	if e.Profile.Name == "system" {
+	if e.profile.Name == "system" {
 		e.people(f)
 	}
 	if len(f.All()) == 0 {
-		e.warn("pairings", "latch pair CODE", "nobody is paired, so nobody is asked about")
-	} else if !root && e.Profile.Name == "system" {
-		e.warn("root", "latch pair --user root CODE, or keep root from logging in (PermitRootLogin no, passwd -l root)",
+		e.warn("pairings", e.latch("pair CODE"), "nobody is paired, so nobody is asked about")
+	} else if !root && e.profile.Name == "system" {
+		e.warn("root", e.latch("pair --user root CODE")+", or keep root from logging in (PermitRootLogin no, passwd -l root)",
 			"root is not paired: whoever has root's password or key is not asked about")
 	}
 }
@@ -175,9 +175,9 @@ func (e *examination) people(paired *account.File) {
 	const shown = 5
 	switch n := len(without); {
 	case n > shown:
-		e.warn("people", "latch pair --user NAME CODE", "%d users can log in and are not paired, such as %s", n, strings.Join(without[:shown], ", "))
+		e.warn("people", e.latch("pair --user NAME CODE"), "%d users can log in and are not paired, such as %s", n, strings.Join(without[:shown], ", "))
 	case n > 0:
-		e.warn("people", "latch pair --user NAME CODE", "not paired: %s", strings.Join(without, ", "))
+		e.warn("people", e.latch("pair --user NAME CODE"), "not paired: %s", strings.Join(without, ", "))
 	}
 }
 
@@ -199,8 +199,7 @@ func (e *examination) denials() {
 }
 
 // services judges every stack that asks.
-func (e *examination) services() {
-	all, err := e.PAM.Survey()
+func (e *examination) services(all []installer.Asking, err error) {
 	if err != nil {
 		e.fail("services", "look at the mode and owner of /etc/pam.d", "%v", err)
 		return
@@ -227,7 +226,7 @@ func (e *examination) services() {
 				e.add("service "+s.Service, severity(f.Problem), "latch uninstall "+s.Service+", then latch install "+s.Service, "%s phase: %v", phase, f)
 			}
 		}
-		if c := e.config; c != nil && slices.Contains(c.ExemptServices, s.Service) {
+		if c := e.configOf(s.Service); c != nil && slices.Contains(c.ExemptServices, s.Service) {
 			good = false
 			e.warn("service "+s.Service, "take it out of exempt_services of the configuration, or latch uninstall "+s.Service,
 				"it has our line, and exempt_services keeps it from asking")
@@ -287,7 +286,7 @@ func (e *examination) drift() {
 		e.fail("drift", "latch install --repair", "%s was installed and asks no more%s; a package upgrade may have replaced /etc/pam.d/%s", service, phases, service)
 	}
 	if len(gone) == 0 {
-		e.ok("drift", "%d services were installed and ask still", len(installed))
+		e.ok("drift", "installed services that ask still: %d", len(installed))
 	}
 }
 

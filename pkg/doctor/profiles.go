@@ -1,0 +1,135 @@
+package doctor
+
+import (
+	"slices"
+	"strings"
+
+	"github.com/latch-linux/latch/pkg/config"
+	"github.com/latch-linux/latch/pkg/installer"
+)
+
+// line is one of our lines in a service file: the files that it works on, and its own otp=.
+type line struct {
+	service string
+	profile config.Profile
+	otp     string
+}
+
+// lines reads the arguments of every line of ours. One that cannot be read refuses everybody, and so does the trial of it.
+func (e *examination) lines(all []installer.Asking) []line {
+	var lines []line
+	for _, s := range all {
+		for i, given := range s.Args {
+			args, err := config.ParseArgs(given)
+			if err != nil {
+				e.fail("service "+s.Service, "latch uninstall "+s.Service+", then latch install "+s.Service, "%s: %v: everybody is refused", s.Where[i], err)
+				continue
+			}
+			lines = append(lines, line{s.Service, e.filesOf(args), args.OTP})
+		}
+	}
+	return lines
+}
+
+// filesOf are the files of a line: those that it names, else its profile's.
+func (e *examination) filesOf(args config.Args) config.Profile {
+	files := e.named(args.Profile)
+	if usual, err := config.ProfileByName(args.Profile); err == nil {
+		if args.Config != usual.Config {
+			files.Config = args.Config
+		}
+		if args.Accounts != usual.Accounts {
+			files.Accounts = args.Accounts
+		}
+	}
+	return files
+}
+
+func (e *examination) named(profile string) config.Profile {
+	return e.Profiles[slices.IndexFunc(e.Profiles, func(p config.Profile) bool { return p.Name == profile })]
+}
+
+// used are the sets of files to be looked at: the one that was asked for, else those that lines work on, else the system's.
+func (e *examination) used() []config.Profile {
+	if e.Only != "" {
+		return []config.Profile{e.named(e.Only)}
+	}
+	var used []config.Profile
+	for _, l := range e.ours {
+		if !slices.Contains(used, l.profile) {
+			used = append(used, l.profile)
+		}
+	}
+	if len(used) == 0 {
+		used = []config.Profile{e.named("system")}
+	}
+	// The system's come first, as in every other list.
+	slices.SortStableFunc(used, func(a, b config.Profile) int { return strings.Compare(b.Name, a.Name) })
+	return used
+}
+
+// files looks at every set of files that is used, and says which, unless it is the system's alone.
+func (e *examination) files() {
+	used := e.used()
+	system := e.named("system")
+	for _, p := range used {
+		e.profile, e.config = p, nil
+		if e.Only == "" && (len(used) > 1 || p != system) {
+			e.sayProfile(slices.Contains(used, system))
+		}
+		e.configuration()
+		e.server()
+		e.pairings()
+		e.codes()
+	}
+}
+
+func (e *examination) sayProfile(system bool) {
+	var services []string
+	for _, l := range e.ours {
+		if l.profile == e.profile && !slices.Contains(services, l.service) {
+			services = append(services, l.service)
+		}
+	}
+	unseen := ""
+	if !system {
+		unseen = "; no service works on " + e.named("system").Config + ", so it is not looked at"
+	}
+	e.ok("profile", "%s (%s) for %s%s", e.profile.Name, e.profile.Config, strings.Join(services, ", "), unseen)
+}
+
+// configOf is the configuration that a service's line works on, with the line's own otp=; nil where the service does not
+// ask, or the configuration cannot be read.
+func (e *examination) configOf(service string) *config.Config {
+	i := slices.IndexFunc(e.ours, func(l line) bool { return l.service == service })
+	if i < 0 {
+		return nil
+	}
+	c, err := config.Load(e.ours[i].profile.Config)
+	if err != nil {
+		return nil // which the configuration's own check tells
+	}
+	if e.ours[i].otp != "" {
+		c.OTP = e.ours[i].otp
+	}
+	return c
+}
+
+// latch is a command of ours that works on the files that are looked at.
+func (e *examination) latch(command string) string {
+	command = "latch " + command
+	usual, err := config.ProfileByName(e.profile.Name)
+	if err != nil || e.profile == e.named(e.profile.Name) {
+		usual = e.profile
+	}
+	if e.profile.Name != "system" {
+		command += " --profile " + e.profile.Name
+	}
+	if e.profile.Config != usual.Config {
+		command += " --config " + e.profile.Config
+	}
+	if e.profile.Accounts != usual.Accounts {
+		command += " --accounts " + e.profile.Accounts
+	}
+	return command
+}
