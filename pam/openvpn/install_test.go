@@ -285,3 +285,19 @@ func TestDropInsOfOthers(t *testing.T) {
 		}
 	}
 }
+
+// TestDoctorWhereOnlyOpenVPNAsks leaves latch.conf as it was installed, without credentials: no line works on it.
+func TestDoctorWhereOnlyOpenVPNAsks(t *testing.T) {
+	writeConfig(t, vpnConf, serverText("127.0.0.1", 1194))
+	must(t, "install", "openvpn", "--yes")
+	t.Cleanup(func() { must(t, "uninstall", "openvpn", "--yes") })
+	out, status := latch(t, "doctor")
+	text := strings.Join(strings.Fields(out), " ")
+	if status != 1 || !strings.Contains(text, "ok profile openvpn ("+confFile+") for openvpn") || !strings.Contains(text, "ok credentials") {
+		t.Errorf("%d\n%s", status, out)
+	}
+	configure(t, bed.conf.With("secret_key", strings.Repeat("z", 40)))
+	if out, status := latch(t, "doctor"); status != 2 || !strings.Contains(out, "latch setup --profile openvpn") {
+		t.Errorf("a wrong secret: %d\n%s", status, out)
+	}
+}
