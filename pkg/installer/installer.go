@@ -113,6 +113,7 @@ type Asking struct {
 	Service string
 	Phases  map[pamconf.Phase][]pamconf.Finding // of the phases that ask
 	Where   []string                            // file and line of the first of our lines in each of them, auth first
+	Args    [][]string                          // module arguments of the same lines
 	Lines   int                                 // how often the phase asks that asks most often
 	Err     error                               // the file cannot be read, or libpam would give up on it
 }
@@ -147,6 +148,7 @@ func (s System) asking(name string) Asking {
 		if at := stack.Asks(); at >= 0 {
 			a.Phases[phase] = stack.Judge()
 			a.Where = append(a.Where, stack.Steps[at].Where())
+			a.Args = append(a.Args, stack.Steps[at].Rule.Args)
 		}
 		lines := 0
 		for _, step := range stack.Steps {
