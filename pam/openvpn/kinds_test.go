@@ -42,6 +42,7 @@ func TestChroot(t *testing.T) {
 		"with a tmp-dir for both": {"chroot " + linked + "\ntmp-dir " + linked + "/tmp", true},
 	} {
 		t.Run(name, func(t *testing.T) {
+			t.Setenv("TMPDIR", "/tmp") // inside, there is no other
 			v := startVPN(t, setting{before: c.before + "\n"})
 			if strings.Contains(v.config, "deferred_auth_pam") != c.defers {
 				t.Errorf("the configuration defers: %v\n%s", !c.defers, v.config)
