@@ -48,7 +48,7 @@ func TestInstallWithCodes(t *testing.T) {
 
 	must(t, "install", "su", "--otp", "totp", "--yes")
 	enrol(t)
-	if text, status := findings(t); status != 1 || !strings.Contains(text, "1 users have one-time passwords") {
+	if text, status := findings(t); status != 1 || !strings.Contains(text, "users with one-time passwords in /var/lib/latch/otp: 1") {
 		t.Errorf("%d\n%s", status, text)
 	}
 	got := explain(t, 0, "--user", ana, "--service", "su", "--phase", "auth")
