@@ -287,7 +287,7 @@ where it was when it is called again. Copies of the old key open nothing of what
 				return err
 			}
 			a.Say("%s has changed; keep it in the backup", conf.OTPKey)
-			return a.Report(map[string]any{"records": n}, "%d records are sealed with the new key", n)
+			return a.Report(map[string]any{"records": n}, "records sealed with the new key: %d", n)
 		},
 	}
 }

@@ -109,7 +109,7 @@ func TestOTPEnrol(t *testing.T) {
 	}
 	check(codes[1], cli.ExitError, "the code is wrong")
 
-	if out := w.ok("otp", "rekey"); out != "1 records are sealed with the new key\n" {
+	if out := w.ok("otp", "rekey"); out != "records sealed with the new key: 1\n" {
 		t.Errorf("rekey: %s", out)
 	}
 	if r, err := store.Load("ana"); err != nil || r.Authenticator.Secret != secret || r.UID != 7001 {

@@ -152,10 +152,20 @@ func (a *app) load() (*config.Config, error) {
 		return nil, err
 	}
 	c, err := config.Load(path)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil, cli.WithHint(cli.ExitError, err, "run latch setup first, or name the file with --config")
+	setup := "run latch setup"
+	if a.profile != "system" { // install tries OpenVPN's lines with a profile that nobody named
+		setup += " --profile " + a.profile
 	}
-	return c, err
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		err = cli.WithHint(cli.ExitError, err, setup+" first, or name the file with --config")
+	case errors.Is(err, config.ErrNotSetUp):
+		err = cli.WithHint(cli.ExitError, err, setup)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return c, nil
 }
 
 // connect reads the configuration and makes a client. The context ends with latch.conf's timeout.

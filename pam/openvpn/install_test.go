@@ -289,9 +289,17 @@ func TestDropInsOfOthers(t *testing.T) {
 // TestDoctorWhereOnlyOpenVPNAsks leaves latch.conf as it was installed, without credentials: no line works on it.
 func TestDoctorWhereOnlyOpenVPNAsks(t *testing.T) {
 	writeConfig(t, vpnConf, serverText("127.0.0.1", 1194))
+	if err := os.Remove(confFile); err != nil {
+		t.Fatal(err)
+	}
+	out, status := latch(t, "install", "openvpn", "--yes")
+	configure(t, bed.conf)
+	if status == 0 || !strings.Contains(out, "latch setup --profile openvpn") {
+		t.Errorf("without a configuration: %d\n%s", status, out)
+	}
 	must(t, "install", "openvpn", "--yes")
 	t.Cleanup(func() { must(t, "uninstall", "openvpn", "--yes") })
-	out, status := latch(t, "doctor")
+	out, status = latch(t, "doctor")
 	text := strings.Join(strings.Fields(out), " ")
 	if status != 1 || !strings.Contains(text, "ok profile openvpn ("+confFile+") for openvpn") || !strings.Contains(text, "ok credentials") {
 		t.Errorf("%d\n%s", status, out)
