@@ -20,22 +20,36 @@ func (e *examination) codes() {
 	asks := e.config.AsksHere() || e.linesAsk()
 	switch {
 	case err != nil:
-		e.fail("codes", "", "%v", err)
+		e.fail("codes", orElse(fixOf(err), "look at the mode and owner of "+store.Dir), "%v", err)
 		return
 	case len(users) == 0 && !asks:
 		return
 	}
+	place, before := [2]string{store.Dir, store.KeyFile}, len(e.findings)
+	told := slices.Contains(e.stores, place)
+	e.stores = append(e.stores, place)
 	if err := securefile.CheckPrivate(store.KeyFile); err != nil && !(missing(err) && len(users) == 0) {
-		e.fail("codes", fixOf(err), "the key of the one-time passwords: %v", err)
+		if told {
+			return
+		}
+		e.fail("codes", orElse(fixOf(err), "restore it from a backup; without one, for everybody: "+e.enrolAgain()), "the key of the one-time passwords: %v", err)
 		return
 	}
 	has, bad := e.records(store, users)
+	if told { // another profile's users have theirs in the same place
+		e.findings = e.findings[:before]
+	}
 	if asks {
 		bad += e.withoutCodes(has)
 	}
-	if bad == 0 {
+	if bad == 0 && !told {
 		e.ok("codes", "users with one-time passwords in %s: %d", store.Dir, len(users))
 	}
+}
+
+// enrolAgain is what gives a user codes whose record is lost.
+func (e *examination) enrolAgain() string {
+	return e.latch("otp remove --local --user NAME") + " and " + e.latch("otp enrol --user NAME")
 }
 
 // linesAsk tells whether a PAM line that works on these files asks for a code, whatever the configuration says.
@@ -50,7 +64,7 @@ func (e *examination) records(store otpstore.Store, users []string) (has map[str
 		r, err := store.Load(user)
 		if err != nil {
 			bad++
-			e.fail("codes", "restore it from a backup, or "+e.latch("otp remove --local")+" and "+e.latch("otp enrol"), "%v", err)
+			e.fail("codes", "restore it from a backup, or "+e.enrolAgain(), "%v", err)
 			continue
 		}
 		uid, known, err := e.Find(user)

@@ -77,6 +77,7 @@ type examination struct {
 	ours     []line         // of every service
 	profile  config.Profile // that is looked at
 	config   *config.Config // nil where it cannot be read
+	stores   [][2]string    // of one-time passwords, directory and key, that were told about
 	findings []Finding
 }
 

@@ -205,3 +205,21 @@ func TestProfilesThatServicesUse(t *testing.T) {
 		t.Errorf("an unknown argument:\n%s", got)
 	}
 }
+
+// TestCodesAreToldOnce has two profiles whose users have their one-time passwords in one place, first with no key to open them.
+func TestCodesAreToldOnce(t *testing.T) {
+	m := patient(t)
+	for i, service := range []string{"sshd", "openvpn"} {
+		put(t, m.Profiles[i].Config, "app_id = "+strings.Repeat("a", 20)+"\nsecret_key = "+strings.Repeat("b", 40)+"\nstate_dir = "+m.Root+"/var\notp_key = "+m.Root+"/otp.key\n")
+		put(t, m.Profiles[i].Accounts, "")
+		put(t, m.Root+"/etc/pam.d/"+service, "auth requisite pam_unix.so\nauth required pam_latch.so profile="+m.Profiles[i].Name+"\n")
+	}
+	put(t, m.Root+"/var/otp/ana", "broken")
+	if got := lookedAt(m, "codes"); !strings.Contains(got, "fail the key") || strings.Contains(got, "[]") {
+		t.Errorf("without a key:\n%s", got)
+	}
+	put(t, m.Root+"/otp.key", strings.Repeat("k", 32))
+	if got := lookedAt(m, "codes"); strings.Count(got, "\n") != 1 || strings.Contains(got, "[]") {
+		t.Errorf("want one line of two profiles:\n%s", got)
+	}
+}
