@@ -36,8 +36,8 @@ type Typed struct {
 type Codes interface {
 	Find(user string, uid int64) (Enrolment, error)
 	Check(ctx context.Context, user string, uid int64, typed string) Typed
-	// CheckByServer lets validate ask the server; recovery codes are this machine's all the same.
-	CheckByServer(ctx context.Context, user string, uid int64, typed string, validate func(ctx context.Context, id, code string) Answer) Typed
+	// CheckByServer lets validate ask the server, for which ctx is no bound; recovery codes are this machine's all the same.
+	CheckByServer(ctx context.Context, user string, uid int64, typed string, validate func(id, code string) Answer) Typed
 }
 
 // code asks for what a decision wants typed, each thing once. Where the server cannot say whether its code is right,
@@ -87,14 +87,18 @@ func (l *Login) typed(ctx context.Context, p Pairing, want gate.Code) (Typed, er
 	if err != nil || !asked || reply == "" {
 		return Typed{Proof: gate.ProofNotAsked}, err
 	}
-	if want == gate.ServerCode {
-		ctx, cancel := context.WithTimeout(ctx, l.Settings.Timeout)
-		defer cancel()
-		return l.Codes.CheckByServer(ctx, p.User, uid, reply, l.Server.Validate), nil
-	}
-	ctx, cancel := context.WithTimeout(ctx, l.Settings.LocalCode)
+	// Waiting for other logins of this user is this machine's time. The server has all of its own, whoever came first: one
+	// that was left none would seem to give no answer.
+	local, cancel := context.WithTimeout(ctx, l.Settings.LocalCode)
 	defer cancel()
-	return l.Codes.Check(ctx, p.User, uid, reply), nil
+	if want == gate.ServerCode {
+		return l.Codes.CheckByServer(local, p.User, uid, reply, func(id, code string) Answer {
+			ctx, cancel := context.WithTimeout(ctx, l.Settings.Timeout)
+			defer cancel()
+			return l.Server.Validate(ctx, id, code)
+		}), nil
+	}
+	return l.Codes.Check(local, p.User, uid, reply), nil
 }
 
 // token asks for the token that the server sent.

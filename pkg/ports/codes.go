@@ -57,11 +57,11 @@ func (c Codes) Check(ctx context.Context, user string, uid int64, typed string) 
 
 // CheckByServer implements authn.Codes.
 func (c Codes) CheckByServer(ctx context.Context, user string, uid int64, typed string,
-	validate func(ctx context.Context, id, code string) authn.Answer) authn.Typed {
+	validate func(id, code string) authn.Answer) authn.Typed {
 	var unanswered *authn.Answer
 	t := c.use(ctx, otpstore.Try{User: user, UID: uid, Address: c.Address, Typed: typed, App: c.App,
 		Ask: func(id, code string) otpstore.Result {
-			switch a := validate(ctx, id, code); a.Kind {
+			switch a := validate(id, code); a.Kind {
 			case gate.On:
 				return otpstore.RightCode
 			case gate.Off:
