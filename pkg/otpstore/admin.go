@@ -16,7 +16,7 @@ import (
 // Enrol gives a user an authenticator in place of any other. Recovery codes and the count of failures stay, unless the
 // name was another user's.
 func (s Store) Enrol(ctx context.Context, user string, uid int64, a Authenticator) error {
-	return s.change(ctx, user, true, func(r *Record) (bool, error) {
+	return s.begin(ctx, user, func(r *Record) (bool, error) {
 		r.claim(uid)
 		r.Authenticator = &a
 		return true, nil
@@ -33,7 +33,7 @@ func (r *Record) claim(uid int64) {
 
 // EnrolRemote notes the name that an application's server has for a user's TOTP, and the code that proved it.
 func (s Store) EnrolRemote(ctx context.Context, user string, uid int64, app, id, code string) error {
-	return s.change(ctx, user, true, func(r *Record) (bool, error) {
+	return s.begin(ctx, user, func(r *Record) (bool, error) {
 		r.claim(uid)
 		if r.Remotes == nil {
 			r.Remotes = map[string]*Remote{}
@@ -52,7 +52,7 @@ func (s Store) SetRecovery(ctx context.Context, user string, uid int64, codes []
 	for _, c := range codes {
 		v.Hashes = append(v.Hashes, otp.RecoveryHash(key, c))
 	}
-	return s.change(ctx, user, true, func(r *Record) (bool, error) {
+	return s.begin(ctx, user, func(r *Record) (bool, error) {
 		r.claim(uid)
 		r.Recovery = &v
 		return true, nil

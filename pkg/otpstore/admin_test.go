@@ -196,6 +196,29 @@ func TestRekey(t *testing.T) {
 	}
 }
 
+// TestNoRecordBeginsWithAnOldKey: a change of keys, which knows the users of its beginning, lets none begin until its end.
+func TestNoRecordBeginsWithAnOldKey(t *testing.T) {
+	b := newBed(t)
+	b.must(securefile.WithLock(t.Context(), b.KeyFile, func() error {
+		for name, begin := range map[string]func(context.Context) error{
+			"enrol":    func(ctx context.Context) error { return b.Enrol(ctx, "ana", 1000, totp()) },
+			"remote":   func(ctx context.Context) error { return b.EnrolRemote(ctx, "ana", 1000, "app", "id", "123456") },
+			"recovery": func(ctx context.Context) error { return b.SetRecovery(ctx, "ana", 1000, []string{"code"}) },
+			"bypass":   func(ctx context.Context) error { return b.Excuse(ctx, "ana", 1000, Bypass{Reason: "why"}, time.Hour) },
+		} {
+			ctx, cancel := context.WithTimeout(t.Context(), 20*time.Millisecond)
+			defer cancel()
+			if err := begin(ctx); !errors.Is(err, context.DeadlineExceeded) {
+				t.Errorf("%s: %v", name, err)
+			}
+		}
+		return nil
+	}))
+	if users, err := b.Users(); err != nil || len(users) > 0 {
+		t.Errorf("%q, %v", users, err)
+	}
+}
+
 func TestBypass(t *testing.T) {
 	b := newBed(t)
 	give := func(reason string, lasts time.Duration) error {

@@ -64,7 +64,7 @@ func (s Store) Excuse(ctx context.Context, user string, uid int64, b Bypass, las
 		return err
 	}
 	b.BootID, b.Until = boot, up+lasts.Seconds()
-	return s.change(ctx, user, true, func(r *Record) (bool, error) {
+	return s.begin(ctx, user, func(r *Record) (bool, error) {
 		r.claim(uid)
 		r.Bypass = &b
 		return true, nil

@@ -157,6 +157,12 @@ func (s Store) change(ctx context.Context, user string, create bool, edit func(*
 	})
 }
 
+// begin is change for a record that there need not be yet. Rekey lists the users while it holds the lock of the key: a record
+// that was begun with the key of before would come after that list, and open with none.
+func (s Store) begin(ctx context.Context, user string, edit func(*Record) (write bool, err error)) error {
+	return securefile.WithLock(ctx, s.KeyFile, func() error { return s.change(ctx, user, true, edit) })
+}
+
 // path returns where a user's record lies.
 func (s Store) path(user string) (string, error) {
 	name := url.PathEscape(user)
