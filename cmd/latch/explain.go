@@ -285,7 +285,7 @@ func (localHost) Lists(name string) (bool, error) { return ports.Listed(name) }
 // forgetful remembers nothing and makes every question a silent one.
 type forgetful struct{ ports.Memory }
 
-func (forgetful) AskedInVain(string, string) bool               { return true }
-func (forgetful) Asking(string, string)                         {}
-func (forgetful) Forget(string, string)                         {}
-func (forgetful) Remember(string, string, string, string, bool) {}
+func (forgetful) AskedInVain(string, string) bool { return true }
+func (forgetful) Asking(string, string)           {}
+func (forgetful) Forget(string, string)           {}
+func (forgetful) Remember(string, string, bool)   {}

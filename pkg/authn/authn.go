@@ -125,7 +125,7 @@ type Memory interface {
 	Asking(user, service string)
 	Forget(user, service string)
 	Last(accountID, operationID string) gate.Seen
-	Remember(user, service, accountID, operationID string, open bool)
+	Remember(accountID, operationID string, open bool)
 }
 
 // Clock tells the time and waits.
@@ -281,19 +281,29 @@ func (l *Login) weigh(p Pairing, q Question, a Answer) Outcome {
 	seen := gate.Never
 	switch a.Kind {
 	case gate.On, gate.Off:
-		l.Memory.Remember(p.User, l.Request.Service, q.AccountID, q.OperationID, a.Kind == gate.On)
-	case gate.NoAnswer: // the phone may have shown it
+		l.Memory.Remember(q.AccountID, q.OperationID, a.Kind == gate.On)
+	case gate.NoAnswer:
 		if l.Settings.Policies.Action == gate.Last {
 			seen = l.Memory.Last(q.AccountID, q.OperationID)
 		}
-	default:
-		l.Memory.Forget(p.User, l.Request.Service)
 	}
+	l.mark(p, a)
 	policies := l.Settings.Policies
 	if l.Request.Account {
 		policies.Code = gate.NoCode // which the auth phase has asked for, or a key made needless
 	}
 	return Outcome{gate.Answered(policies, a.Kind, seen, a.Token != "" && !q.NoToken), a.Detail}
+}
+
+// mark keeps or takes back the note that ask made. What the phone was not to show says nothing of what it has shown.
+func (l *Login) mark(p Pairing, a Answer) {
+	switch {
+	case l.unseen(), a.Kind == gate.NoAnswer: // which the phone may have shown
+	case a.Kind == gate.Off:
+		l.Memory.Asking(p.User, l.Request.Service) // the minute counts from the answer
+	default:
+		l.Memory.Forget(p.User, l.Request.Service)
+	}
 }
 
 func (l *Login) wantsToken() bool {

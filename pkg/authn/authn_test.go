@@ -69,9 +69,8 @@ func (w *world) AskedInVain(u, s string) bool  { return w.vain || w.asked[u+" "+
 func (w *world) Asking(u, s string)            { w.asked[u+" "+s] = true }
 func (w *world) Forget(u, s string)            { w.asked[u+" "+s] = false }
 func (w *world) Last(string, string) gate.Seen { return w.seen }
-func (w *world) Remember(u, s, a, o string, open bool) {
-	w.memory = append(w.memory, fmt.Sprint(u, s, a, o, open))
-	w.asked[u+" "+s] = !open
+func (w *world) Remember(a, o string, open bool) {
+	w.memory = append(w.memory, fmt.Sprint(a, o, open))
 }
 
 func (w *world) Now() time.Time { return w.time }
@@ -179,6 +178,21 @@ func TestUnseen(t *testing.T) {
 	w.answers = []authn.Answer{{Kind: gate.ErrorAnswer}, {Kind: gate.On}}
 	if o, err := l.Run(t.Context()); err != nil || o.Verdict != gate.Success || len(w.questions) != 2 || w.questions[1].Silent {
 		t.Errorf("a plan without silence: %v after %+v, error %v", o.Verdict, w.questions, err)
+	}
+}
+
+// TestUnseenHushesNobody: a closed latch that the phone was not told of, a NOPASSWD sudo say, must not make the questions
+// after it silent, nor an open one ring for those that were asked in vain.
+func TestUnseenHushesNobody(t *testing.T) {
+	for _, kind := range []gate.Answer{gate.On, gate.Off, gate.ErrorAnswer, gate.NoAnswer} {
+		for _, before := range []bool{true, false} {
+			w, l := scene()
+			w.answers[0].Kind, w.asked["ana sshd"] = kind, before
+			l.Settings.Unseen, l.Request.Account = true, true
+			if _, err := l.Run(t.Context()); err != nil || w.asked["ana sshd"] != before {
+				t.Errorf("%v: asked in vain %v, was %v, error %v", kind, w.asked["ana sshd"], before, err)
+			}
+		}
 	}
 }
 

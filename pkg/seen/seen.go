@@ -63,23 +63,20 @@ func (m Memory) Last(accountID, operationID string) State {
 }
 
 // Remember notes an answer of the server. It writes only what changed.
-func (m Memory) Remember(user, service, accountID, operationID string, open bool) {
+func (m Memory) Remember(accountID, operationID string, open bool) {
 	state, text := Closed, "closed\n"
 	if open {
 		state, text = Open, "open\n"
 	}
-	if file := m.latchFile(accountID, operationID); m.Last(accountID, operationID) != state {
-		if err := replace(file, text); err != nil {
-			m.Warn(err)
-			if !open {
-				m.remove(file) // on a full disk "open" must not outlive what was seen since; never seen is closed
-			}
-		}
+	if m.Last(accountID, operationID) == state {
+		return
 	}
-	if open {
-		m.Forget(user, service)
-	} else {
-		m.Asking(user, service) // the minute counts from the answer
+	file := m.latchFile(accountID, operationID)
+	if err := replace(file, text); err != nil {
+		m.Warn(err)
+		if !open {
+			m.remove(file) // on a full disk "open" must not outlive what was seen since; never seen is closed
+		}
 	}
 }
 

@@ -35,7 +35,7 @@ func TestMain(m *testing.M) {
 	}
 	warned := 0
 	seen.Memory{StateDir: filepath.Join(dir, "state"), RunDir: filepath.Join(dir, "run"), Now: time.Now,
-		Warn: func(error) { warned++ }}.Remember("ana", "sshd", "acc", "", false)
+		Warn: func(error) { warned++ }}.Remember("acc", "", false)
 	if warned == 0 {
 		fmt.Println("the limit limits nothing")
 		os.Exit(1)
@@ -47,8 +47,8 @@ func TestLast(t *testing.T) {
 	if got := m.Last("acc", ""); got != seen.Never {
 		t.Errorf("before anything: %v", got)
 	}
-	m.Remember("ana", "sshd", "acc", "", true)
-	m.Remember("ana", "sshd", "acc", "op", false)
+	m.Remember("acc", "", true)
+	m.Remember("acc", "op", false)
 	if app, op, other := m.Last("acc", ""), m.Last("acc", "op"), m.Last("ac", "cop"); app != seen.Open || op != seen.Closed || other != seen.Never {
 		t.Errorf("application %v, operation %v, another %v", app, op, other)
 	}
@@ -60,13 +60,13 @@ func TestLast(t *testing.T) {
 // TestWrittenOnlyWhenItChanges: a login every second must not wear out a disk.
 func TestWrittenOnlyWhenItChanges(t *testing.T) {
 	m, _ := memory(t)
-	m.Remember("ana", "sshd", "acc", "", true)
+	m.Remember("acc", "", true)
 	before := record(t, m)
-	m.Remember("eva", "su", "acc", "", true)
+	m.Remember("acc", "", true)
 	if !os.SameFile(record(t, m), before) {
 		t.Error("the same answer was written again")
 	}
-	m.Remember("ana", "sshd", "acc", "", false)
+	m.Remember("acc", "", false)
 	if os.SameFile(record(t, m), before) || m.Last("acc", "") != seen.Closed {
 		t.Error("another answer was not written")
 	}
@@ -91,7 +91,7 @@ func TestMark(t *testing.T) {
 	if m.AskedInVain("ana", "sshd") {
 		t.Error("refused before anything")
 	}
-	m.Remember("ana", "sshd", "acc", "", false)
+	m.Asking("ana", "sshd")
 	if !m.AskedInVain("ana", "sshd") || m.AskedInVain("ana", "su") || m.AskedInVain("eva", "sshd") {
 		t.Error("the mark is not this user's at this service")
 	}
@@ -104,15 +104,16 @@ func TestMark(t *testing.T) {
 		t.Error("a mark from the future counts")
 	}
 	m.Now = time.Now
-	m.Remember("ana", "sshd", "acc", "", true)
+	m.Forget("ana", "sshd")
 	if m.AskedInVain("ana", "sshd") {
-		t.Error("an open latch keeps the mark")
+		t.Error("the mark is not taken back")
 	}
 }
 
 func TestPermissionsAndNames(t *testing.T) {
 	m, _ := memory(t)
-	m.Remember("../../../etc/passwd", "a/b\x00", "acc", "", false)
+	m.Remember("acc", "", false)
+	m.Asking("../../../etc/passwd", "a/b\x00")
 	for _, dir := range []string{m.StateDir, m.RunDir, filepath.Join(m.StateDir, "last"), filepath.Join(m.RunDir, "closed")} {
 		if info, err := os.Stat(dir); err != nil || info.Mode().Perm() != 0o700 {
 			t.Errorf("%s: %v, error %v", dir, info.Mode(), err)
@@ -133,7 +134,7 @@ func TestNothingDamagedOpens(t *testing.T) {
 		"writable":   func(path string) error { return os.Chmod(path, 0o666) },
 	} {
 		m, _ := memory(t)
-		m.Remember("ana", "sshd", "acc", "", true)
+		m.Remember("acc", "", true)
 		files, _ := filepath.Glob(filepath.Join(m.StateDir, "last", "[0-9a-f]*"))
 		if err := damage(files[0]); err != nil {
 			t.Fatal(err)
@@ -147,7 +148,7 @@ func TestNothingDamagedOpens(t *testing.T) {
 // TestOpenDoesNotOutliveAFullDisk: the latch was closed since, and what was seen cannot be written.
 func TestOpenDoesNotOutliveAFullDisk(t *testing.T) {
 	m, _ := memory(t)
-	m.Remember("ana", "sshd", "acc", "", true)
+	m.Remember("acc", "", true)
 	program, err := os.Executable()
 	if err != nil {
 		t.Fatal(err)
@@ -168,12 +169,12 @@ func TestOpenDoesNotOutliveAFullDisk(t *testing.T) {
 // TestLeftoversAreSwept: a host that dies takes its login's process along, in the middle of a write if need be.
 func TestLeftoversAreSwept(t *testing.T) {
 	m, _ := memory(t)
-	m.Remember("ana", "sshd", "acc", "", true)
+	m.Remember("acc", "", true)
 	leftover := filepath.Join(m.StateDir, "last", "."+record(t, m).Name()+".new-XYZ")
 	if err := os.WriteFile(leftover, []byte("clo"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	m.Remember("ana", "sshd", "acc", "", false)
+	m.Remember("acc", "", false)
 	if _, err := os.Stat(leftover); !errors.Is(err, os.ErrNotExist) {
 		t.Errorf("%s: %v", leftover, err)
 	}
@@ -185,7 +186,7 @@ func TestFailureToWriteIsToldOnly(t *testing.T) {
 	if err := os.WriteFile(m.StateDir, nil, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	m.Remember("ana", "sshd", "acc", "", true)
+	m.Remember("acc", "", true)
 	if len(*warned) == 0 {
 		t.Error("nothing was told")
 	}
