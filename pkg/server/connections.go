@@ -26,9 +26,11 @@ func connectionLimit() int {
 	return max(int(files.Cur)-descriptorsForOthers, int(files.Cur)/2)
 }
 
-// limitedListener makes room for each newcomer: beyond the limit it closes the oldest connection of whoever has most. To
-// refuse newcomers instead would let any user of a host keep its logins from asking, and then the host's "no answer"
-// decides; this way it takes as many new connections as the limit within the milliseconds of one question.
+// limitedListener makes room for each newcomer: beyond the limit it closes the oldest connection of whoever has most, or the
+// oldest of all where nobody has more than a fair share: whoever has a prefix of IPv6, or many machines, has one connection
+// from each of thousands of addresses, and hosts behind one address would be those who have most. To refuse newcomers
+// instead would let any user of a host keep its logins from asking, and then the host's "no answer" decides; this way it
+// takes as many new connections as the limit, or the share, within the milliseconds of one question.
 type limitedListener struct {
 	net.Listener
 	limit   int
@@ -37,7 +39,11 @@ type limitedListener struct {
 	mu   sync.Mutex
 	open map[netip.Prefix]*list.List // of *limitedConn, oldest first
 	sum  int
+	ever uint64 // connections, those that are closed included
 }
+
+// share is how many connections one origin may have before its own have to go first.
+func (l *limitedListener) share() int { return max(1, l.limit/8) }
 
 func limitConnections(l net.Listener, limit int, log *slog.Logger) *limitedListener {
 	return &limitedListener{Listener: l, limit: limit, open: map[netip.Prefix]*list.List{},
@@ -62,27 +68,32 @@ func (l *limitedListener) add(c *limitedConn) (victim *limitedConn) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.sum >= l.limit {
-		victim = l.oldestOfTheBiggest()
+		victim = l.superfluous()
 	}
 	if l.open[c.from] == nil {
 		l.open[c.from] = list.New()
 	}
 	c.place = l.open[c.from].PushBack(c)
+	c.number = l.ever
+	l.ever++
 	l.sum++
 	return victim
 }
 
-func (l *limitedListener) oldestOfTheBiggest() *limitedConn {
-	var most *list.List
+// superfluous returns the connection that has to go next, nil if there is none.
+func (l *limitedListener) superfluous() *limitedConn {
+	var oldest *limitedConn
+	most := l.share()
 	for _, conns := range l.open {
-		if most == nil || conns.Len() > most.Len() {
-			most = conns
+		first := conns.Front().Value.(*limitedConn)
+		switch n := conns.Len(); {
+		case n > most:
+			most, oldest = n, first
+		case most == l.share() && (oldest == nil || first.number < oldest.number):
+			oldest = first
 		}
 	}
-	if most == nil {
-		return nil
-	}
-	return most.Front().Value.(*limitedConn)
+	return oldest
 }
 
 func (l *limitedListener) remove(c *limitedConn) {
@@ -116,9 +127,10 @@ func origin(a net.Addr) netip.Prefix {
 // limitedConn is counted until it is closed.
 type limitedConn struct {
 	net.Conn
-	of    *limitedListener
-	from  netip.Prefix
-	place *list.Element // nil when it is not counted
+	of     *limitedListener
+	from   netip.Prefix
+	number uint64        // of those that were ever opened
+	place  *list.Element // nil when it is not counted
 }
 
 func (c *limitedConn) Close() error {

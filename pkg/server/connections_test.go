@@ -3,10 +3,12 @@ package server
 import (
 	"bufio"
 	"errors"
+	"fmt"
 	"io"
 	"log/slog"
 	"net"
 	"net/http"
+	"net/netip"
 	"os"
 	"strings"
 	"testing"
@@ -54,6 +56,41 @@ func TestOneAddressCannotTakeAllConnections(t *testing.T) {
 	}
 	if !eventually(func() bool { l.mu.Lock(); defer l.mu.Unlock(); return l.sum == 0 && len(l.open) == 0 }) {
 		t.Errorf("%d connections, %d addresses are counted after all have gone", l.sum, len(l.open))
+	}
+}
+
+// TestManyAddressesDoNotStarveOne: whoever has one connection from each of many addresses does not push out hosts that share
+// an address, and have most.
+func TestManyAddressesDoNotStarveOne(t *testing.T) {
+	l := limitConnections(nil, 32, slog.New(slog.DiscardHandler))
+	open := func(from string) (*limitedConn, *limitedConn) {
+		c := &limitedConn{Conn: &net.TCPConn{}, of: l, from: netip.MustParsePrefix(from)}
+		victim := l.add(c)
+		if victim != nil {
+			l.remove(victim)
+		}
+		return c, victim
+	}
+	stranger := func(i int) string { return fmt.Sprintf("2001:db8:0:%x::/64", i) }
+	var idle, hosts []*limitedConn
+	for i := range 28 {
+		c, _ := open(stranger(i))
+		idle = append(idle, c)
+	}
+	for range l.share() {
+		c, _ := open("192.0.2.7/32")
+		hosts = append(hosts, c)
+	}
+	for i, c := range append(idle, hosts...) {
+		if _, victim := open(stranger(100 + i)); victim != c {
+			t.Fatalf("newcomer %d: %s number %d had to go", i, victim.from, victim.number)
+		}
+	}
+	for range l.share() + 1 {
+		open("192.0.2.8/32")
+	}
+	if _, victim := open(stranger(1000)); victim.from.String() != "192.0.2.8/32" {
+		t.Errorf("%s had to go, though another has more than its share", victim.from)
 	}
 }
 
