@@ -43,6 +43,7 @@ type world struct {
 	proof     gate.Proof  // of a code, here
 	validates gate.Answer // the server's, about a code
 	checked   []string
+	uids      []int64 // whose codes were looked for or checked
 }
 
 func (w *world) Find(name string) (authn.Pairing, bool, error) {

@@ -16,16 +16,19 @@ import (
 type codes struct{ *world }
 
 func (c codes) Find(user string, uid int64) (authn.Enrolment, error) {
+	c.uids = append(c.uids, uid)
 	return c.enrolled[user], c.noStore
 }
 
 func (c codes) Check(ctx context.Context, user string, uid int64, typed string) authn.Typed {
+	c.uids = append(c.uids, uid)
 	c.bounded(ctx)
 	c.checked = append(c.checked, "here "+typed)
 	return authn.Typed{Proof: c.proof, Detail: "typed here"}
 }
 
 func (c codes) CheckByServer(ctx context.Context, user string, uid int64, typed string, validate func(id, code string) authn.Answer) authn.Typed {
+	c.uids = append(c.uids, uid)
 	c.bounded(ctx)
 	<-ctx.Done() // other logins of this user came first, and took all of the time
 	switch a := validate("totp of "+user, typed); a.Kind {
@@ -124,6 +127,9 @@ func TestCodes(t *testing.T) {
 			}
 			if !slices.Equal(w.checked, c.checked) || w.unbounded > 0 {
 				t.Errorf("checked %q, %d without a deadline", w.checked, w.unbounded)
+			}
+			if uid := map[authn.NSS]int64{authn.NSSFound: 1000, authn.NSSUnknown: -1}[l.Request.NSS]; slices.ContainsFunc(w.uids, func(u int64) bool { return u != uid }) {
+				t.Errorf("codes of the uids %d, want %d", w.uids, uid)
 			}
 			if len(w.prompts) < len(c.checked) || slices.ContainsFunc(w.prompts, func(p string) bool { return !strings.HasPrefix(p, "Latch code") }) {
 				t.Errorf("prompts %q", w.prompts)
