@@ -5,10 +5,12 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"syscall"
 	"testing"
 	"time"
 
 	"github.com/latch-linux/latch/pam/testbed"
+	"github.com/latch-linux/latch/pkg/latch/fakeserver"
 	"github.com/latch-linux/latch/pkg/otpstore"
 	"github.com/latch-linux/latch/pkg/relay"
 )
@@ -93,6 +95,44 @@ func TestCodesWhereTheServerIsSilent(t *testing.T) {
 	decides(t, g, relay.Refuse, "otp-cannot-ask").logged("account phase")
 	must(t, store.Excuse(t.Context(), "ana", 1000, otpstore.Bypass{Reason: "lost the phone", By: "root"}, time.Hour))
 	decides(t, g, relay.Success, "no-answer-otp-excused").logged("root excused the user", "lost the phone")
+}
+
+// TestServerGoesBeforeItsCode: the latch was open, and the server is gone when it shall check the code. What is true of the
+// question about the latch is true of this one: the policies decide, and a machine that was held up opens nothing.
+func TestServerGoesBeforeItsCode(t *testing.T) {
+	for name, c := range map[string]struct {
+		action string
+		frozen bool
+		want   byte
+		reason string
+	}{
+		"open":         {"open", false, relay.Success, "no-answer-open"},
+		"close":        {"close", false, relay.Refuse, "no-answer-close"},
+		"open, frozen": {"open", true, relay.Refuse, "local-failure"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := newSite(t)
+			server := s.serve("none")
+			must(t, s.enrol().EnrolRemote(t.Context(), "ana", 1000, fakeserver.AppID, "t-1", "none"))
+			s.set("otp", "server-totp")
+			s.set("action", c.action)
+			a := ask(t, s.hello(nil))
+			a.expect(relay.Hold)
+			a.expect(relay.Prompt)
+			server.Close()
+			if c.frozen {
+				must(t, a.cmd.Process.Signal(syscall.SIGSTOP))
+				time.Sleep(time.Second)
+				must(t, a.cmd.Process.Signal(syscall.SIGCONT))
+			}
+			a.send(relay.Answer, "\x00123456")
+			if v := a.verdict(); v != c.want {
+				t.Errorf("verdict %d, want %d; log: %q", v, c.want, a.log())
+			}
+			a.logged(fmt.Sprintf("reason=%q", c.reason))
+		})
+	}
 }
 
 // TestCodesOfTheUnpaired is unpaired_by_server = otp.
