@@ -221,3 +221,17 @@ func compare(t *testing.T, path, got string) {
 		t.Errorf("%s is another now:\n%s", path, got)
 	}
 }
+
+// TestGuessesAtCodesAreTold: behind a substack a wrong password reaches the line, and whoever types at it needs none.
+func TestGuessesAtCodesAreTold(t *testing.T) {
+	for mode, told := range map[string]bool{"": false, "yes": false, "totp": true, "server-totp": true} {
+		c, err := unpack(t, machines["fedora-local"]).Plan("sshd", installer.Options{OTP: mode})
+		if err != nil {
+			t.Fatal(err)
+		}
+		notes := strings.Join(c.Notes, "\n")
+		if strings.Contains(notes, "use up a user's guesses") != told || strings.Contains(notes, "a wrong password reaches the latch") != (mode != "") {
+			t.Errorf("otp %q: %s", mode, notes)
+		}
+	}
+}

@@ -317,7 +317,11 @@ func (s System) editAuth(f *pamconf.File, o Options, c *Change) (*pamconf.File, 
 	if again != nil {
 		return f, err
 	}
-	c.Notes = append(c.Notes, "a wrong password reaches the latch here, and may show on the phone")
+	note := "a wrong password reaches the latch here, and may show on the phone"
+	if o.OTP != "yes" {
+		note += "; whoever has none can use up a user's guesses at a code, after which only addresses where one was right are heard"
+	}
+	c.Notes = append(c.Notes, note)
 	return guessed, nil
 }
 
