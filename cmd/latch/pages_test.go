@@ -1,6 +1,8 @@
 package main
 
 import (
+	"os"
+	"regexp"
 	"testing"
 
 	"github.com/spf13/cobra"
@@ -16,5 +18,21 @@ func TestPages(t *testing.T) {
 	}
 	for _, m := range mistakes {
 		t.Error(m)
+	}
+}
+
+// TestREADMESaysSudo holds the commands that the README has people type to the files' mode: all but a few read root's files.
+// Lines of a table, which tell of a command, have a gap in them.
+func TestREADMESaysSudo(t *testing.T) {
+	text, err := os.ReadFile("../../README.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	typed := regexp.MustCompile("(?m)^ {4,}(latch .*)$|`(latch [^`]*[|][^`]*)`")
+	rootless := regexp.MustCompile(`^latch (version|completion)\b| {3}`)
+	for _, found := range typed.FindAllStringSubmatch(string(text), -1) {
+		if line := found[1] + found[2]; !rootless.MatchString(line) {
+			t.Errorf("%q fails for want of sudo", line)
+		}
 	}
 }
