@@ -37,14 +37,20 @@ func (a *app) codes() (otpstore.Store, *config.Config, error) {
 	return store, c, nil
 }
 
-// spelt gives a person whom the name service does not know the name of the pairing, by which a login finds the record.
-func (a *app) spelt(who person, err error) (person, error) {
-	if err == nil && who.unknown() {
-		if _, p, err := a.anyPairing(); err == nil {
-			who.name = p.User
+// codesOf opens the store for what is to be done with a person's codes; who finds the person. One whom the name service does
+// not know gets the name of the pairing, by which a login finds the record.
+func (a *app) codesOf(who func() (person, error)) (otpstore.Store, *config.Config, person, error) {
+	store, c, err := a.codes()
+	if err != nil {
+		return store, nil, person{}, err
+	}
+	p, err := who()
+	if err == nil && p.unknown() {
+		if _, paired, err := a.anyPairing(); err == nil {
+			p.name = paired.User
 		}
 	}
-	return who, err
+	return store, c, p, err
 }
 
 // storing bounds the wait for the logins of the same user. What was begun is ended in spite of an interrupt.
@@ -60,11 +66,7 @@ which addresses are not listened to. It shows no secret.
 ` + cli.ExitHelp,
 		Example: "  sudo latch otp status --user ana",
 		RunE: func(*cobra.Command, []string) error {
-			store, c, err := a.codes()
-			if err != nil {
-				return err
-			}
-			who, err := a.spelt(a.who())
+			store, c, who, err := a.codesOf(a.who)
 			if err != nil {
 				return err
 			}
@@ -145,11 +147,7 @@ A code that is right is used up; one that is wrong is not counted against the us
 }
 
 func (a *app) checkCode(ctx context.Context) error {
-	store, _, err := a.codes()
-	if err != nil {
-		return err
-	}
-	who, err := a.spelt(a.who())
+	store, _, who, err := a.codesOf(a.who)
 	if err != nil {
 		return err
 	}
@@ -184,11 +182,7 @@ on the terminal. Each passes once, in place of any code that this machine asks f
 ` + cli.ExitHelp,
 		Example: "  sudo latch otp recovery --user ana",
 		RunE: func(c *cobra.Command, _ []string) error {
-			store, _, err := a.codes()
-			if err != nil {
-				return err
-			}
-			who, err := a.spelt(a.who())
+			store, _, who, err := a.codesOf(a.who)
 			if err != nil {
 				return err
 			}
@@ -235,11 +229,7 @@ machine follows. Both are used up.
 }
 
 func (a *app) resync(ctx context.Context) error {
-	store, _, err := a.codes()
-	if err != nil {
-		return err
-	}
-	who, err := a.spelt(a.who())
+	store, _, who, err := a.codesOf(a.who)
 	if err != nil {
 		return err
 	}

@@ -78,11 +78,7 @@ func (o *enrolOptions) complete(chosen bool) error {
 }
 
 func (a *app) enrol(ctx context.Context, o enrolOptions) error {
-	store, c, err := a.codes()
-	if err != nil {
-		return err
-	}
-	who, err := a.spelt(a.whoToPair())
+	store, c, who, err := a.codesOf(a.whoToPair)
 	if err != nil {
 		return err
 	}

@@ -44,11 +44,7 @@ the machine, and no clock that is set makes it longer. Who gave it and why is in
 }
 
 func (a *app) bypass(ctx context.Context, o bypassOptions) error {
-	store, _, err := a.codes()
-	if err != nil {
-		return err
-	}
-	who, err := a.spelt(a.whoToPair())
+	store, _, who, err := a.codesOf(a.whoToPair)
 	if err != nil {
 		return err
 	}
@@ -99,11 +95,7 @@ refused from then on. If the server does not answer, nothing changes; --local fo
 }
 
 func (a *app) removeCodes(ctx context.Context, local bool) error {
-	store, c, err := a.codes()
-	if err != nil {
-		return err
-	}
-	who, err := a.spelt(a.who())
+	store, c, who, err := a.codesOf(a.who)
 	if err != nil {
 		return err
 	}
