@@ -38,18 +38,13 @@ var (
 )
 
 func TestMain(m *testing.M) {
-	os.Exit(testbed.Isolate(func() int {
-		if err := setUp(); err != nil {
-			fmt.Fprintf(os.Stderr, "setting up: %v\n", err)
-			return 1
-		}
-		// Most rows wait more than they work.
-		flag.Parse()
-		if err := flag.Set("test.parallel", "16"); err != nil {
-			panic(err)
-		}
-		return m.Run()
-	}))
+	os.Exit(testbed.Main(m, nil, setUp, manyAtOnce))
+}
+
+// manyAtOnce is for rows that wait more than they work.
+func manyAtOnce() error {
+	flag.Parse()
+	return flag.Set("test.parallel", "16")
 }
 
 func setUp() error {

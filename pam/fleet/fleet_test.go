@@ -13,7 +13,6 @@ import (
 	"path/filepath"
 	"regexp"
 	"strconv"
-	"strings"
 	"testing"
 
 	"github.com/latch-linux/latch/pam/testbed"
@@ -36,14 +35,7 @@ var bed struct {
 }
 
 func TestMain(m *testing.M) {
-	os.Exit(testbed.Isolate(func() int {
-		if err := setUp(); err != nil {
-			fmt.Fprintf(os.Stderr, "setting up: %v\n", err)
-			return 1
-		}
-		defer func() { _ = bed.server.Stop() }()
-		return m.Run()
-	}))
+	os.Exit(testbed.Main(m, func() { _ = bed.server.Stop() }, setUp))
 }
 
 func setUp() (err error) {
@@ -53,8 +45,8 @@ func setUp() (err error) {
 	if bed.scratch, err = os.MkdirTemp("/run", "fleet-"); err != nil {
 		return err
 	}
-	if out, err := exec.Command("make", "-s", "-C", bed.root, "install", "DESTDIR="+tree()).CombinedOutput(); err != nil {
-		return fmt.Errorf("make install: %w: %s", err, out)
+	if err := testbed.MakeInstall("DESTDIR=" + tree()); err != nil {
+		return err
 	}
 	if err := os.WriteFile("/etc/default/su", []byte("FAIL_DELAY 0\n"), 0o644); err != nil {
 		return err
@@ -196,13 +188,4 @@ func same(t *testing.T, what string, before map[string]string) {
 	if len(after) != len(before) {
 		t.Errorf("%s: %d files, before %d", what, len(after), len(before))
 	}
-}
-
-// su tells whether the user's password is good for becoming the user.
-func su(t *testing.T) bool {
-	t.Helper()
-	cmd := exec.Command("setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", "su", user, "-c", "echo inside")
-	cmd.Stdin = strings.NewReader(testbed.Password + "\n")
-	out, _ := cmd.Output()
-	return strings.Contains(string(out), "inside")
 }

@@ -4,6 +4,8 @@ import (
 	"os"
 	"strings"
 	"testing"
+
+	"github.com/latch-linux/latch/pam/testbed"
 )
 
 // TestRole leads one host through its life; each step starts from what the one before left.
@@ -45,8 +47,8 @@ func TestRole(t *testing.T) {
 		t.Errorf("removing: %d failures, %d changes\n%s", gone.failed, gone.changed, gone.text)
 	}
 	same(t, "removing", before)
-	if _, err := os.Stat(accounts); err != nil || !su(t) {
-		t.Errorf("after removing: pairings %v, su works: %v", err, su(t))
+	if _, err := os.Stat(accounts); err != nil || !testbed.Su(user, testbed.Password) {
+		t.Errorf("after removing: pairings %v, su works: %v", err, testbed.Su(user, testbed.Password))
 	}
 	for _, r := range []recap{ahead, refused, made} {
 		if strings.Contains(r.text, first) || strings.Contains(r.text, bed.account) {
@@ -58,13 +60,13 @@ func TestRole(t *testing.T) {
 // asked expects that the latch decides.
 func asked(t *testing.T) {
 	t.Helper()
-	if !su(t) {
+	if !testbed.Su(user, testbed.Password) {
 		t.Error("an open latch refuses")
 	}
 	if err := bed.server.Close(user); err != nil {
 		t.Fatal(err)
 	}
-	if su(t) {
+	if testbed.Su(user, testbed.Password) {
 		t.Error("a closed latch lets in")
 	}
 	if err := bed.server.Open(user); err != nil {

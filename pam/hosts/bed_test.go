@@ -78,13 +78,9 @@ func (b *theBed) setUp(scratch string) error {
 }
 
 // install installs the product as an administrator does.
-func (b *theBed) install(string) error {
-	root, err := testbed.Root()
-	if err != nil {
+func (b *theBed) install(string) (err error) {
+	if err := testbed.MakeInstall(); err != nil {
 		return err
-	}
-	if out, err := exec.Command("make", "-s", "-C", root, "install").CombinedOutput(); err != nil {
-		return fmt.Errorf("make install: %w: %s", err, out)
 	}
 	if err := quicken(); err != nil {
 		return err

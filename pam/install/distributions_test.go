@@ -131,19 +131,7 @@ func door(t *testing.T, tap *testbed.Tap, what string, tx testbed.Transaction, i
 // TestLoginsOnDistributions goes through libpam with the service files of six distributions: a wrong password asks
 // nothing, a right one asks once, a key asks once, a closed latch refuses both, and in the end every file is as it was.
 func TestLoginsOnDistributions(t *testing.T) {
-	tap, err := testbed.StartTap(bed.server, "/etc/latch/tap.pem")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer tap.Close()
-	if _, err := bed.conf.With("latch_host", tap.URL).With("ca_file", tap.CA).Write(confFile); err != nil {
-		t.Fatal(err)
-	}
-	defer func() {
-		if _, err := bed.conf.Write(confFile); err != nil {
-			t.Error(err)
-		}
-	}()
+	tap := throughTap(t)
 	for _, name := range slices.Sorted(maps.Keys(distributions)) {
 		d := distributions[name]
 		t.Run(name, func(t *testing.T) {

@@ -73,22 +73,15 @@ func TestExplain(t *testing.T) {
 	if got := verdicts(explain(t, 0, "--user", ana)); !slices.Equal(got, []string{"not asked", "not asked"}) {
 		t.Errorf("not installed: %q", got)
 	}
-	if !su(t, testbed.Password) {
+	if !testbed.Su(ana, testbed.Password) {
 		t.Error("su is broken")
 	}
 }
 
 // TestExplainAsksBeforeThePhoneShowsIt meets a server whose plan has no silent questions.
 func TestExplainAsksBeforeThePhoneShowsIt(t *testing.T) {
-	tap, err := testbed.StartTap(bed.server, "/etc/latch/tap.pem")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer tap.Close()
+	tap := throughTap(t)
 	must(t, "install", "su", "--yes")
-	if _, err := bed.conf.With("latch_host", tap.URL).With("ca_file", tap.CA).Write(confFile); err != nil {
-		t.Fatal(err)
-	}
 	ask := []string{"explain", "--user", ana, "--service", "su", "--phase", "auth"}
 	for _, c := range []struct {
 		loud      bool
@@ -110,9 +103,6 @@ func TestExplainAsksBeforeThePhoneShowsIt(t *testing.T) {
 		if c.more != "--yes" && c.loud && !strings.Contains(errs, "the phone would show an attempt") {
 			t.Errorf("%+v: %s", c, errs)
 		}
-	}
-	if _, err := bed.conf.Write(confFile); err != nil {
-		t.Fatal(err)
 	}
 	must(t, "uninstall", "su", "--yes")
 }

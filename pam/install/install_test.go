@@ -37,23 +37,12 @@ var bed struct {
 }
 
 func TestMain(m *testing.M) {
-	os.Exit(testbed.Isolate(func() int {
-		if err := setUp(); err != nil {
-			fmt.Fprintf(os.Stderr, "setting up: %v\n", err)
-			return 1
-		}
-		defer func() { _ = bed.server.Stop() }()
-		return m.Run()
-	}))
+	os.Exit(testbed.Main(m, func() { _ = bed.server.Stop() }, setUp))
 }
 
 func setUp() (err error) {
-	root, err := testbed.Root()
-	if err != nil {
+	if err := testbed.MakeInstall(); err != nil {
 		return err
-	}
-	if out, err := exec.Command("make", "-s", "-C", root, "install").CombinedOutput(); err != nil {
-		return fmt.Errorf("make install: %w: %s", err, out)
 	}
 	scratch, err := os.MkdirTemp("/run", "install-")
 	if err != nil {
@@ -142,25 +131,35 @@ func same(t *testing.T, what string, before map[string]string) {
 	}
 }
 
-// su tells whether ana's password is good for becoming ana.
-func su(t *testing.T, password string) bool {
+// throughTap has every question of a test go through a tap.
+func throughTap(t *testing.T) *testbed.Tap {
 	t.Helper()
-	cmd := exec.Command("setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", "su", ana, "-c", "echo inside")
-	cmd.Stdin = strings.NewReader(password + "\n")
-	out, _ := cmd.Output()
-	return strings.Contains(string(out), "inside")
+	tap, err := testbed.StartTap(bed.server, "/etc/latch/tap.pem")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(tap.Close)
+	if _, err := bed.conf.With("latch_host", tap.URL).With("ca_file", tap.CA).Write(confFile); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if _, err := bed.conf.Write(confFile); err != nil {
+			t.Error(err)
+		}
+	})
+	return tap
 }
 
 func TestInstallCloseUninstall(t *testing.T) {
 	before := tree(t)
 	must(t, "install", "sshd", "login", "su", "su-l", "sudo", "sudo-i", "--yes")
-	if !su(t, testbed.Password) {
+	if !testbed.Su(ana, testbed.Password) {
 		t.Error("an open latch refuses")
 	}
 	if err := bed.server.Close(ana); err != nil {
 		t.Fatal(err)
 	}
-	if su(t, testbed.Password) {
+	if testbed.Su(ana, testbed.Password) {
 		t.Error("a closed latch lets in")
 	}
 	if err := bed.server.Open(ana); err != nil {
@@ -182,7 +181,7 @@ func TestInstallCloseUninstall(t *testing.T) {
 	same(t, "installing twice", installed)
 	must(t, "uninstall", "--all", "--yes")
 	same(t, "uninstalling", before)
-	if !su(t, testbed.Password) {
+	if !testbed.Su(ana, testbed.Password) {
 		t.Error("su is broken after uninstall")
 	}
 }

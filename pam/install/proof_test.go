@@ -9,8 +9,6 @@ import (
 	"syscall"
 	"testing"
 	"time"
-
-	"github.com/latch-linux/latch/pam/testbed"
 )
 
 // TestProofTakesTheLineAsItWillBe refuses lines and configurations that would refuse every login.
@@ -110,17 +108,10 @@ func rename(t *testing.T, from, to string) {
 // TestAClockThatIsWrongIsRefused puts something between that tells another time than the server.
 func TestAClockThatIsWrongIsRefused(t *testing.T) {
 	before := tree(t)
-	tap, err := testbed.StartTap(bed.server, "/etc/latch/tap.pem")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer tap.Close()
+	tap := throughTap(t)
 	tap.Edit = func(answer *http.Response) error {
 		answer.Header.Set("Date", time.Now().Add(time.Hour).UTC().Format(http.TimeFormat))
 		return nil
-	}
-	if _, err := bed.conf.With("latch_host", tap.URL).With("ca_file", tap.CA).Write(confFile); err != nil {
-		t.Fatal(err)
 	}
 	if _, errs, status := latch(t, nil, "install", "su", "--yes"); status == 0 || !strings.Contains(errs, "timedatectl") {
 		t.Errorf("an hour: %d %s", status, errs)
@@ -128,9 +119,6 @@ func TestAClockThatIsWrongIsRefused(t *testing.T) {
 	same(t, "the wrong time", before)
 	tap.Edit = nil
 	must(t, "install", "su", "--yes")
-	if _, err := bed.conf.Write(confFile); err != nil {
-		t.Fatal(err)
-	}
 	must(t, "uninstall", "su", "--yes")
 	same(t, "uninstalling", before)
 }

@@ -6,8 +6,6 @@ import (
 	"os/exec"
 	"strings"
 	"testing"
-
-	"github.com/latch-linux/latch/pam/testbed"
 )
 
 // TestSudoLeavesNoSideDoorUnsaid is about "sudo -i", which is a service of its own on Debian, and includes sudo elsewhere.
@@ -51,21 +49,13 @@ func TestSudoLeavesNoSideDoorUnsaid(t *testing.T) {
 // TestEveryUseKeepsOffThePhone runs commands that need no password: each asks, and the phone shows none of them.
 func TestEveryUseKeepsOffThePhone(t *testing.T) {
 	before := tree(t)
-	tap, err := testbed.StartTap(bed.server, "/etc/latch/tap.pem")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer tap.Close()
-	if _, err := bed.conf.With("latch_host", tap.URL).With("ca_file", tap.CA).Write(confFile); err != nil {
-		t.Fatal(err)
-	}
+	tap := throughTap(t)
 	const rule = "/etc/sudoers.d/latch-test"
 	if err := os.WriteFile(rule, []byte(ana+" ALL=(ALL) NOPASSWD: ALL\n"), 0o440); err != nil {
 		t.Fatal(err)
 	}
 	defer func() {
-		_, err := bed.conf.Write(confFile)
-		for _, err := range []error{err, os.Remove(rule), bed.server.Open(ana)} {
+		for _, err := range []error{os.Remove(rule), bed.server.Open(ana)} {
 			if err != nil {
 				t.Error(err)
 			}

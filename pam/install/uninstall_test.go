@@ -32,7 +32,7 @@ func TestMakeUninstallTakesTheLinesOutFirst(t *testing.T) {
 	if _, err := os.Stat("/etc/latch"); err == nil {
 		t.Error("PURGE=1 keeps the configuration")
 	}
-	if !su(t, testbed.Password) {
+	if !testbed.Su(ana, testbed.Password) {
 		t.Error("su is broken")
 	}
 }

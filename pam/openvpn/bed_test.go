@@ -45,16 +45,7 @@ var bed struct {
 
 func TestMain(m *testing.M) {
 	_, _ = pidsGroup() // the test that needs it tells what was wrong
-	os.Exit(testbed.Isolate(func() int {
-		for _, step := range []func() error{install, serve, makeUsers, makeKeys, makeTun} {
-			if err := step(); err != nil {
-				fmt.Fprintf(os.Stderr, "setting up: %v\n", err)
-				return 1
-			}
-		}
-		defer func() { _ = bed.server.Stop() }()
-		return m.Run()
-	}))
+	os.Exit(testbed.Main(m, func() { _ = bed.server.Stop() }, install, serve, makeUsers, makeKeys, makeTun))
 }
 
 func run(program string, args ...string) error {
@@ -64,11 +55,7 @@ func run(program string, args ...string) error {
 	return nil
 }
 
-func install() error {
-	root, err := testbed.Root()
-	if err != nil {
-		return err
-	}
+func install() (err error) {
 	if bed.log, err = testbed.ListenSyslog(); err != nil {
 		return err
 	}
@@ -76,7 +63,7 @@ func install() error {
 	if err := run("sed", "-i", "s/pam_unix.so nullok/pam_unix.so nullok nodelay/", "/etc/pam.d/common-auth"); err != nil {
 		return err
 	}
-	return run("make", "-s", "-C", root, "install")
+	return testbed.MakeInstall()
 }
 
 func serve() (err error) {

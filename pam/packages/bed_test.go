@@ -42,14 +42,7 @@ func TestMain(m *testing.M) {
 		fmt.Fprintf(os.Stderr, "setting up: %v\n", err)
 		os.Exit(1)
 	}
-	os.Exit(testbed.Isolate(func() int {
-		if err := setUp(); err != nil {
-			fmt.Fprintf(os.Stderr, "setting up: %v\n", err)
-			return 1
-		}
-		defer func() { _ = bed.server.Stop() }()
-		return m.Run()
-	}))
+	os.Exit(testbed.Main(m, func() { _ = bed.server.Stop() }, setUp))
 }
 
 func locate() (err error) {
