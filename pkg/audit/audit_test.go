@@ -143,6 +143,12 @@ func TestFullQueueHoldsNothingUp(t *testing.T) {
 	}
 }
 
+func because(reason string) audit.Entry {
+	e := refused
+	e.Reason = reason
+	return e
+}
+
 // TestFail2banFilter runs Debian's own fail2ban-regex on lines as they reach a log file.
 func TestFail2banFilter(t *testing.T) {
 	const filter = "../../conf/fail2ban/filter.d/latch.conf"
@@ -158,6 +164,9 @@ func TestFail2banFilter(t *testing.T) {
 		found string // the address that is counted, "" for none
 	}{
 		"closed": {refused, "203.0.113.7"}, "wrong code": {code, "203.0.113.7"}, "no answer": {away, ""},
+		"used code": {because("otp-used"), "203.0.113.7"}, "paused": {because("otp-paused"), "203.0.113.7"},
+		"late code": {because("otp-expired"), "203.0.113.7"}, "nobody asked": {because("otp-cannot-ask"), ""},
+		"no authenticator": {because("otp-not-enrolled"), ""}, "broken record": {because("otp-failure"), ""},
 		"no address": {local, ""}, "opened": {opened, ""}, "forged in the name": {spoofed, ""},
 	} {
 		log := filepath.Join(t.TempDir(), "auth.log")
