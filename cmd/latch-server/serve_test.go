@@ -5,6 +5,7 @@ import (
 	"crypto/x509"
 	"encoding/json"
 	"encoding/pem"
+	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -14,9 +15,9 @@ import (
 	"testing"
 )
 
-func TestReadyLineAsJSON(t *testing.T) {
-	b := newBed(t)
-	cmd := exec.Command(os.Args[0], "serve", "--json", "--data", b.dir, "--listen", "127.0.0.1:0", "--tls-self-signed")
+// begin starts the program for the time of a test and returns its standard output.
+func begin(t *testing.T, cmd *exec.Cmd) io.Reader {
+	t.Helper()
 	cmd.Env = append(os.Environ(), "LATCH_SERVER_TEST=run")
 	out, err := cmd.StdoutPipe()
 	if err != nil {
@@ -25,7 +26,14 @@ func TestReadyLineAsJSON(t *testing.T) {
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
-	defer func() { cmd.Process.Kill(); cmd.Wait() }()
+	t.Cleanup(func() { cmd.Process.Kill(); cmd.Wait() })
+	return out
+}
+
+func TestReadyLineAsJSON(t *testing.T) {
+	b := newBed(t)
+	cmd := exec.Command(os.Args[0], "serve", "--json", "--data", b.dir, "--listen", "127.0.0.1:0", "--tls-self-signed")
+	out := begin(t, cmd)
 	var ready struct {
 		URL     string
 		Version int
@@ -94,16 +102,8 @@ func TestNoCoreDump(t *testing.T) {
 		t.Fatalf("%v, %s", err, out)
 	}
 	cmd := exec.Command(filepath.Join(top, "latch-server"), "serve", "--data", dir, "--listen", "127.0.0.1:0", "--tls-self-signed")
-	cmd.Env = append(os.Environ(), "LATCH_SERVER_TEST=run")
 	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: 65534, Gid: 65534}}
-	out, err := cmd.StdoutPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	defer func() { cmd.Process.Kill(); cmd.Wait() }()
+	out := begin(t, cmd)
 	if _, err := out.Read(make([]byte, 1)); err != nil {
 		t.Fatal(err)
 	}
