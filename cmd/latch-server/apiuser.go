@@ -33,7 +33,7 @@ func newAPIUser(p *program) *cobra.Command {
 				for _, u := range list {
 					rows = append(rows, cli.Row{{Name: "user_id", Value: u.ID}, {Name: "name", Value: u.Name}, {Name: "created", Value: rfc3339(u.Created)}})
 				}
-				return p.Table("api users", rows)
+				return p.Table("api_users", rows)
 			})
 		},
 	}

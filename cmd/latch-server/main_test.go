@@ -319,7 +319,13 @@ func TestLists(t *testing.T) {
 	if out := b.ok("api-user", "list"); !strings.Contains(out, "terraform") {
 		t.Errorf("api users are %q", out)
 	}
+	if list, ok := b.object("api-user", "list")["api_users"].([]any); !ok || len(list) != 1 {
+		t.Errorf("as JSON: %v", list)
+	}
 	b.ok("api-user", "remove", "terraform")
+	if _, _, errOut := b.call("api-user", "list"); !strings.Contains(errOut, "no api users") {
+		t.Errorf("without one: %q", errOut)
+	}
 	b.ok("app", "remove", "servers")
 	b.fails(1, "no such application", "operation", "list", "servers")
 	if out := b.ok("completion", "bash"); !strings.Contains(out, "complete -o") || !strings.Contains(out, "latch-server") {

@@ -79,7 +79,7 @@ func TestVersion(t *testing.T) {
 	if out := w.ok("version"); out != "latch "+version.String()+"\n" || out != w.ok("-v") || out != w.ok("--version") {
 		t.Errorf("printed %q", out)
 	}
-	if o := w.object(cli.ExitOK, "version"); o["latch"] != version.String() {
+	if o := w.object(cli.ExitOK, "version"); o["program"] != "latch" || o["release"] != version.String() {
 		t.Errorf("printed %v", o)
 	}
 }

@@ -17,5 +17,5 @@ func newVersion(a *app) *cobra.Command {
 }
 
 func (a *app) version() error {
-	return a.Report(map[string]any{"latch": version.String()}, "latch %s", version.String())
+	return a.Report(map[string]any{"program": "latch", "release": version.String()}, "latch %s", version.String())
 }

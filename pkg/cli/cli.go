@@ -144,7 +144,7 @@ type Cell struct {
 	Value any
 }
 
-// Table writes rows under their column names, or as a JSON list called name.
+// Table writes rows under their column names, or as a JSON list called name, whose words are joined by "_" as those of cells are.
 func (p *Printer) Table(name string, rows []Row) error {
 	if p.JSON {
 		list := make([]map[string]any, 0, len(rows))
@@ -158,7 +158,7 @@ func (p *Printer) Table(name string, rows []Row) error {
 		return p.object(map[string]any{name: list})
 	}
 	if len(rows) == 0 {
-		p.Say("no %s", name)
+		p.Say("no %s", strings.ReplaceAll(name, "_", " "))
 		return nil
 	}
 	w := tabwriter.NewWriter(p.Out, 0, 8, 2, ' ', 0)
