@@ -43,6 +43,8 @@ func explain(err error) error {
 		return cli.WithHint(cli.ExitError, err, "run latch setup")
 	case errors.Is(err, errNoSuchUser):
 		return cli.WithHint(cli.ExitError, err, "see getent passwd; for OpenVPN's own names say --profile openvpn")
+	case errors.Is(err, cli.ErrNoTerminal):
+		return cli.WithHint(cli.ExitError, err, "run it on a terminal; over SSH that takes ssh -t")
 	case errors.Is(err, fs.ErrPermission):
 		return cli.WithHint(cli.ExitError, err, "run it as root, with sudo")
 	}

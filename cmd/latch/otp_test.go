@@ -128,7 +128,7 @@ func TestOTPEnrol(t *testing.T) {
 func TestOTPEnrolProvesNothing(t *testing.T) {
 	w := newWorld(t)
 	store := w.withCodes()
-	w.fails(cli.ExitError, []string{"there is no terminal to ask on"}, "otp", "enrol", "--user", "ana")
+	w.fails(cli.ExitError, []string{"there is no terminal to ask on", "ssh -t"}, "otp", "enrol", "--user", "ana")
 	person := w.sit()
 	done := make(chan outcome, 1)
 	go func() {

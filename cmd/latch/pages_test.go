@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"os"
 	"regexp"
 	"testing"
@@ -34,5 +35,10 @@ func TestREADMESaysSudo(t *testing.T) {
 		if line := found[1] + found[2]; !rootless.MatchString(line) {
 			t.Errorf("%q fails for want of sudo", line)
 		}
+	}
+	start := string(text[bytes.Index(text, []byte("\n## Five minutes with your own server")):bytes.Index(text, []byte("\n## Install, check, remove"))])
+	calls, asRoot := regexp.MustCompile(`latch-server [a-z]+ `), regexp.MustCompile(`sudo latch-server [a-z]+ `)
+	if n, with := len(calls.FindAllString(start, -1)), len(asRoot.FindAllString(start, -1)); n < 6 || n != with {
+		t.Errorf("of %d calls of latch-server %d are by sudo", n, with)
 	}
 }
