@@ -74,6 +74,9 @@ func (a *app) run(ctx context.Context, argv []string) cli.Exit {
 	if health := new(healthError); errors.As(err, &health) {
 		return cli.Exit(health.worst)
 	}
+	if left := new(unrepairedError); errors.As(err, &left) && a.JSON {
+		return cli.ExitError // the object that was printed says so
+	}
 	return a.Fail(explain(err))
 }
 

@@ -121,17 +121,22 @@ func (a *app) installServices(ctx context.Context, services []string, o installO
 	if err != nil {
 		return err
 	}
-	if err := a.install(ctx, options, o); err != nil {
+	if err := a.install(ctx, options, left, o); err != nil {
 		return err
 	}
 	if len(left) > 0 {
-		return cli.WithHint(cli.ExitError, fmt.Errorf("not repaired: %s", strings.Join(left, ", ")), "see above for the reason")
+		return &unrepairedError{left}
 	}
 	return nil
 }
 
-// install plans, shows, tries and makes the change.
-func (a *app) install(ctx context.Context, options map[string]installer.Options, o installOptions) error {
+// unrepairedError ends a command that did what it could, and has said why it could not do the rest.
+type unrepairedError struct{ services []string }
+
+func (e *unrepairedError) Error() string { return "not repaired: " + strings.Join(e.services, ", ") }
+
+// install plans, shows, tries and makes the change. It tells what is left unrepaired in its JSON.
+func (a *app) install(ctx context.Context, options map[string]installer.Options, left []string, o installOptions) error {
 	plans, err := a.planInstall(ctx, options)
 	if err != nil {
 		return err
@@ -139,7 +144,7 @@ func (a *app) install(ctx context.Context, options map[string]installer.Options,
 	a.noServer(plans)
 	warnings := a.warnings(ctx, plans)
 	if changed(plans) == 0 || o.dryRun || o.check {
-		if err := a.reportChanges("would_change", plans, warnings); err != nil {
+		if err := a.reportChanges("would_change", plans, warnings, left); err != nil {
 			return err
 		}
 		if o.check && changed(plans) > 0 {
@@ -162,7 +167,7 @@ func (a *app) install(ctx context.Context, options map[string]installer.Options,
 		return err
 	}
 	a.settle(ctx, plans)
-	return a.reportInstalled(plans, p.Due)
+	return a.reportInstalled(plans, p.Due, left)
 }
 
 // wanted are the services to be installed, and the names of those that cannot be repaired.
@@ -259,13 +264,14 @@ func (a *app) showChanges(plans []installer.Change, warnings []string) {
 }
 
 // reportChanges writes the plans as the result of a command that changes nothing.
-func (a *app) reportChanges(word string, plans []installer.Change, warnings []string) error {
+func (a *app) reportChanges(word string, plans []installer.Change, warnings, left []string) error {
 	if a.JSON {
 		var diffs []map[string]any
 		for _, c := range plans {
 			diffs = append(diffs, map[string]any{"service": c.Service, "path": c.Path, "changed": !c.None(), "diff": c.Diff(), "notes": c.Notes})
 		}
-		return a.Report(map[string]any{"changed": false, word: changed(plans) > 0, "services": diffs, "warnings": warnings}, "")
+		fields := map[string]any{"changed": false, word: changed(plans) > 0, "services": diffs, "warnings": warnings}
+		return a.Report(withLeft(fields, left), "")
 	}
 	a.showChanges(plans, warnings)
 	if changed(plans) == 0 {
@@ -323,14 +329,22 @@ func (a *app) applyChanges(plans []installer.Change, options map[string]installe
 	return nil
 }
 
-func (a *app) reportInstalled(plans []installer.Change, due time.Time) error {
+// withLeft adds what could not be repaired.
+func withLeft(fields map[string]any, left []string) map[string]any {
+	if len(left) > 0 {
+		fields["not_repaired"] = left
+	}
+	return fields
+}
+
+func (a *app) reportInstalled(plans []installer.Change, due time.Time, left []string) error {
 	var names []string
 	for _, c := range plans {
 		if !c.None() && !slices.Contains(names, c.Service) {
 			names = append(names, c.Service)
 		}
 	}
-	fields := map[string]any{"changed": true, "services": names}
+	fields := withLeft(map[string]any{"changed": true, "services": names}, left)
 	if due.IsZero() {
 		return a.Report(fields, "installed: %s", strings.Join(names, ", "))
 	}

@@ -67,7 +67,7 @@ func (a *app) uninstallServices(ctx context.Context, services []string, o uninst
 		}
 	}
 	if o.dryRun || o.check || len(plans) == 0 {
-		err := a.reportChanges("would_change", plans, nil)
+		err := a.reportChanges("would_change", plans, nil, nil)
 		switch {
 		case err == nil && o.check && changed(plans) > 0:
 			return &closedError{}

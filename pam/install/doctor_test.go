@@ -5,6 +5,7 @@ import (
 	"errors"
 	"os"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -211,6 +212,14 @@ func TestRepairGoesOnWithoutTheOthers(t *testing.T) {
 	}
 	if text, err := os.ReadFile(pamDir + "/su"); err != nil || !strings.Contains(string(text), "pam_latch.so") {
 		t.Errorf("su was not repaired: %v", err)
+	}
+	out, _, status := latch(t, nil, "install", "--repair", "--yes", "--json")
+	var answer struct {
+		Changed     bool
+		NotRepaired []string `json:"not_repaired"`
+	}
+	if err := json.Unmarshal([]byte(out), &answer); err != nil || status != 1 || answer.Changed || !slices.Equal(answer.NotRepaired, []string{"hatch"}) {
+		t.Errorf("--json: %v, %d %s", err, status, out)
 	}
 	if err := os.Remove(hatch); err != nil {
 		t.Fatal(err)
