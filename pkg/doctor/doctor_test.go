@@ -164,10 +164,10 @@ func TestProfilesThatServicesUse(t *testing.T) {
 	m := patient(t)
 	root := m.Root
 	const asks = "auth requisite pam_unix.so\nauth required pam_latch.so "
-	put(t, m.Profiles[0].Config, "app_id = \n") // as installed, not filled in
+	put(t, m.Profiles[0].Config, "# app_id =\n") // as installed, not filled in
 	put(t, m.Profiles[1].Config, "app_id = "+strings.Repeat("a", 20)+"\nsecret_key = "+strings.Repeat("b", 40)+"\nlatch_host = https://vpn.example\n")
 	put(t, m.Profiles[1].Accounts, "")
-	if got := lookedAt(m, "configuration", "profile"); !strings.Contains(got, m.Profiles[0].Config) || strings.Contains(got, "profile ") {
+	if got := lookedAt(m, "configuration", "profile"); !strings.Contains(got, m.Profiles[0].Config+": there is no app_id") || !strings.Contains(got, "[latch setup]") || strings.Contains(got, "profile ") {
 		t.Errorf("nothing asks:\n%s", got)
 	}
 

@@ -90,6 +90,9 @@ func (e *examination) configuration() {
 	case missing(err):
 		e.fail("configuration", e.latch("setup"), "there is no %s: every service that works on it refuses everybody", e.profile.Config)
 		return
+	case errors.Is(err, config.ErrNotSetUp):
+		e.fail("configuration", e.latch("setup"), "%v", err)
+		return
 	case err != nil:
 		e.fail("configuration", e.latch("config edit"), "%v", err)
 		return
