@@ -173,9 +173,7 @@ func startVPN(t *testing.T, s setting) *vpn {
 		s.address = "127.0.0.1"
 	}
 	v := &vpn{address: s.address, port: freePort(t)}
-	if err := os.WriteFile(vpnConf, []byte(serverText(v.address, v.port)+s.before), 0o600); err != nil {
-		t.Fatal(err)
-	}
+	writeConfig(t, vpnConf, serverText(v.address, v.port)+s.before)
 	must(t, append([]string{"install", "openvpn", "--yes"}, s.flags...)...)
 	t.Cleanup(func() { must(t, "uninstall", "openvpn", "--yes") })
 	text, err := os.ReadFile(vpnConf)
