@@ -195,6 +195,26 @@ func TestFilesStaySmall(t *testing.T) {
 	}
 }
 
+// TestNoProgramIsTracked finds what go build leaves in the tree and git add takes along.
+func TestNoProgramIsTracked(t *testing.T) {
+	out, err := exec.Command("git", "ls-files", "-z").Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, file := range strings.Split(strings.TrimRight(string(out), "\x00"), "\x00") {
+		f, err := os.Open(file)
+		if err != nil {
+			t.Error(err)
+			continue
+		}
+		magic := make([]byte, 4)
+		if n, _ := io.ReadFull(f, magic); n == 4 && string(magic) == "\x7fELF" {
+			t.Errorf("%s is a program", file)
+		}
+		f.Close()
+	}
+}
+
 func countLines(path string) (int, error) {
 	f, err := os.Open(path)
 	if err != nil {
