@@ -2,6 +2,7 @@ package api
 
 import (
 	"crypto/hmac"
+	"maps"
 	"net/http"
 	"net/url"
 	"slices"
@@ -37,15 +38,19 @@ func (r SignedRequest) Verify(secret string) bool {
 	return ok
 }
 
-// extraHeaders returns the signed headers. A repeated one is joined as HTTP joins it, so that no second value
-// rides along unsigned.
+// extraHeaders returns the signed headers. A repeated one, in whatever spelling, is joined as HTTP joins it, so that no
+// second value rides along unsigned.
 func (r SignedRequest) extraHeaders() map[string]string {
-	extra := map[string]string{}
-	for name, values := range r.Header {
+	all := map[string][]string{}
+	for _, name := range slices.Sorted(maps.Keys(r.Header)) {
 		lower := strings.ToLower(name)
 		if strings.HasPrefix(lower, headerPrefix) && lower != strings.ToLower(HeaderDate) {
-			extra[lower] = strings.Join(values, ",")
+			all[lower] = append(all[lower], r.Header[name]...)
 		}
+	}
+	extra := map[string]string{}
+	for name, values := range all {
+		extra[name] = strings.Join(values, ",")
 	}
 	return extra
 }
