@@ -71,6 +71,12 @@ type Config struct {
 	OTP              string        // "no", "yes", "totp" or "server-totp"
 	OTPKey           string        // file with the key of what codes are checked with
 	OTPEcho          bool          // show the code while it is typed
+	OTPRequired      bool          // who is asked for a code and is not enrolled is refused
+	OTPIssuer        string        // what an app shows above a code; "" for this machine's name
+	OTPWindow        int           // steps of TOTP before and after now, 0 … 10, for records without one of their own
+	OTPLifetime      time.Duration // of an authenticator without one of its own, from its enrolment on; 0 for ever
+	OTPEncrypt       bool          // seal what is written about codes
+	OTPRefuseClear   bool          // take what is not sealed for damaged
 	Wait             time.Duration // Timeout + Wait ≤ 99 s
 	HostContext      bool
 	ExemptUsers      []string
@@ -95,7 +101,8 @@ func Defaults() *Config {
 	}
 	return &Config{
 		Host: host, Action: Open, OnError: Close, Unpaired: Open, UnpairedByServer: Close,
-		Timeout: 8 * time.Second, Retries: 2, APIVersion: "1.3", OTP: "no", OTPKey: "/etc/latch/otp.key",
+		Timeout: 8 * time.Second, Retries: 2, APIVersion: "1.3",
+		OTP: "no", OTPKey: "/etc/latch/otp.key", OTPWindow: 1, OTPEncrypt: true,
 		AccountSkip: []string{"anacron", "at", "atd", "cron", "crond", "gdm-launch-environment", "greetd-greeter",
 			"lightdm-greeter", "polkit-1", "sddm-greeter", "systemd-user"},
 		StateDir: "/var/lib/latch", RunDir: "/run/latch",

@@ -142,6 +142,13 @@ func TestMistakesNameTheirLine(t *testing.T) {
 		{"otp = totp\ntimeout = 95", ":4: timeout and wait together are 1 s too long"},
 		{"timeout = 90\nwait = 6\naction = otp", ":4: timeout and wait together are 2 s too long"},
 		{"timeout = 48\notp = server-totp", ":3: twice timeout and wait together are 2 s too long"},
+		{"otp_required = maybe", "yes or no"}, {"otp_encrypt = 1", "yes or no"}, {"otp_refuse_clear = on", "yes or no"},
+		{"otp_window = 11", ":3: \"11\" is no number between 0 and 10"}, {"otp_window = -1", "between 0 and 10"},
+		{"otp_lifetime = 90", "days or hours"}, {"otp_lifetime = 3651d", "at most 3650d"}, {"otp_lifetime = 1dh", "days or hours"},
+		{"otp_lifetime = -1d", "days or hours"}, {"otp_lifetime =", "days or hours"},
+		{"otp_lifetime = 99999999999999999d", "days or hours"},
+		{"otp_issuer = a:b", "no colon"}, {"otp_issuer = " + strings.Repeat("x", 65), "at most 64 bytes"},
+		{"otp_refuse_clear = yes\n\notp_encrypt = no\nwait = 1", ":5: otp_encrypt = no writes what"},
 		{"otp_echo = true", "yes or no"}, {"host_context = 1", "yes or no"},
 		{"latch_host = http://latch.example.org", "https://"}, {"latch_host = ftp://x", "https://"},
 		{"latch_host = https://x/path", "name and a port"}, {"latch_host = https://u:p@x", "name and a port"},
@@ -165,6 +172,18 @@ func TestMistakesNameTheirLine(t *testing.T) {
 				t.Error("the error tells the secret")
 			}
 		})
+	}
+}
+
+func TestCodeKeys(t *testing.T) {
+	c := parsed(t, required+"otp_required = yes\notp_issuer = Example, Inc. & co\notp_window = 0\notp_lifetime = 90d\notp_encrypt = no\n")
+	if !c.OTPRequired || c.OTPIssuer != "Example, Inc. & co" || c.OTPWindow != 0 || c.OTPLifetime != 90*24*time.Hour || c.OTPEncrypt || c.OTPRefuseClear {
+		t.Errorf("read as %+v", c)
+	}
+	for text, want := range map[string]time.Duration{"0": 0, "0d": 0, "36h": 36 * time.Hour, "3650d": 3650 * 24 * time.Hour} {
+		if got, err := ParseLifetime(text); got != want || err != nil {
+			t.Errorf("the lifetime %s is %v, %v", text, got, err)
+		}
 	}
 }
 

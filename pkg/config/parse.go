@@ -189,7 +189,7 @@ var setters = map[string]func(*Config, string) string{
 	"unpaired_by_server":    func(c *Config, v string) string { return setPolicy(&c.UnpairedByServer, v, "open", "close", "otp") },
 	"timeout":               func(c *Config, v string) string { return setSeconds(&c.Timeout, v, 1, 99) },
 	"wait":                  func(c *Config, v string) string { return setSeconds(&c.Wait, v, 0, 98) },
-	"retries":               setRetries,
+	"retries":               func(c *Config, v string) string { return setNumber(&c.Retries, v, 10) },
 	"ca_file":               setCAFile,
 	"state_dir":             func(c *Config, v string) string { return setPath(&c.StateDir, v) },
 	"run_dir":               func(c *Config, v string) string { return setPath(&c.RunDir, v) },
@@ -198,6 +198,12 @@ var setters = map[string]func(*Config, string) string{
 	"otp":                   func(c *Config, v string) string { return setOTP(&c.OTP, v) },
 	"otp_key":               func(c *Config, v string) string { return setPath(&c.OTPKey, v) },
 	"otp_echo":              func(c *Config, v string) string { return setBool(&c.OTPEcho, v) },
+	"otp_required":          func(c *Config, v string) string { return setBool(&c.OTPRequired, v) },
+	"otp_issuer":            setIssuer,
+	"otp_window":            func(c *Config, v string) string { return setNumber(&c.OTPWindow, v, MaxOTPWindow) },
+	"otp_lifetime":          setLifetime,
+	"otp_encrypt":           func(c *Config, v string) string { return setBool(&c.OTPEncrypt, v) },
+	"otp_refuse_clear":      func(c *Config, v string) string { return setBool(&c.OTPRefuseClear, v) },
 	"host_context":          func(c *Config, v string) string { return setBool(&c.HostContext, v) },
 	"exempt_users":          func(c *Config, v string) string { return setList(&c.ExemptUsers, v) },
 	"exempt_groups":         func(c *Config, v string) string { return setList(&c.ExemptGroups, v) },
@@ -216,11 +222,24 @@ func (c *Config) complete(settings []setting) error {
 			return &LineError{File: c.Path, Problem: problem, Err: ErrNotSetUp}
 		}
 	}
+	if problem := c.contradiction(); problem != "" {
+		return c.at(settings, problem, "otp_encrypt", "otp_refuse_clear")
+	}
 	if problem := c.tooLong(); problem != "" {
-		last := slices.MaxFunc(settings, func(a, b setting) int { return timing(a) - timing(b) })
-		return &LineError{File: c.Path, Line: last.line, Problem: problem}
+		return c.at(settings, problem, "timeout", "wait")
 	}
 	return nil
+}
+
+// at is a mistake in the last line that sets one of the keys, or in none.
+func (c *Config) at(settings []setting, problem string, keys ...string) error {
+	mistake := &LineError{File: c.Path, Problem: problem}
+	for _, s := range settings {
+		if s.section == "" && slices.Contains(keys, s.key) {
+			mistake.Line = s.line
+		}
+	}
+	return mistake
 }
 
 // tooLong says why a login could take longer than pam_latch.so waits, or "".
@@ -235,14 +254,6 @@ func (c *Config) tooLong() string {
 		return fmt.Sprintf("timeout and wait together are %d s too long to ask for a code besides", beyond)
 	}
 	return "timeout and wait together are more than 99 seconds"
-}
-
-// timing is the line of a setting that has to do with time, 0 for the others.
-func timing(s setting) int {
-	if s.section == "" && (s.key == "timeout" || s.key == "wait") {
-		return s.line
-	}
-	return 0
 }
 
 // quoted shows a text of the file in an error, but for what may be a secret on the wrong line or behind the wrong key.
@@ -330,17 +341,6 @@ func setPolicy(to *Policy, v string, allowed ...string) string {
 	return ""
 }
 
-func setOTP(to *string, v string) string {
-	if !slices.Contains(OTPModes(), strings.ToLower(v)) {
-		return fmt.Sprintf("unknown value %s; write %s", quoted(v), strings.Join(OTPModes(), " or "))
-	}
-	*to = strings.ToLower(v)
-	return ""
-}
-
-// OTPModes returns the values of the key and the module argument otp.
-func OTPModes() []string { return []string{"no", "yes", "totp", "server-totp"} }
-
 func setBool(to *bool, v string) string {
 	switch strings.ToLower(v) {
 	case "yes", "no":
@@ -359,12 +359,12 @@ func setSeconds(to *time.Duration, v string, least, most int) string {
 	return ""
 }
 
-func setRetries(c *Config, v string) string {
+func setNumber(to *int, v string, most int) string {
 	n, err := strconv.Atoi(v)
-	if err != nil || n < 0 || n > 10 {
-		return fmt.Sprintf("%s is no number between 0 and 10", quoted(v))
+	if err != nil || n < 0 || n > most {
+		return fmt.Sprintf("%s is no number between 0 and %d", quoted(v), most)
 	}
-	c.Retries = n
+	*to = n
 	return ""
 }
 
