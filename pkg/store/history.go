@@ -37,6 +37,7 @@ type Entry struct {
 type event struct {
 	pairing                        pairing
 	action, what, value, was, name string
+	node                           string // public id of the application, operation or instance
 	attempt                        Attempt
 }
 
@@ -49,10 +50,10 @@ func (s *Store) record(t *tx, e event) error {
 		}
 		context = string(text)
 	}
-	return t.exec(`INSERT INTO history (user, pairing, app, t, action, what, value, was, name, user_agent, ip, silent, context)
-		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+	return t.exec(`INSERT INTO history (user, pairing, app, t, action, what, value, was, name, user_agent, ip, silent, context, node)
+		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
 		e.pairing.user, e.pairing.row, e.pairing.app, s.millis(), e.action, e.what, e.value, e.was, e.name,
-		e.attempt.UserAgent, e.attempt.IP, e.attempt.Silent, context)
+		e.attempt.UserAgent, e.attempt.IP, e.attempt.Silent, context, e.node)
 }
 
 func onOff(on bool) string {

@@ -170,7 +170,7 @@ func (s *Store) setNode(t *tx, p pairing, n target, open bool, action string, a 
 		return err
 	}
 	return s.record(t, event{
-		pairing: p, action: action, what: "status", value: onOff(open), was: onOff(n.on), name: n.name, attempt: a,
+		pairing: p, action: action, what: "status", value: onOff(open), was: onOff(n.on), name: n.name, node: n.id, attempt: a,
 	})
 }
 

@@ -189,7 +189,7 @@ func (s *Store) pairUser(t *tx, r PairRequest, user int64) (accountID string, an
 		if n == 1 {
 			return accountID, nil, s.record(t, event{
 				pairing: pairing{row: row, user: user, app: r.App.Row},
-				action:  ActionDeveloper, what: "pairing", value: "paired", was: "-", name: r.App.Name, attempt: r.Attempt,
+				action:  ActionDeveloper, what: "pairing", value: "paired", was: "-", name: r.App.Name, node: r.App.ID, attempt: r.Attempt,
 			})
 		}
 	}
@@ -206,7 +206,7 @@ func (s *Store) Unpair(ctx context.Context, app Application, accountID string, a
 		if p.unpaired {
 			return ErrNotPaired
 		}
-		return s.unpair(t, p, app.Name, ActionDeveloper, a)
+		return s.unpair(t, p, app, ActionDeveloper, a)
 	})
 }
 
@@ -218,7 +218,7 @@ func (s *Store) UnpairUser(ctx context.Context, user, app string) error {
 			return err
 		}
 		for _, o := range owned {
-			if err := s.unpair(t, o.pairing, o.app.Name, ActionUser, Attempt{}); err != nil {
+			if err := s.unpair(t, o.pairing, o.app, ActionUser, Attempt{}); err != nil {
 				return err
 			}
 		}
@@ -226,8 +226,10 @@ func (s *Store) UnpairUser(ctx context.Context, user, app string) error {
 	})
 }
 
-func (s *Store) unpair(t *tx, p pairing, app, action string, a Attempt) error {
-	err := s.record(t, event{pairing: p, action: action, what: "pairing", value: "unpaired", was: "paired", name: app, attempt: a})
+func (s *Store) unpair(t *tx, p pairing, app Application, action string, a Attempt) error {
+	err := s.record(t, event{
+		pairing: p, action: action, what: "pairing", value: "unpaired", was: "paired", name: app.Name, node: app.ID, attempt: a,
+	})
 	if err != nil {
 		return err
 	}
@@ -242,6 +244,7 @@ func deletePairing(t *tx, row int64) error {
 		`DELETE FROM latches WHERE pairing = ?`,
 		`DELETE FROM instances WHERE pairing = ?`,
 		`DELETE FROM tokens WHERE pairing = ?`,
+		`DELETE FROM notice_rules WHERE pairing = ?`,
 		`DELETE FROM pairings WHERE id = ?`,
 	} {
 		if err := t.exec(statement, row); err != nil {

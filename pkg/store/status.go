@@ -104,7 +104,8 @@ func (s *Store) status(t *tx, r StatusRequest, p pairing) (Status, error) {
 		}
 	}
 	err = s.record(t, event{
-		pairing: p, action: ActionGet, what: "status", value: onOff(answer.Open), was: "-", name: node.name, attempt: r.Attempt,
+		pairing: p, action: ActionGet, what: "status", value: onOff(answer.Open), was: "-",
+		name: node.name, node: node.id, attempt: r.Attempt,
 	})
 	if err == nil && answer.Open && !r.Attempt.Silent && node.lock.applies(node.choseLock) {
 		err = s.setNode(t, p, node, false, ActionDeveloper, r.Attempt)
