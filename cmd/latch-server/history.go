@@ -49,8 +49,8 @@ removes them by itself. The database does not shrink; its free space is used aga
 ` + cli.ExitHelp,
 		Example: "  latch-server prune --keep-days 365",
 		RunE: func(c *cobra.Command, _ []string) error {
-			if days < 1 || days > maxDays {
-				return cli.Usage("--keep-days takes a number of days from 1 to %d", maxDays)
+			if days < 1 || days > store.MaxKeepDays {
+				return cli.Usage("--keep-days takes a number of days from 1 to %d", store.MaxKeepDays)
 			}
 			return p.withStore(func(s *store.Store) error {
 				n, err := s.Prune(c.Context(), time.Now().AddDate(0, 0, -days).UnixMilli())
@@ -64,9 +64,6 @@ removes them by itself. The database does not shrink; its free space is used aga
 	c.Flags().IntVar(&days, "keep-days", 0, "how many days of history stay")
 	return c
 }
-
-// maxDays is a century, more than any history has.
-const maxDays = 36500
 
 func (p *program) historyRow(e store.Entry) cli.Row {
 	r := cli.Row{

@@ -38,7 +38,7 @@ func run(args []string, out, errOut io.Writer) int {
 	root.SetArgs(args)
 	root.SetOut(out)
 	root.SetErr(errOut)
-	err := root.ExecuteContext(ctx)
+	err := root.ExecuteContext(store.WithActor(ctx, commandActor()))
 	if err == nil {
 		return int(cli.ExitOK)
 	}

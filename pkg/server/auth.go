@@ -134,7 +134,26 @@ func (s *Server) verify(r *http.Request, find secretsOf) (*request, error) {
 	if err != nil || ambiguous(params) {
 		return nil, errorCode(api.ErrCodeBadParameter)
 	}
-	return &request{http: r, ctx: r.Context(), params: params, signer: pick(which)}, nil
+	by := pick(which)
+	return &request{http: r, ctx: store.WithActor(r.Context(), by.actor(r)), params: params, signer: by}, nil
+}
+
+// actor is the signer, for the audit log.
+func (s signer) actor(r *http.Request) store.Actor {
+	a := store.Actor{Via: store.ViaAPI, Name: s.user.Name, IP: remoteIP(r)}
+	if s.app.ID != "" {
+		a.Name = s.app.Name + "/" + s.secret.Name
+	}
+	return a
+}
+
+// remoteIP is the address of the connection: a forwarded one can be made up.
+func remoteIP(r *http.Request) string {
+	host, _, err := net.SplitHostPort(r.RemoteAddr)
+	if err != nil {
+		return r.RemoteAddr
+	}
+	return host
 }
 
 // repeatable is the one parameter that may be given more than once.
@@ -229,14 +248,9 @@ var contextHeaders = map[string]string{
 // maxText bounds what is kept of a header, in bytes.
 const maxText = 256
 
-// attempt says who asks, for the history. Only the address of the connection counts: a forwarded
-// one can be made up.
+// attempt says who asks, for the history.
 func (r *request) attempt(silent bool) store.Attempt {
-	host, _, err := net.SplitHostPort(r.http.RemoteAddr)
-	if err != nil {
-		host = r.http.RemoteAddr
-	}
-	a := store.Attempt{UserAgent: printable(r.http.UserAgent()), IP: host, Silent: silent}
+	a := store.Attempt{UserAgent: printable(r.http.UserAgent()), IP: remoteIP(r.http), Silent: silent}
 	for name, header := range contextHeaders {
 		if v := r.http.Header.Get(header); v != "" {
 			if a.Context == nil {

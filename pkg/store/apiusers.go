@@ -36,7 +36,10 @@ func (s *Store) AddAPIUser(ctx context.Context, name string) (APIUser, string, e
 		if err != nil {
 			return err
 		}
-		return t.exec(`UPDATE api_users SET sealed = ? WHERE id = ?`, s.box.Seal([]byte(secret), apiUserAD(u.Row)), u.Row)
+		if err := t.exec(`UPDATE api_users SET sealed = ? WHERE id = ?`, s.box.Seal([]byte(secret), apiUserAD(u.Row)), u.Row); err != nil {
+			return err
+		}
+		return s.audit(ctx, t, "api-user.add", name, map[string]string{"user_id": u.ID})
 	})
 	if err != nil {
 		return APIUser{}, "", err
@@ -81,10 +84,13 @@ func (s *Store) RemoveAPIUser(ctx context.Context, name string) error {
 			return err
 		}
 		n, err := t.change(`DELETE FROM api_users WHERE name = ?`, name)
-		if err == nil && n == 0 {
-			err = fmt.Errorf("%w: %q", ErrNoAPIUser, name)
+		if err != nil {
+			return err
 		}
-		return err
+		if n == 0 {
+			return fmt.Errorf("%w: %q", ErrNoAPIUser, name)
+		}
+		return s.audit(ctx, t, "api-user.remove", name, nil)
 	})
 }
 

@@ -54,7 +54,10 @@ func (s *Store) AddApplication(ctx context.Context, a Application) (Application,
 		if err != nil {
 			return err
 		}
-		return s.insertSecret(t, a.Row, defaultSecret, secret)
+		if err := s.insertSecret(t, a.Row, defaultSecret, secret); err != nil {
+			return err
+		}
+		return s.audit(ctx, t, "application.add", a.Name, map[string]string{"app_id": a.ID})
 	})
 	if err != nil {
 		return Application{}, "", err
@@ -128,34 +131,53 @@ func findApplication(q source, idOrName string) (Application, error) {
 // ChangeApplication changes what c names.
 func (s *Store) ChangeApplication(ctx context.Context, row int64, c ApplicationChange) error {
 	return s.write(ctx, func(t *tx) error {
+		name, err := applicationName(t, row)
+		if err != nil {
+			return err
+		}
 		if c.Name != nil {
 			if err := checkApplicationName(t, *c.Name, row); err != nil {
 				return err
 			}
 		}
-		n, err := t.change(`UPDATE applications SET name = coalesce(?, name), image_url = coalesce(?, image_url),
+		err = t.exec(`UPDATE applications SET name = coalesce(?, name), image_url = coalesce(?, image_url),
 				contact_email = coalesce(?, contact_email), contact_phone = coalesce(?, contact_phone),
 				two_factor = coalesce(?, two_factor), lock_on_request = coalesce(?, lock_on_request),
 				open_by_api = coalesce(?, open_by_api), pair_by_name = coalesce(?, pair_by_name) WHERE id = ? AND removed IS NULL`,
 			c.Name, c.ImageURL, c.ContactEmail, c.ContactPhone, c.TwoFactor, c.LockOnUse, c.OpenByAPI, c.PairByName, row)
-		if err == nil && n == 0 {
-			err = ErrNoApplication
+		if err != nil {
+			return err
 		}
-		return err
+		return s.audit(ctx, t, "application.change", name, changed(map[string]any{
+			"name": c.Name, "image": c.ImageURL, "contact_email": c.ContactEmail, "contact_phone": c.ContactPhone,
+			"two_factor": c.TwoFactor, "lock_on_request": c.LockOnUse, "open_by_api": c.OpenByAPI, "pair_by_name": c.PairByName,
+		}))
 	})
+}
+
+// applicationName is the name of a row, for the audit log; a removed application is ErrNoApplication.
+func applicationName(q source, row int64) (name string, err error) {
+	err = q.get([]any{&name}, `SELECT name FROM applications WHERE id = ? AND removed IS NULL`, row)
+	if isNoRows(err) {
+		err = ErrNoApplication
+	}
+	return name, err
 }
 
 // RemoveApplication makes the application's secrets useless at once. Its rows stay, for the history.
 func (s *Store) RemoveApplication(ctx context.Context, row int64) error {
 	return s.write(ctx, func(t *tx) error {
-		now := s.millis()
-		n, err := t.change(`UPDATE applications SET removed = ? WHERE id = ? AND removed IS NULL`, now, row)
+		name, err := applicationName(t, row)
 		if err != nil {
 			return err
 		}
-		if n == 0 {
-			return ErrNoApplication
+		now := s.millis()
+		if err := t.exec(`UPDATE applications SET removed = ? WHERE id = ?`, now, row); err != nil {
+			return err
 		}
-		return t.exec(`UPDATE secrets SET revoked = ? WHERE app = ? AND revoked IS NULL`, now, row)
+		if err := t.exec(`UPDATE secrets SET revoked = ?1 WHERE app = ?2 AND (revoked IS NULL OR revoked > ?1)`, now, row); err != nil {
+			return err
+		}
+		return s.audit(ctx, t, "application.remove", name, nil)
 	})
 }

@@ -19,7 +19,10 @@ func (s *Store) AddControl(ctx context.Context, app Application, name string) (C
 		if err := checkName("control", name); err != nil {
 			return err
 		}
-		return t.exec(`INSERT INTO controls (control_id, app, name, created) VALUES (?, ?, ?, ?)`, c.ID, app.Row, name, s.millis())
+		if err := t.exec(`INSERT INTO controls (control_id, app, name, created) VALUES (?, ?, ?, ?)`, c.ID, app.Row, name, s.millis()); err != nil {
+			return err
+		}
+		return s.audit(ctx, t, "control.add", name, map[string]string{"application": app.Name})
 	})
 }
 
@@ -47,20 +50,23 @@ func (s *Store) Control(app Application, id string) (Control, error) {
 
 // SetControl opens or closes a control.
 func (s *Store) SetControl(ctx context.Context, app Application, id string, open bool) error {
-	return s.changeControl(ctx, id, `UPDATE controls SET status = ?3 WHERE control_id = ?1 AND app = ?2`, id, app.Row, open)
+	return s.changeControl(ctx, "control."+map[bool]string{true: "open", false: "close"}[open], id, `UPDATE controls SET status = ?3 WHERE control_id = ?1 AND app = ?2`, id, app.Row, open)
 }
 
 // RemoveControl removes a control.
 func (s *Store) RemoveControl(ctx context.Context, app Application, id string) error {
-	return s.changeControl(ctx, id, `DELETE FROM controls WHERE control_id = ? AND app = ?`, id, app.Row)
+	return s.changeControl(ctx, "control.remove", id, `DELETE FROM controls WHERE control_id = ? AND app = ?`, id, app.Row)
 }
 
-func (s *Store) changeControl(ctx context.Context, id, statement string, args ...any) error {
+func (s *Store) changeControl(ctx context.Context, act, id, statement string, args ...any) error {
 	return s.write(ctx, func(t *tx) error {
 		n, err := t.change(statement, args...)
-		if err == nil && n == 0 {
-			err = fmt.Errorf("%w: %q", ErrNoControl, id)
+		if err != nil {
+			return err
 		}
-		return err
+		if n == 0 {
+			return fmt.Errorf("%w: %q", ErrNoControl, id)
+		}
+		return s.audit(ctx, t, act, id, nil)
 	})
 }

@@ -24,7 +24,7 @@ type Attempt struct {
 
 // Entry is one line of history. T is in milliseconds since 1970 UTC.
 type Entry struct {
-	T                        int64
+	ID, T                    int64
 	User, App                string
 	Action, What, Value, Was string
 	Name                     string // of the application, operation or instance
@@ -68,7 +68,7 @@ const MaxHistory = 1000
 
 func scanEntry(scan func(...any) error) (e Entry, err error) {
 	var context string
-	err = scan(&e.T, &e.User, &e.App, &e.Action, &e.What, &e.Value, &e.Was, &e.Name,
+	err = scan(&e.ID, &e.T, &e.User, &e.App, &e.Action, &e.What, &e.Value, &e.Was, &e.Name,
 		&e.UserAgent, &e.IP, &e.Silent, &context)
 	if err == nil && context != "" {
 		err = json.Unmarshal([]byte(context), &e.Context)
@@ -119,37 +119,22 @@ func (s *Store) Log(user string, limit int) ([]Entry, error) {
 
 // newest runs a question that finds the newest entries first and turns them round.
 func (s *Store) newest(which string, args ...any) ([]Entry, error) {
+	list, err := s.entries(which, args...)
+	slices.Reverse(list)
+	return list, err
+}
+
+func (s *Store) entries(which string, args ...any) ([]Entry, error) {
 	var list []Entry
 	err := s.reads.each(func(scan func(...any) error) error {
 		e, err := scanEntry(scan)
 		list = append(list, e)
 		return err
-	}, `SELECT h.t, coalesce(u.name, ''), coalesce(a.name, ''), h.action, h.what, h.value, h.was, h.name,
+	}, `SELECT h.id, h.t, coalesce(u.name, ''), coalesce(a.name, ''), h.action, h.what, h.value, h.was, h.name,
 			h.user_agent, h.ip, h.silent, coalesce(h.context, '')
 		FROM history h LEFT JOIN users u ON u.id = h.user LEFT JOIN applications a ON a.id = h.app `+which, args...)
 	if err != nil {
 		return nil, fmt.Errorf("read history: %w", err)
 	}
-	slices.Reverse(list)
 	return list, nil
-}
-
-// pruneBatch is how many rows one transaction of Prune looks at: answers wait for it.
-const pruneBatch = 2000
-
-// Prune removes what is older than before (milliseconds) from the history, in many short transactions, and returns how many
-// entries went. The file does not shrink; its free pages are used again.
-func (s *Store) Prune(ctx context.Context, before int64) (removed int64, err error) {
-	var from, to int64
-	err = s.reads.get([]any{&from, &to}, `SELECT coalesce(min(id), 0), coalesce(max(id), -1) FROM history WHERE t < ?`, before)
-	for ; err == nil && from <= to; from += pruneBatch {
-		var n int64
-		err = s.write(ctx, func(t *tx) error {
-			var err error
-			n, err = t.change(`DELETE FROM history WHERE id BETWEEN ? AND ? AND t < ?`, from, min(from+pruneBatch-1, to), before)
-			return err
-		})
-		removed += n
-	}
-	return removed, err
 }

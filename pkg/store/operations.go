@@ -51,7 +51,10 @@ func (s *Store) AddOperation(ctx context.Context, app Application, parentID stri
 		var err error
 		o.Row, err = t.insert(`INSERT INTO operations (op_id, app, parent, name, two_factor, lock_on_request)
 			VALUES (?, ?, nullif(?, 0), ?, ?, ?)`, o.ID, app.Row, o.Parent, o.Name, o.TwoFactor, o.LockOnUse)
-		return err
+		if err != nil {
+			return err
+		}
+		return s.audit(ctx, t, "operation.add", o.Name, map[string]string{"application": app.Name, "operation_id": o.ID})
 	})
 	return o, err
 }
@@ -106,12 +109,17 @@ func (s *Store) ChangeOperation(ctx context.Context, app int64, id string, c Ope
 				return err
 			}
 		}
-		n, err := t.change(`UPDATE operations SET name = coalesce(?, name), two_factor = coalesce(?, two_factor),
-			lock_on_request = coalesce(?, lock_on_request) WHERE app = ? AND op_id = ?`, c.Name, c.TwoFactor, c.LockOnUse, app, id)
-		if err == nil && n == 0 {
-			err = fmt.Errorf("%w: %q", ErrNoOperation, id)
+		name, err := operationName(t, app, id)
+		if err != nil {
+			return err
 		}
-		return err
+		err = t.exec(`UPDATE operations SET name = coalesce(?, name), two_factor = coalesce(?, two_factor),
+			lock_on_request = coalesce(?, lock_on_request) WHERE app = ? AND op_id = ?`, c.Name, c.TwoFactor, c.LockOnUse, app, id)
+		if err != nil {
+			return err
+		}
+		return s.audit(ctx, t, "operation.change", name,
+			changed(map[string]any{"name": c.Name, "two_factor": c.TwoFactor, "lock_on_request": c.LockOnUse}))
 	})
 }
 
@@ -119,10 +127,21 @@ func (s *Store) ChangeOperation(ctx context.Context, app int64, id string, c Ope
 // the state that accounts had for it means nothing any more.
 func (s *Store) RemoveOperation(ctx context.Context, app int64, id string) error {
 	return s.write(ctx, func(t *tx) error {
-		n, err := t.change(`DELETE FROM operations WHERE app = ? AND op_id = ?`, app, id)
-		if err == nil && n == 0 {
-			err = fmt.Errorf("%w: %q", ErrNoOperation, id)
+		name, err := operationName(t, app, id)
+		if err != nil {
+			return err
 		}
-		return err
+		if err := t.exec(`DELETE FROM operations WHERE app = ? AND op_id = ?`, app, id); err != nil {
+			return err
+		}
+		return s.audit(ctx, t, "operation.remove", name, map[string]string{"operation_id": id})
 	})
+}
+
+func operationName(q source, app int64, id string) (name string, err error) {
+	err = q.get([]any{&name}, `SELECT name FROM operations WHERE app = ? AND op_id = ?`, app, id)
+	if isNoRows(err) {
+		err = fmt.Errorf("%w: %q", ErrNoOperation, id)
+	}
+	return name, err
 }

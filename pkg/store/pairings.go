@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strconv"
 	"time"
 )
 
@@ -295,7 +296,7 @@ func (s *Store) Import(ctx context.Context, app Application, names []string) ([]
 			}
 			ids = append(ids, id)
 		}
-		return nil
+		return s.audit(ctx, t, "people.import", app.Name, map[string]string{"people": strconv.Itoa(len(names))})
 	})
 	if err != nil {
 		return nil, err

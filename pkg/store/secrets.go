@@ -19,7 +19,8 @@ type SecretInfo struct {
 	Name    string
 	Created int64
 	LastUse int64 // 0 = never; up to an hour behind
-	Revoked bool
+	Ends    int64 // 0 = it does not; else when it was revoked, or when a rotated one will end
+	Revoked bool  // useless now
 }
 
 // Credential is one usable secret of an application or an API user.
@@ -59,30 +60,72 @@ func (s *Store) AddSecret(ctx context.Context, app int64, name string) (string, 
 		if taken > 0 {
 			return fmt.Errorf("secret %q: %w", name, ErrExists)
 		}
-		return s.insertSecret(t, app, name, secret)
+		if err := s.insertSecret(t, app, name, secret); err != nil {
+			return err
+		}
+		return s.auditSecret(ctx, t, "secret.add", app, name, nil)
 	})
 }
 
-// RevokeSecret makes a secret useless for every request that comes after it.
+func (s *Store) auditSecret(ctx context.Context, t *tx, act string, app int64, name string, detail map[string]string) error {
+	of, err := applicationName(t, app)
+	if err != nil {
+		return err
+	}
+	if detail == nil {
+		detail = map[string]string{}
+	}
+	detail["application"] = of
+	return s.audit(ctx, t, act, name, detail)
+}
+
+// RotateSecret gives a secret's host a new one under the same name and returns it. The old one goes on until ends
+// (milliseconds since 1970 UTC), so that the host can be told the new one meanwhile; a time that has passed ends it at once.
+func (s *Store) RotateSecret(ctx context.Context, app int64, name string, ends int64) (string, error) {
+	secret := random(secretLen)
+	return secret, s.write(ctx, func(t *tx) error {
+		n, err := t.change(`UPDATE secrets SET revoked = ? WHERE app = ? AND name = ? AND revoked IS NULL`, max(ends, s.millis()), app, name)
+		if err != nil {
+			return err
+		}
+		if n == 0 {
+			return fmt.Errorf("%w: %q", ErrNoSecret, name)
+		}
+		if err := s.insertSecret(t, app, name, secret); err != nil {
+			return err
+		}
+		return s.auditSecret(ctx, t, "secret.rotate", app, name,
+			map[string]string{"old_one_ends": time.UnixMilli(max(ends, s.millis())).UTC().Format(time.RFC3339)})
+	})
+}
+
+// RevokeSecret makes a secret useless for every request that comes after it, and with it an older one of the same name that
+// was to end later.
 func (s *Store) RevokeSecret(ctx context.Context, app int64, name string) error {
 	return s.write(ctx, func(t *tx) error {
-		n, err := t.change(`UPDATE secrets SET revoked = ? WHERE app = ? AND name = ? AND revoked IS NULL`, s.millis(), app, name)
-		if err == nil && n == 0 {
-			err = fmt.Errorf("%w: %q", ErrNoSecret, name)
+		n, err := t.change(`UPDATE secrets SET revoked = ?1 WHERE app = ?2 AND name = ?3 AND (revoked IS NULL OR revoked > ?1)`,
+			s.millis(), app, name)
+		if err != nil {
+			return err
 		}
-		return err
+		if n == 0 {
+			return fmt.Errorf("%w: %q", ErrNoSecret, name)
+		}
+		return s.auditSecret(ctx, t, "secret.revoke", app, name, nil)
 	})
 }
 
 // Secrets lists an application's secrets, revoked ones too.
 func (s *Store) Secrets(app int64) ([]SecretInfo, error) {
 	var list []SecretInfo
+	now := s.millis()
 	err := s.reads.each(func(scan func(...any) error) error {
 		var i SecretInfo
-		err := scan(&i.Name, &i.Created, &i.LastUse, &i.Revoked)
+		err := scan(&i.Name, &i.Created, &i.LastUse, &i.Ends)
+		i.Revoked = i.Ends > 0 && i.Ends <= now
 		list = append(list, i)
 		return err
-	}, `SELECT name, created, last_use, revoked IS NOT NULL FROM secrets WHERE app = ? ORDER BY id`, app)
+	}, `SELECT name, created, last_use, coalesce(revoked, 0) FROM secrets WHERE app = ? ORDER BY id`, app)
 	return list, err
 }
 
@@ -105,8 +148,8 @@ func (s *Store) Credentials(appID string) (Application, []Credential, error) {
 		list = append(list, c)
 		return nil
 	}, `SELECT `+applicationColumns+`, s.id, s.name, s.sealed, s.last_use FROM applications a
-		JOIN secrets s ON s.app = a.id AND s.revoked IS NULL
-		WHERE a.app_id = ? AND a.removed IS NULL ORDER BY s.id`, appID)
+		JOIN secrets s ON s.app = a.id AND (s.revoked IS NULL OR s.revoked > ?)
+		WHERE a.app_id = ? AND a.removed IS NULL ORDER BY s.id`, s.millis(), appID)
 	if err != nil {
 		return Application{}, nil, err
 	}

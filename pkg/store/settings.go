@@ -1,9 +1,15 @@
 package store
 
-import "context"
+import (
+	"context"
+	"slices"
+)
 
 // SettingURL is the address that people and hosts use; the only source of links.
 const SettingURL = "url"
+
+// plainSettings are those whose value the audit log shows: nothing in them is secret.
+var plainSettings = []string{SettingURL}
 
 // Setting returns a setting, "" when it was never set.
 func (s *Store) Setting(name string) (string, error) {
@@ -18,6 +24,14 @@ func (s *Store) Setting(name string) (string, error) {
 // SetSetting keeps a setting.
 func (s *Store) SetSetting(ctx context.Context, name, value string) error {
 	return s.write(ctx, func(t *tx) error {
-		return t.exec(`INSERT INTO settings (name, value) VALUES (?, ?) ON CONFLICT DO UPDATE SET value = excluded.value`, name, value)
+		err := t.exec(`INSERT INTO settings (name, value) VALUES (?, ?) ON CONFLICT DO UPDATE SET value = excluded.value`, name, value)
+		if err != nil {
+			return err
+		}
+		var detail map[string]string
+		if slices.Contains(plainSettings, name) {
+			detail = map[string]string{"value": value}
+		}
+		return s.audit(ctx, t, "setting.change", name, detail)
 	})
 }

@@ -27,7 +27,10 @@ func (s *Store) AddUser(ctx context.Context, name string) (User, error) {
 		}
 		var err error
 		u.Row, err = t.insert(`INSERT INTO users (name, created) VALUES (?, ?)`, name, u.Created)
-		return err
+		if err != nil {
+			return err
+		}
+		return s.audit(ctx, t, "person.add", name, nil)
 	})
 	return u, err
 }
@@ -72,7 +75,10 @@ func (s *Store) SetUserDisabled(ctx context.Context, name string, disabled bool)
 			if err := t.exec(`UPDATE users SET disabled = ? WHERE id = ?`, s.millis(), u.Row); err != nil {
 				return err
 			}
-			return t.exec(`DELETE FROM codes WHERE user = ?`, u.Row)
+			if err := t.exec(`DELETE FROM codes WHERE user = ?`, u.Row); err != nil {
+				return err
+			}
+			return s.audit(ctx, t, "person.disable", name, nil)
 		}
 		if err := t.exec(`UPDATE users SET disabled = NULL WHERE id = ?`, u.Row); err != nil {
 			return err
@@ -87,7 +93,10 @@ func (s *Store) SetUserDisabled(ctx context.Context, name string, disabled bool)
 		for i := 0; err == nil && i < len(gone); i++ {
 			err = deletePairing(t, gone[i])
 		}
-		return err
+		if err != nil {
+			return err
+		}
+		return s.audit(ctx, t, "person.enable", name, nil)
 	})
 }
 
@@ -102,6 +111,9 @@ func (s *Store) RemoveUser(ctx context.Context, name string) error {
 		if err := t.exec(`UPDATE users SET removed = ? WHERE id = ?`, s.millis(), u.Row); err != nil {
 			return err
 		}
-		return t.exec(`DELETE FROM codes WHERE user = ?`, u.Row)
+		if err := t.exec(`DELETE FROM codes WHERE user = ?`, u.Row); err != nil {
+			return err
+		}
+		return s.audit(ctx, t, "person.remove", name, nil)
 	})
 }
