@@ -45,6 +45,8 @@ func (p *program) setLatch(ctx context.Context, user string, o latchOptions, ope
 		// Hosts would go on reading closed, whatever is set.
 		if u, err := s.User(user); open && err == nil && u.Disabled {
 			return fmt.Errorf("%q: %w", user, store.ErrUserDisabled)
+		} else if open && err == nil && u.Lost {
+			return fmt.Errorf("%q: %w", user, store.ErrPhoneLost)
 		}
 		apps, err := s.SetByUser(ctx, user, o.app, o.operation, open)
 		if err != nil {

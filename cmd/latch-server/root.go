@@ -72,6 +72,7 @@ var hints = []struct {
 	hint string
 }{
 	{store.ErrUserDisabled, "run latch-server user enable USER first"},
+	{store.ErrPhoneLost, "a recovery code brings them back, or a link that latch-server user reset USER makes"},
 	{store.ErrNoUser, "see latch-server user list, or make one with latch-server user add NAME"},
 	{store.ErrNoApplication, "see latch-server app list, or make one with latch-server app add NAME"},
 	{store.ErrNoOperation, "see latch-server operation list APP"},

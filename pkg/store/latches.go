@@ -128,7 +128,7 @@ func pairingsOf(q source, user, app string) ([]owned, error) {
 	err = q.each(func(scan func(...any) error) error {
 		var o owned
 		p := &o.pairing
-		p.user, p.blocked = u.Row, u.Disabled
+		p.user, p.blocked = u.Row, u.Disabled || u.Lost
 		err := scan(append(o.app.fields(), &p.row, &p.accountID, &p.on, &p.chose2FA, &p.choseLock, &p.name, &p.paired, &p.changed)...)
 		p.app = o.app.Row
 		list = append(list, o)

@@ -14,13 +14,6 @@ const (
 	maxCodeTries = 8 // drawing a code or an id that is in use already is next to impossible
 )
 
-// Limits of guessing. With 54^6 codes and a life of 120 s, one secret finds one of 1,000 live codes
-// with a chance of about one in a million per window.
-const (
-	guessWindow = time.Minute
-	guessLimit  = 10
-)
-
 // maxName bounds names of all kinds, in bytes.
 const maxName = 256
 
@@ -37,7 +30,7 @@ type pairing struct {
 	paired    int64
 	changed   int64
 	unpaired  bool
-	blocked   bool // the person is disabled or removed
+	blocked   bool // the person is disabled or removed, or lost their phone
 }
 
 // findPairing returns the account of an application. A blocked person's account is found even when
@@ -47,7 +40,7 @@ func findPairing(q source, app int64, accountID string) (pairing, error) {
 	err := q.get([]any{&p.app, &p.user, &p.accountID, &p.on, &p.chose2FA, &p.choseLock, &p.name,
 		&p.paired, &p.changed, &p.unpaired, &p.blocked},
 		`SELECT p.app, p.user, p.account_id, p.status, p.two_factor, p.lock_on_request, p.common_name,
-			p.paired, p.changed, p.unpaired IS NOT NULL, u.disabled IS NOT NULL OR u.removed IS NOT NULL
+			p.paired, p.changed, p.unpaired IS NOT NULL, u.disabled IS NOT NULL OR u.removed IS NOT NULL OR u.lost IS NOT NULL
 		FROM pairings p JOIN users u ON u.id = p.user WHERE p.id = ?`, p.row)
 	if err != nil && !isNoRows(err) {
 		return pairing{}, err
@@ -110,13 +103,13 @@ func (s *Store) Pair(ctx context.Context, r PairRequest) (accountID string, err 
 	err = s.write(ctx, func(t *tx) error {
 		accountID, answer = "", nil
 		subject := "pair:" + r.Subject
-		if err := s.mayGuess(t, subject); err != nil {
+		if err := s.mayGuess(t, codePace, subject); err != nil {
 			return err
 		}
 		user, err := s.takeCode(t, r.Code)
 		if err == ErrCodeUnknown {
 			answer = err
-			return s.countGuess(t, subject)
+			return s.countGuess(t, codePace, subject)
 		}
 		if err != nil {
 			return err
@@ -253,33 +246,6 @@ func deletePairing(t *tx, row int64) error {
 		}
 	}
 	return nil
-}
-
-// mayGuess fails with a *TooManyError while a subject has used up its wrong guesses.
-func (s *Store) mayGuess(t *tx, subject string) error {
-	var since, count int64
-	err := t.get([]any{&since, &count}, `SELECT since, count FROM guesses WHERE subject = ?`, subject)
-	if isNoRows(err) {
-		return nil
-	}
-	if err != nil {
-		return err
-	}
-	left := since + guessWindow.Milliseconds() - s.millis()
-	// A clock that was set back must not stop a subject for longer than one window.
-	if count >= guessLimit && left > 0 && left <= guessWindow.Milliseconds() {
-		return &TooManyError{After: time.Duration(left) * time.Millisecond}
-	}
-	return nil
-}
-
-func (s *Store) countGuess(t *tx, subject string) error {
-	now := s.millis()
-	return t.exec(`INSERT INTO guesses (subject, since, count) VALUES (?1, ?2, 1)
-		ON CONFLICT (subject) DO UPDATE SET
-			count = CASE WHEN abs(?2 - since) >= ?3 THEN 1 ELSE count + 1 END,
-			since = CASE WHEN abs(?2 - since) >= ?3 THEN ?2 ELSE since END`,
-		subject, now, guessWindow.Milliseconds())
 }
 
 // Import adds the people that are not there yet, pairs each with an application without a code, and

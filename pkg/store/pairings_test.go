@@ -54,12 +54,12 @@ func TestGuessingCodesPauses(t *testing.T) {
 		_, err := b.Pair(b.ctx, PairRequest{App: b.app, Code: "aaaaaa", Subject: subject})
 		return err
 	}
-	for range guessLimit {
+	for range codePace.limit {
 		b.refused("a wrong code", guess("web1"), ErrCodeUnknown)
 	}
 	var many *TooManyError
-	if err := guess("web1"); !errors.As(err, &many) || many.After != guessWindow {
-		t.Fatalf("after %d wrong codes: %v", guessLimit, err)
+	if err := guess("web1"); !errors.As(err, &many) || many.After != codePace.window {
+		t.Fatalf("after %d wrong codes: %v", codePace.limit, err)
 	}
 	_, err := b.AddUser(b.ctx, "ana")
 	b.must(err)
@@ -72,9 +72,9 @@ func TestGuessingCodesPauses(t *testing.T) {
 	if _, err := b.Pair(b.ctx, PairRequest{App: b.app, Code: code, Subject: "web2"}); err != nil {
 		t.Errorf("a right code from another host: %v", err)
 	}
-	b.clock.pass(guessWindow)
+	b.clock.pass(codePace.window)
 	b.refused("after the pause", guess("web1"), ErrCodeUnknown)
-	for range guessLimit {
+	for range codePace.limit {
 		guess("web1")
 	}
 	b.clock.pass(-24 * time.Hour)

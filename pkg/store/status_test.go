@@ -288,7 +288,7 @@ func TestTOTPStepIsBurnt(t *testing.T) {
 	b.reopen()
 	b.refused("the same step after a restart", try(7, true), ErrTOTPWrong)
 	b.must(try(8, true))
-	for range guessLimit {
+	for range codePace.limit {
 		try(0, false)
 	}
 	if err := try(9, true); err == nil {

@@ -70,13 +70,13 @@ func (s *Store) CheckTOTP(ctx context.Context, app Application, id string, match
 			return err
 		}
 		subject := "totp:" + strconv.FormatInt(row, 10)
-		if err := s.mayGuess(t, subject); err != nil {
+		if err := s.mayGuess(t, codePace, subject); err != nil {
 			return err
 		}
 		step, ok := match(k.Secret, last)
 		if !ok || step <= last {
 			answer = ErrTOTPWrong
-			return s.countGuess(t, subject)
+			return s.countGuess(t, codePace, subject)
 		}
 		return t.exec(`UPDATE totps SET last_step = ? WHERE id = ?`, step, row)
 	})

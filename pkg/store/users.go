@@ -7,11 +7,25 @@ import (
 
 // User is a person with latches.
 type User struct {
-	Row      int64
-	Name     string
-	Created  int64
-	Disabled bool
-	Pairings int
+	Row         int64
+	Name        string // what they sign in as
+	Created     int64
+	Disabled    bool
+	Role        Role
+	DisplayName string // "" = the name
+	Language    string // a BCP 47 tag that the pages have; "" = what the browser asks for
+	Email       string // for notices; "" = none
+	Lost        bool   // they lost their phone and have not come back
+	Welcomed    bool   // they have been through the first run
+	Pairings    int    // only in Users
+}
+
+// userColumns are what fields scans, of users u.
+const userColumns = `u.id, u.name, u.created, u.disabled IS NOT NULL, u.role, u.display_name, u.language, u.email,
+	u.lost IS NOT NULL, u.welcomed IS NOT NULL`
+
+func (u *User) fields() []any {
+	return []any{&u.Row, &u.Name, &u.Created, &u.Disabled, &u.Role, &u.DisplayName, &u.Language, &u.Email, &u.Lost, &u.Welcomed}
 }
 
 // AddUser makes a person. The name of a removed person may be given again: the newcomer inherits
@@ -39,9 +53,8 @@ func (s *Store) AddUser(ctx context.Context, name string) (User, error) {
 func (s *Store) User(name string) (User, error) { return findUser(s.reads, name) }
 
 func findUser(q source, name string) (User, error) {
-	u := User{Name: name}
-	err := q.get([]any{&u.Row, &u.Created, &u.Disabled},
-		`SELECT id, created, disabled IS NOT NULL FROM users WHERE name = ? AND removed IS NULL`, name)
+	var u User
+	err := q.get(u.fields(), `SELECT `+userColumns+` FROM users u WHERE u.name = ? AND u.removed IS NULL`, name)
 	if isNoRows(err) {
 		err = fmt.Errorf("%w: %q", ErrNoUser, name)
 	}
@@ -53,13 +66,13 @@ func (s *Store) Users() ([]User, error) {
 	var list []User
 	err := s.reads.each(func(scan func(...any) error) error {
 		var u User
-		err := scan(&u.Row, &u.Name, &u.Created, &u.Disabled, &u.Pairings)
+		err := scan(append(u.fields(), &u.Pairings)...)
 		list = append(list, u)
 		return err
-	}, `SELECT id, name, created, disabled IS NOT NULL,
+	}, `SELECT `+userColumns+`,
 			(SELECT count(*) FROM pairings p JOIN applications a ON a.id = p.app
-			WHERE p.user = users.id AND p.unpaired IS NULL AND a.removed IS NULL)
-		FROM users WHERE removed IS NULL ORDER BY name`)
+			WHERE p.user = u.id AND p.unpaired IS NULL AND a.removed IS NULL)
+		FROM users u WHERE u.removed IS NULL ORDER BY u.name`)
 	return list, err
 }
 
@@ -72,10 +85,13 @@ func (s *Store) SetUserDisabled(ctx context.Context, name string, disabled bool)
 			return err
 		}
 		if disabled {
+			if err := lastAdminStays(t, u); err != nil {
+				return err
+			}
 			if err := t.exec(`UPDATE users SET disabled = ? WHERE id = ?`, s.millis(), u.Row); err != nil {
 				return err
 			}
-			if err := t.exec(`DELETE FROM codes WHERE user = ?`, u.Row); err != nil {
+			if err := shutOut(t, u.Row); err != nil {
 				return err
 			}
 			return s.audit(ctx, t, "person.disable", name, nil)
@@ -83,21 +99,26 @@ func (s *Store) SetUserDisabled(ctx context.Context, name string, disabled bool)
 		if err := t.exec(`UPDATE users SET disabled = NULL WHERE id = ?`, u.Row); err != nil {
 			return err
 		}
-		var gone []int64
-		err = t.each(func(scan func(...any) error) error {
-			var row int64
-			err := scan(&row)
-			gone = append(gone, row)
-			return err
-		}, `SELECT id FROM pairings WHERE user = ? AND unpaired IS NOT NULL`, u.Row)
-		for i := 0; err == nil && i < len(gone); i++ {
-			err = deletePairing(t, gone[i])
-		}
-		if err != nil {
+		if err := forgetUnpaired(t, u.Row); err != nil {
 			return err
 		}
 		return s.audit(ctx, t, "person.enable", name, nil)
 	})
+}
+
+// forgetUnpaired forgets the accounts that were unpaired while their person was blocked.
+func forgetUnpaired(t *tx, user int64) error {
+	var gone []int64
+	err := t.each(func(scan func(...any) error) error {
+		var row int64
+		err := scan(&row)
+		gone = append(gone, row)
+		return err
+	}, `SELECT id FROM pairings WHERE user = ? AND unpaired IS NOT NULL`, user)
+	for i := 0; err == nil && i < len(gone); i++ {
+		err = deletePairing(t, gone[i])
+	}
+	return err
 }
 
 // RemoveUser closes all latches of a person for ever. The hosts go on asking about the accounts, and
@@ -108,11 +129,16 @@ func (s *Store) RemoveUser(ctx context.Context, name string) error {
 		if err != nil {
 			return err
 		}
+		if err := lastAdminStays(t, u); err != nil {
+			return err
+		}
 		if err := t.exec(`UPDATE users SET removed = ? WHERE id = ?`, s.millis(), u.Row); err != nil {
 			return err
 		}
-		if err := t.exec(`DELETE FROM codes WHERE user = ?`, u.Row); err != nil {
-			return err
+		for _, forget := range []func(*tx, int64) error{shutOut, forgetFactors, forgetProofs} {
+			if err := forget(t, u.Row); err != nil {
+				return err
+			}
 		}
 		return s.audit(ctx, t, "person.remove", name, nil)
 	})

@@ -1,0 +1,80 @@
+package store
+
+import (
+	"context"
+	"errors"
+)
+
+// endings take a person's way in away at once: what a lost phone, a disabled and a removed person have in common. Areas that
+// keep something by which a device reaches a person, or a person the pages, add theirs.
+var endings = []string{
+	`DELETE FROM codes WHERE user = ?`,
+	`DELETE FROM sessions WHERE user = ?`,
+	`DELETE FROM steps WHERE user = ?`,
+	`DELETE FROM known_browsers WHERE user = ?`,
+	`DELETE FROM links WHERE user = ?`,
+}
+
+func shutOut(t *tx, user int64) error {
+	for _, statement := range endings {
+		if err := t.exec(statement, user); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// forgetFactors forgets what a person signs in with, recovery codes apart.
+func forgetFactors(t *tx, user int64) error {
+	if err := t.exec(`DELETE FROM passkeys WHERE user = ?`, user); err != nil {
+		return err
+	}
+	return t.exec(`DELETE FROM second_steps WHERE user = ?`, user)
+}
+
+// forgetProofs forgets what would bring a person back.
+func forgetProofs(t *tx, user int64) error {
+	if err := t.exec(`DELETE FROM recovery_codes WHERE user = ?`, user); err != nil {
+		return err
+	}
+	return t.exec(`DELETE FROM passwords WHERE user = ?`, user)
+}
+
+// LosePhone is "I lost this phone": it closes every latch of a person, ends their sessions, links and devices, and forgets
+// passkeys and the authenticator, in one transaction. From then on only a recovery code or an admin's link signs them in.
+func (s *Store) LosePhone(ctx context.Context, user int64, a Attempt) error {
+	return s.write(ctx, func(t *tx) error {
+		u, err := userByRow(t, user)
+		if err != nil {
+			return err
+		}
+		owned, err := pairingsOf(t, u.Name, "")
+		if err != nil && !errors.Is(err, ErrNotPaired) {
+			return err
+		}
+		for _, o := range owned {
+			node, err := userNode(t, o, "")
+			if err != nil {
+				return err
+			}
+			if err := s.setNode(t, o.pairing, node, false, ActionUser, a); err != nil {
+				return err
+			}
+		}
+		if err := shutOut(t, user); err != nil {
+			return err
+		}
+		if err := forgetFactors(t, user); err != nil {
+			return err
+		}
+		if err := t.exec(`UPDATE users SET lost = ? WHERE id = ?`, s.millis(), user); err != nil {
+			return err
+		}
+		return s.audit(ctx, t, "phone.lose", u.Name, nil)
+	})
+}
+
+// ComeBack brings a person back who lost their phone and showed a recovery code, with a new password. The latches stay closed.
+func (s *Store) ComeBack(ctx context.Context, user int64, phc string) error {
+	return s.write(ctx, func(t *tx) error { return s.comeBack(t, user, phc) })
+}

@@ -1,0 +1,60 @@
+package store
+
+import (
+	"context"
+	"time"
+)
+
+// Step is what one browser is in the middle of. Data is sealed at rest.
+type Step struct {
+	Purpose string
+	User    int64 // 0 = not known yet
+	Data    []byte
+}
+
+func stepAD(digest []byte) []byte { return append([]byte("steps:"), digest...) }
+
+// BeginStep keeps a step and returns what the browser's cookie carries.
+func (s *Store) BeginStep(ctx context.Context, p Step, life time.Duration) (ticket string, err error) {
+	ticket, digest := newTicket()
+	return ticket, s.write(ctx, func(t *tx) error {
+		now := s.millis()
+		return t.exec(`INSERT INTO steps (digest, purpose, user, sealed, created, expires) VALUES (?, ?, ?, ?, ?, ?)`,
+			digest, p.Purpose, p.User, s.box.Seal(p.Data, stepAD(digest)), now, now+life.Milliseconds())
+	})
+}
+
+// Step looks at a step without ending it. One of another purpose, one that is over and one whose person was shut out are
+// ErrStepOver.
+func (s *Store) Step(ticket, purpose string) (Step, error) {
+	return s.findStep(s.reads, ticket, purpose)
+}
+
+func (s *Store) findStep(q source, ticket, purpose string) (Step, error) {
+	p := Step{Purpose: purpose}
+	digest := ticketDigest(ticket)
+	var sealed []byte
+	var created, expires int64
+	err := q.get([]any{&p.User, &sealed, &created, &expires}, `SELECT p.user, p.sealed, p.created, p.expires
+		FROM steps p LEFT JOIN users u ON u.id = p.user
+		WHERE p.digest = ? AND p.purpose = ? AND u.disabled IS NULL AND u.removed IS NULL`, digest, purpose)
+	if isNoRows(err) || err == nil && !s.lives(created, expires) {
+		return Step{}, ErrStepOver
+	}
+	if err != nil {
+		return Step{}, err
+	}
+	p.Data, err = s.box.Open(sealed, stepAD(digest))
+	return p, err
+}
+
+// EndStep ends a step and returns it. Of two who try at once one gets ErrStepOver.
+func (s *Store) EndStep(ctx context.Context, ticket, purpose string) (p Step, err error) {
+	err = s.write(ctx, func(t *tx) error {
+		if p, err = s.findStep(t, ticket, purpose); err != nil {
+			return err
+		}
+		return t.exec(`DELETE FROM steps WHERE digest = ?`, ticketDigest(ticket))
+	})
+	return p, err
+}
