@@ -14,11 +14,16 @@ import (
 )
 
 // Enrol gives a user an authenticator in place of any other. Recovery codes and the count of failures stay, unless the
-// name was another user's.
+// name was another user's. Of a seed that the user has already, what is used up stays so. The record is sealed, or not, as
+// the Store has it.
 func (s Store) Enrol(ctx context.Context, user string, uid int64, a Authenticator) error {
 	return s.begin(ctx, user, func(r *Record) (bool, error) {
 		r.claim(uid)
+		if old := r.Authenticator; old != nil && old.Secret == a.Secret && old.Parameters == a.Parameters {
+			a.Next = max(a.Next, old.Next)
+		}
 		r.Authenticator = &a
+		r.clear = s.Clear
 		return true, nil
 	})
 }
@@ -26,7 +31,7 @@ func (s Store) Enrol(ctx context.Context, user string, uid int64, a Authenticato
 // claim makes the record the user's who has the name now.
 func (r *Record) claim(uid int64) {
 	if r.OthersThan(uid) {
-		*r = Record{User: r.User}
+		*r = Record{User: r.User, clear: r.clear}
 	}
 	r.UID = uid
 }
@@ -95,8 +100,19 @@ func (s Store) Resync(ctx context.Context, user, first, second string) (bool, er
 	return found && err == nil, err
 }
 
+// Encrypt seals the record of a user, also where the Store would not. False where it was sealed already.
+func (s Store) Encrypt(ctx context.Context, user string) (sealed bool, err error) {
+	s.RefuseClear = false
+	err = s.change(ctx, user, false, func(r *Record) (bool, error) {
+		sealed, r.clear = r.clear, false
+		return sealed, nil
+	})
+	return sealed && err == nil, err
+}
+
 // Rekey draws a new key and seals every record with it, one at a time, while logins go on: they know both keys. Killed in the
-// middle it goes on where it was when it is called again. It returns the number of records.
+// middle it goes on where it was when it is called again. It returns the number of records; one that is not sealed stays so, and
+// counts as none.
 func (s Store) Rekey(ctx context.Context) (int, error) {
 	count := 0
 	err := securefile.WithLock(ctx, s.KeyFile, func() error {
@@ -133,11 +149,15 @@ func (s Store) reseal(ctx context.Context) (count int, err error) {
 		return 0, err
 	}
 	for _, user := range users {
-		err := s.change(ctx, user, false, func(*Record) (bool, error) { return true, nil })
+		err := s.change(ctx, user, false, func(r *Record) (bool, error) {
+			if !r.clear {
+				count++
+			}
+			return !r.clear, nil
+		})
 		if err != nil && !errors.Is(err, ErrNotEnrolled) {
 			return count, err
 		}
-		count++
 	}
 	return count, nil
 }

@@ -41,6 +41,11 @@ func readKey(path string) (*seal.Box, error) {
 	if err != nil {
 		return nil, err
 	}
+	return parseKey(path, data)
+}
+
+// parseKey reads what stands in a key file; path is for the error.
+func parseKey(path string, data []byte) (*seal.Box, error) {
 	key, err := base64.StdEncoding.DecodeString(strings.TrimSpace(string(data)))
 	if err == nil {
 		var box *seal.Box
@@ -80,7 +85,8 @@ func (k keys) open(sealed, context []byte) ([]byte, error) {
 	return nil, ErrOtherKey
 }
 
-// CreateKey draws the key if there is none yet. Where there are records their key is lost, and a new one would hide that: ErrNoKey.
+// CreateKey draws the key if there is none yet. Where there are sealed records their key is lost, and a new one would hide
+// that: ErrNoKey.
 func (s Store) CreateKey(ctx context.Context) (created bool, err error) {
 	if err := os.MkdirAll(filepath.Dir(s.KeyFile), 0o755); err != nil {
 		return false, err
@@ -89,17 +95,32 @@ func (s Store) CreateKey(ctx context.Context) (created bool, err error) {
 		if k, err := s.readKeys(); err != nil || k.newest() != nil {
 			return err
 		}
-		users, err := s.Users()
+		n, err := s.Sealed()
 		if err != nil {
 			return err
 		}
-		if len(users) > 0 {
+		if n > 0 {
 			return ErrNoKey
 		}
 		created = true
 		return writeNewKey(s.KeyFile)
 	})
 	return created && err == nil, err
+}
+
+// Sealed counts the records that need the key. One that cannot be read is taken for such.
+func (s Store) Sealed() (n int, err error) {
+	users, err := s.Users()
+	if err != nil {
+		return 0, err
+	}
+	s.RefuseClear = false
+	for _, user := range users {
+		if r, _, err := s.load(user); err != nil || !r.clear {
+			n++
+		}
+	}
+	return n, nil
 }
 
 func writeNewKey(path string) error {

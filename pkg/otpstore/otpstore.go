@@ -7,7 +7,8 @@
 //
 //	{"format":1,"user":"ana","sealed":"…"}
 //
-// where sealed is XChaCha20-Poly1305 of the Record as JSON, bound to the name, in Base64.
+// where sealed is XChaCha20-Poly1305 of the Record as JSON, bound to the name, in Base64; or, where the administrator wants
+// that, "clear" with the Record itself. A record keeps its form until it is enrolled again or sealed by Encrypt.
 package otpstore
 
 import (
@@ -31,31 +32,76 @@ var (
 	ErrNotEnrolled = errors.New("has no one-time passwords on this machine")
 	ErrNoKey       = errors.New("the key of the one-time passwords is missing; restore it from a backup, or remove the users' records and enrol them anew")
 	ErrOtherKey    = errors.New("does not open with the key of the one-time passwords; restore the right key from a backup")
+	ErrClear       = errors.New("is not sealed, and otp_refuse_clear = yes: seal it with latch otp encrypt")
 )
 
 // maxEscaped is the longest name of a record's file, in bytes: a temporary name beside it is longer, and 255 is the limit.
 const maxEscaped = 200
 
-// Store is where the records lie.
+// Store is where the records lie, and what holds for those that say nothing else.
 type Store struct {
-	Dir     string // mode 0700, made at the first enrolment
-	KeyFile string // one line of Base64, mode 0600
-	Now     func() time.Time
+	Dir         string // mode 0700, made at the first enrolment
+	KeyFile     string // one line of Base64, mode 0600
+	Now         func() time.Time
+	Window      int           // steps of TOTP to either side
+	Lifetime    time.Duration // of an authenticator, 0 for ever
+	Clear       bool          // new records are not sealed
+	RefuseClear bool          // what is not sealed is not read
 }
 
-// At is the store below a state directory, on the machine's clock.
+// At is the store below a state directory, on the machine's clock, with a window of one step and no end of an authenticator.
 func At(stateDir, keyFile string) Store {
-	return Store{Dir: filepath.Join(stateDir, "otp"), KeyFile: keyFile, Now: time.Now}
+	return Store{Dir: filepath.Join(stateDir, "otp"), KeyFile: keyFile, Now: time.Now, Window: 1}
 }
+
+// What an authenticator has where it leaves the choice to its Store.
+const (
+	UsualWindow   = -1
+	UsualLifetime = 0
+	ForEver       = -1 // a lifetime
+)
+
+// countedAhead is the usual window of codes that count: presses of the button that no login saw.
+const countedAhead = 10
 
 // Authenticator is an app or a token that shows codes.
 type Authenticator struct {
 	otp.Parameters
 	Secret   string `json:"secret"`
-	Window   int    `json:"window"`              // steps to either side, or counters ahead
+	Window   int    `json:"window"`              // steps to either side, or counters ahead; or UsualWindow
+	Lifetime int64  `json:"lifetime,omitempty"`  // seconds from Enrolled on; or UsualLifetime, ForEver
 	Next     int64  `json:"next"`                // lowest step or counter that was not used up
 	Enrolled int64  `json:"enrolled"`            // Unix seconds
 	LastUsed int64  `json:"last_used,omitempty"` // Unix seconds
+}
+
+// WindowOf returns the window of an authenticator in steps or counters.
+func (s Store) WindowOf(a *Authenticator) int {
+	switch {
+	case a.Window != UsualWindow:
+		return a.Window
+	case a.Kind == otp.HOTP:
+		return countedAhead
+	}
+	return s.Window
+}
+
+// Expires returns when an authenticator ends, in Unix seconds, or 0 for never.
+func (s Store) Expires(a *Authenticator) int64 {
+	lasts := a.Lifetime
+	if lasts == UsualLifetime {
+		lasts = seconds(s.Lifetime)
+	}
+	if lasts <= 0 {
+		return 0
+	}
+	return a.Enrolled + lasts
+}
+
+// Expired tells whether an authenticator has ended.
+func (s Store) Expired(a *Authenticator) bool {
+	end := s.Expires(a)
+	return end > 0 && s.Now().Unix() >= end
 }
 
 // Recovery are codes for when the authenticator is not at hand.
@@ -75,7 +121,12 @@ type Record struct {
 	Recovery      *Recovery          `json:"recovery,omitempty"`
 	Bypass        *Bypass            `json:"bypass,omitempty"`
 	Guesses       Guesses            `json:"guesses"`
+
+	clear bool // not sealed
 }
+
+// IsClear tells whether the record is not sealed.
+func (r *Record) IsClear() bool { return r.clear }
 
 // OthersThan tells whether the record was made for another uid. -1 is nobody's.
 func (r *Record) OthersThan(uid int64) bool { return r.UID >= 0 && uid >= 0 && r.UID != uid }
@@ -115,6 +166,9 @@ func (s Store) load(user string) (*Record, keys, error) {
 		return nil, keys{}, err
 	}
 	r, err := parse(data, user, k)
+	if err == nil && r.clear && s.RefuseClear {
+		err = ErrClear
+	}
 	if err != nil {
 		return nil, keys{}, fmt.Errorf("%q %w", path, err)
 	}
@@ -139,7 +193,7 @@ func (s Store) change(ctx context.Context, user string, create bool, edit func(*
 		// The keys are read under the lock: Rekey counts on that.
 		r, k, err := s.load(user)
 		if create && errors.Is(err, ErrNotEnrolled) {
-			r = &Record{User: user, UID: -1}
+			r = &Record{User: user, UID: -1, clear: s.Clear}
 			k, err = s.readKeys()
 		}
 		if err != nil {

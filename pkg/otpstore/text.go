@@ -18,13 +18,16 @@ const (
 	maxCodes   = 32 // recovery codes of one record
 	maxRemotes = 16 // applications of one record
 	maxID      = 128
+	// maxLifetime of an authenticator, in seconds: a hundred years.
+	maxLifetime = 100 * 366 * 24 * 60 * 60
 )
 
-// envelope is a record as it lies on the disk.
+// envelope is a record as it lies on the disk: sealed or clear.
 type envelope struct {
-	Format int    `json:"format"`
-	User   string `json:"user"`
-	Sealed []byte `json:"sealed"`
+	Format int             `json:"format"`
+	User   string          `json:"user"`
+	Sealed []byte          `json:"sealed,omitempty"`
+	Clear  json.RawMessage `json:"clear,omitempty"`
 }
 
 // recordContext binds a sealed body to its user.
@@ -41,6 +44,14 @@ func parse(data []byte, user string, k keys) (*Record, error) {
 		return nil, errors.New("is of another version")
 	case e.User != user:
 		return nil, errors.New("belongs to another user")
+	case (e.Sealed == nil) == (e.Clear == nil), e.Clear != nil && e.Clear[0] != '{':
+		return nil, errors.New("is damaged: it is not either sealed or clear")
+	case e.Clear != nil:
+		r, err := parseBody(e.Clear, user)
+		if err == nil {
+			r.clear = true
+		}
+		return r, err
 	}
 	body, err := k.open(e.Sealed, recordContext(user))
 	if err != nil {
@@ -71,11 +82,13 @@ func (r *Record) format(k keys) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	sealed, err := k.seal(body, recordContext(r.User))
-	if err != nil {
+	e := envelope{Format: format, User: r.User}
+	if r.clear {
+		e.Clear = body
+	} else if e.Sealed, err = k.seal(body, recordContext(r.User)); err != nil {
 		return nil, err
 	}
-	data, err := json.Marshal(envelope{format, r.User, sealed})
+	data, err := json.Marshal(e)
 	return append(data, '\n'), err
 }
 
@@ -101,8 +114,8 @@ func (r *Record) check() error {
 		if err := errors.Join(a.Check(), otp.CheckSecret(a.Secret)); err != nil {
 			return err
 		}
-		if a.Window < 0 || a.Window > otp.MaxWindow || a.Next < 0 || a.Next > 1<<62 {
-			return errors.New("window or counter are out of range")
+		if a.Window < UsualWindow || a.Window > otp.MaxWindow || a.Next < 0 || a.Next > 1<<62 || a.Lifetime < ForEver || a.Lifetime > maxLifetime {
+			return errors.New("window, counter or lifetime are out of range")
 		}
 	}
 	if len(r.Remotes) > maxRemotes {

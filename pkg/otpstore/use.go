@@ -23,6 +23,7 @@ const (
 	Replayed                    // right once; counted as a failure
 	Paused                      // not compared: too many failures from this address
 	DayFull                     // not compared: too many failures of this user today
+	Expired                     // no recovery code, and the authenticator has ended
 	RightCode                   // used up
 	RightRecovery               // used up
 )
@@ -87,7 +88,7 @@ func (s Store) use(r *Record, t Try) (used Used, write bool) {
 		used = s.useCode(r, t)
 	}
 	switch {
-	case used.Result == Failed:
+	case used.Result == Failed, used.Result == Expired && !isEmergency(t.Typed): // nothing was compared
 		return used, settled
 	case used.Result == RightCode || used.Result == RightRecovery:
 		if !t.Unlimited {
@@ -101,13 +102,24 @@ func (s Store) use(r *Record, t Try) (used Used, write bool) {
 	return used, true
 }
 
+// digitsOf takes the blanks and hyphens out of a code; what is too long is none.
+func digitsOf(typed string) string {
+	if len(typed) > maxTyped {
+		return ""
+	}
+	return strings.NewReplacer(" ", "", "-", "").Replace(typed)
+}
+
+// isEmergency tells whether this could be an emergency code of google-authenticator's.
+func isEmergency(typed string) bool {
+	digits := digitsOf(typed)
+	return len(digits) == 8 && strings.Trim(digits, "0123456789") == ""
+}
+
 // useCode checks a code, and an emergency code of google-authenticator's, which is as long as some.
 func (s Store) useCode(r *Record, t Try) Used {
-	typed := ""
-	if len(t.Typed) <= maxTyped {
-		typed = strings.NewReplacer(" ", "", "-", "").Replace(t.Typed)
-	}
-	if len(typed) == 8 && strings.Trim(typed, "0123456789") == "" {
+	typed := digitsOf(t.Typed)
+	if isEmergency(typed) {
 		if used := s.useRecovery(r, typed); used.Result == RightRecovery {
 			return used
 		}
@@ -116,10 +128,13 @@ func (s Store) useCode(r *Record, t Try) Used {
 		return Used{Result: s.useRemote(r.Remotes[t.App], typed, t.Ask)}
 	}
 	a := r.Authenticator
-	if a == nil {
+	switch {
+	case a == nil:
 		return Used{Result: Wrong}
+	case s.Expired(a):
+		return Used{Result: Expired}
 	}
-	n, found := a.Find(a.Secret, typed, s.Now(), a.Next, a.Window)
+	n, found := a.Find(a.Secret, typed, s.Now(), a.Next, s.WindowOf(a))
 	switch found {
 	case otp.Right:
 		a.Next, a.LastUsed = n+1, s.Now().Unix()

@@ -13,7 +13,11 @@ import (
 )
 
 // CodeStore is where latch.conf keeps what codes are checked with.
-func CodeStore(c *config.Config) otpstore.Store { return otpstore.At(c.StateDir, c.OTPKey) }
+func CodeStore(c *config.Config) otpstore.Store {
+	s := otpstore.At(c.StateDir, c.OTPKey)
+	s.Window, s.Lifetime, s.Clear, s.RefuseClear = c.OTPWindow, c.OTPLifetime, !c.OTPEncrypt, c.OTPRefuseClear
+	return s
+}
 
 // Codes checks what somebody typed at an address, as otpstore.AddressKey has it.
 type Codes struct {
@@ -87,6 +91,8 @@ func (c Codes) use(ctx context.Context, t otpstore.Try) authn.Typed {
 		return authn.Typed{Proof: gate.ProofRight, Detail: fmt.Sprintf("a recovery code was used up, %d are left", used.Left)}
 	case otpstore.Wrong:
 		return authn.Typed{Proof: gate.ProofWrong}
+	case otpstore.Expired:
+		return authn.Typed{Proof: gate.ProofFailed, Detail: fmt.Sprintf("the authenticator has expired; run: latch otp enroll --replace --user %s", t.User)}
 	case otpstore.Replayed:
 		return authn.Typed{Proof: gate.ProofUsed}
 	case otpstore.Paused:
