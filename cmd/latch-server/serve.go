@@ -14,6 +14,7 @@ import (
 	"github.com/latch-linux/latch/pkg/cli"
 	"github.com/latch-linux/latch/pkg/server"
 	"github.com/latch-linux/latch/pkg/store"
+	"github.com/latch-linux/latch/pkg/web"
 )
 
 type serveOptions struct {
@@ -89,11 +90,15 @@ func (p *program) serve(ctx context.Context, o serveOptions) error {
 				return err
 			}
 		}
-		public, err := publicHost(s)
+		public, err := publicURL(s)
 		if err != nil {
 			return err
 		}
-		conf, err := p.tlsConfig(o, l.Addr(), public, log)
+		conf, err := p.tlsConfig(o, l.Addr(), public.Hostname(), log)
+		if err != nil {
+			return err
+		}
+		pages, err := web.New(web.Options{Store: s, Log: log, URL: public.String(), SelfSigned: o.selfSigned, Stopping: ctx})
 		if err != nil {
 			return err
 		}
@@ -101,7 +106,7 @@ func (p *program) serve(ctx context.Context, o serveOptions) error {
 		if err := p.Report(map[string]any{"url": ready}, "latch-server: ready at %s", ready); err != nil {
 			return err
 		}
-		return server.New(server.Options{Store: s, Log: log}).Serve(ctx, l, conf)
+		return server.New(server.Options{Store: s, Log: log, Pages: pages}).Serve(ctx, l, conf)
 	})
 }
 
@@ -114,17 +119,17 @@ func (p *program) tlsConfig(o serveOptions, addr net.Addr, public string, log *s
 	})
 }
 
-// publicHost is the host of the stored address, "" without one.
-func publicHost(s *store.Store) (string, error) {
+// publicURL is the stored address, an empty one if none is.
+func publicURL(s *store.Store) (*url.URL, error) {
 	text, err := s.Setting(store.SettingURL)
-	if err != nil || text == "" {
-		return "", err
+	if err != nil {
+		return nil, err
 	}
 	u, err := url.Parse(text)
 	if err != nil {
-		return "", fmt.Errorf("stored url: %w", err)
+		return nil, fmt.Errorf("stored url: %w", err)
 	}
-	return u.Hostname(), nil
+	return u, nil
 }
 
 // listenURL is where the server can be reached on this machine.

@@ -36,10 +36,11 @@ type limitedListener struct {
 	limit   int
 	dropped *sparingly
 
-	mu   sync.Mutex
-	open map[netip.Prefix]*list.List // of *limitedConn, oldest first
-	sum  int
-	ever uint64 // connections, those that are closed included
+	mu    sync.Mutex
+	open  map[netip.Prefix]*list.List // of *limitedConn, oldest first
+	sum   int
+	http2 int    // of them, those that may speak it
+	ever  uint64 // connections, those that are closed included
 }
 
 // share is how many connections one origin may have before its own have to go first.
@@ -108,6 +109,9 @@ func (l *limitedListener) remove(c *limitedConn) {
 		delete(l.open, c.from)
 	}
 	l.sum--
+	if c.http2 {
+		l.http2--
+	}
 }
 
 // origin is whose connection it is: an IPv4 address, or the /64 that one subscriber has of IPv6.
@@ -131,6 +135,7 @@ type limitedConn struct {
 	from   netip.Prefix
 	number uint64        // of those that were ever opened
 	place  *list.Element // nil when it is not counted
+	http2  bool          // it may speak it
 }
 
 func (c *limitedConn) Close() error {

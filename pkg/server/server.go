@@ -13,6 +13,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"strings"
 	"time"
 
 	"github.com/latch-linux/latch/pkg/store"
@@ -35,6 +36,7 @@ type Options struct {
 	Store *store.Store
 	Now   func() time.Time // the clock that dates are checked by; nil means the system's
 	Log   *slog.Logger     // nil means none
+	Pages http.Handler     // answers everything outside /api/; nil means that there is nothing
 }
 
 // Server is the HTTP side of latch-server.
@@ -43,6 +45,7 @@ type Server struct {
 	now   func() time.Time
 	log   *slog.Logger
 	mux   *http.ServeMux
+	pages http.Handler
 
 	strangers *sparingly // lines about requests that nobody signed
 }
@@ -58,15 +61,19 @@ func New(o Options) *Server {
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
-	s := &Server{store: o.Store, now: o.Now, log: o.Log, mux: http.NewServeMux()}
+	s := &Server{store: o.Store, now: o.Now, log: o.Log, mux: http.NewServeMux(), pages: o.Pages}
 	s.strangers = &sparingly{log: o.Log, limit: strangerLines, now: time.Now}
 	s.routes()
 	return s
 }
 
-// ServeHTTP answers one request. Nothing of an unclean path is corrected: a redirect would be
-// answered unsigned. HEAD would do what GET does, pair and lock included, and show nothing.
+// ServeHTTP answers one request. What is not the API is the pages'. Of the API, nothing of an unclean path is corrected:
+// a redirect would be answered unsigned. HEAD would do what GET does, pair and lock included, and show nothing.
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if s.pages != nil && !strings.HasPrefix(r.URL.Path, "/api/") {
+		s.pages.ServeHTTP(w, r)
+		return
+	}
 	if r.Method == http.MethodHead || !cleanPath(r.URL.Path) {
 		s.notFound(w, r)
 		return
@@ -74,14 +81,17 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	s.mux.ServeHTTP(w, r)
 }
 
-// httpServer has every limit set: none of Go's defaults ends a slow client. It speaks HTTP/1.1 alone: no client of this
-// API asks for more, and with HTTP/2 a stranger has hundreds of requests, with their bodies, on each connection.
+// httpServer has every limit set: none of Go's defaults ends a slow client. It speaks HTTP/1.1 alone where there are no
+// pages: no client of the API asks for more.
 func (s *Server) httpServer(conf *tls.Config) *http.Server {
 	protocols := new(http.Protocols)
 	protocols.SetHTTP1(true)
+	protocols.SetHTTP2(s.pages != nil)
 	return &http.Server{
 		Protocols:         protocols,
-		Handler:           s,
+		HTTP2:             http2Limits(),
+		ConnContext:       withBodySlot,
+		Handler:           oneBody(s),
 		TLSConfig:         conf,
 		ReadHeaderTimeout: headerTimeout,
 		ReadTimeout:       readTimeout,
@@ -97,9 +107,9 @@ func (s *Server) httpServer(conf *tls.Config) *http.Server {
 // Serve answers on l, over TLS as conf says, until ctx is done; then it finishes the requests under
 // way and returns nil.
 func (s *Server) Serve(ctx context.Context, l net.Listener, conf *tls.Config) error {
-	srv := s.httpServer(conf)
-	ended := make(chan error, 1)
 	limited := limitConnections(l, connectionLimit(), s.log)
+	srv := s.httpServer(limited.negotiate(conf))
+	ended := make(chan error, 1)
 	go func() { ended <- srv.ServeTLS(limited, "", "") }()
 	select {
 	case err := <-ended:

@@ -1,0 +1,16 @@
+// Loads what a page asks for: an element with data-module="NAME" is handed to the default export of NAME.js. A page is
+// complete without it.
+for (const element of document.querySelectorAll("[data-module]")) {
+  for (const name of element.dataset.module.split(" ")) {
+    import(`./${name}.js`).then((module) => module.default(element), (error) => console.error(name, error));
+  }
+}
+
+const bar = document.querySelector("[data-offline]");
+function tellConnection() {
+  bar.hidden = navigator.onLine;
+  document.documentElement.classList.toggle("is-offline", !navigator.onLine);
+}
+addEventListener("online", tellConnection);
+addEventListener("offline", tellConnection);
+tellConnection();
