@@ -11,15 +11,24 @@ func secondStepAD(user int64) []byte { return []byte("second_steps:" + strconv.F
 // step is the time step of the code that proved it: it is used up.
 func (s *Store) SetAuthenticator(ctx context.Context, user int64, secret string, step int64) error {
 	return s.write(ctx, func(t *tx) error {
-		return t.exec(`INSERT INTO second_steps (user, sealed, last_step, created) VALUES (?, ?, ?, ?)
+		err := t.exec(`INSERT INTO second_steps (user, sealed, last_step, created) VALUES (?, ?, ?, ?)
 			ON CONFLICT DO UPDATE SET sealed = excluded.sealed, last_step = excluded.last_step, created = excluded.created`,
 			user, s.box.Seal([]byte(secret), secondStepAD(user)), step, s.millis())
+		if err != nil {
+			return err
+		}
+		return s.auditPerson(ctx, t, "authenticator.set", user, nil)
 	})
 }
 
 // RemoveAuthenticator takes the authenticator app away from signing in.
 func (s *Store) RemoveAuthenticator(ctx context.Context, user int64) error {
-	return s.write(ctx, func(t *tx) error { return t.exec(`DELETE FROM second_steps WHERE user = ?`, user) })
+	return s.write(ctx, func(t *tx) error {
+		if err := t.exec(`DELETE FROM second_steps WHERE user = ?`, user); err != nil {
+			return err
+		}
+		return s.auditPerson(ctx, t, "authenticator.remove", user, nil)
+	})
 }
 
 // UseAuthenticator asks match which time step a code stands for (ok false: none after last) and burns that step. A wrong code,
@@ -62,22 +71,27 @@ func (s *Store) SetRecovery(ctx context.Context, user int64, codes []string) err
 				return err
 			}
 		}
-		return nil
+		return s.auditPerson(ctx, t, "recovery.renew", user, nil)
 	})
 }
 
 // UseRecovery uses a recovery code up. A wrong or used one is ErrWrongCode.
 func (s *Store) UseRecovery(ctx context.Context, user int64, normal string) error {
-	return s.write(ctx, func(t *tx) error { return s.useRecovery(t, user, normal) })
-}
-
-func (s *Store) useRecovery(t *tx, user int64, normal string) error {
-	n, err := t.change(`UPDATE recovery_codes SET used = ? WHERE user = ? AND digest = ? AND used IS NULL`,
-		s.millis(), user, s.recoveryDigest(user, normal))
-	if err == nil && n == 0 {
-		err = ErrWrongCode
-	}
-	return err
+	return s.write(ctx, func(t *tx) error {
+		digest := s.recoveryDigest(user, normal)
+		var unused bool
+		err := t.get([]any{&unused}, `SELECT used IS NULL FROM recovery_codes WHERE user = ? AND digest = ?`, user, digest)
+		if isNoRows(err) || err == nil && !unused {
+			return ErrWrongCode
+		}
+		if err != nil {
+			return err
+		}
+		if err := t.exec(`UPDATE recovery_codes SET used = ? WHERE user = ? AND digest = ?`, s.millis(), user, digest); err != nil {
+			return err
+		}
+		return s.auditPerson(ctx, t, "recovery.use", user, nil)
+	})
 }
 
 // Passkey is one WebAuthn credential of a person.
@@ -123,7 +137,10 @@ func (s *Store) AddPasskey(ctx context.Context, k Passkey) error {
 		if err == nil && n == 0 {
 			err = ErrExists
 		}
-		return err
+		if err != nil {
+			return err
+		}
+		return s.auditPerson(ctx, t, "passkey.add", k.User, map[string]string{"name": k.Name})
 	})
 }
 
@@ -162,20 +179,26 @@ func (s *Store) RenamePasskey(ctx context.Context, user, passkey int64, name str
 		if err := checkName("passkey", name); err != nil {
 			return err
 		}
-		return onePasskey(t.change(`UPDATE passkeys SET name = ? WHERE id = ? AND user = ?`, name, passkey, user))
+		n, err := t.change(`UPDATE passkeys SET name = ? WHERE id = ? AND user = ?`, name, passkey, user)
+		if err == nil && n == 0 {
+			err = ErrNoPasskey
+		}
+		return err
 	})
 }
 
 // RemovePasskey makes a person's passkey useless.
 func (s *Store) RemovePasskey(ctx context.Context, user, passkey int64) error {
 	return s.write(ctx, func(t *tx) error {
-		return onePasskey(t.change(`DELETE FROM passkeys WHERE id = ? AND user = ?`, passkey, user))
+		var name string
+		if err := t.get([]any{&name}, `SELECT name FROM passkeys WHERE id = ? AND user = ?`, passkey, user); isNoRows(err) {
+			return ErrNoPasskey
+		} else if err != nil {
+			return err
+		}
+		if err := t.exec(`DELETE FROM passkeys WHERE id = ?`, passkey); err != nil {
+			return err
+		}
+		return s.auditPerson(ctx, t, "passkey.remove", user, map[string]string{"name": name})
 	})
-}
-
-func onePasskey(n int64, err error) error {
-	if err == nil && n == 0 {
-		err = ErrNoPasskey
-	}
-	return err
 }

@@ -34,8 +34,10 @@ type Link struct {
 // from then on.
 func (s *Store) NewLink(ctx context.Context, l Link, life time.Duration) (ticket string, expires time.Time, err error) {
 	err = s.write(ctx, func(t *tx) error {
-		ticket, expires, err = s.newLink(t, l, life)
-		return err
+		if ticket, expires, err = s.newLink(t, l, life); err != nil || l.User == 0 {
+			return err
+		}
+		return s.auditPerson(ctx, t, "link.make", l.User, map[string]string{"purpose": l.Purpose})
 	})
 	return ticket, expires, err
 }
@@ -101,7 +103,10 @@ func (s *Store) SetPasswordByLink(ctx context.Context, ticket, purpose, phc stri
 				return err
 			}
 		}
-		return s.comeBack(t, user, phc)
+		if err := s.comeBack(t, user, phc); err != nil {
+			return err
+		}
+		return s.auditPerson(ctx, t, "link.use", user, map[string]string{"purpose": purpose})
 	})
 	return user, err
 }

@@ -76,5 +76,10 @@ func (s *Store) LosePhone(ctx context.Context, user int64, a Attempt) error {
 
 // ComeBack brings a person back who lost their phone and showed a recovery code, with a new password. The latches stay closed.
 func (s *Store) ComeBack(ctx context.Context, user int64, phc string) error {
-	return s.write(ctx, func(t *tx) error { return s.comeBack(t, user, phc) })
+	return s.write(ctx, func(t *tx) error {
+		if err := s.comeBack(t, user, phc); err != nil {
+			return err
+		}
+		return s.auditPerson(ctx, t, "person.come_back", user, nil)
+	})
 }

@@ -81,10 +81,37 @@ func (s *Store) ChangeProfile(ctx context.Context, user int64, ch ProfileChange)
 				return err
 			}
 		}
-		return t.exec(`UPDATE users SET display_name = coalesce(?, display_name), language = coalesce(?, language),
+		err = t.exec(`UPDATE users SET display_name = coalesce(?, display_name), language = coalesce(?, language),
 			email = coalesce(?, email), role = coalesce(?, role) WHERE id = ?`,
 			ch.DisplayName, ch.Language, ch.Email, ch.Role, user)
+		if err != nil {
+			return err
+		}
+		return s.audit(ctx, t, "person.change", u.Name, ch.detail())
 	})
+}
+
+// detail says what a change was, for the audit log.
+func (ch ProfileChange) detail() map[string]string {
+	d := map[string]string{}
+	for name, value := range map[string]*string{"name": ch.DisplayName, "language": ch.Language, "email": ch.Email} {
+		if value != nil {
+			d[name] = *value
+		}
+	}
+	if ch.Role != nil {
+		d["role"] = ch.Role.String()
+	}
+	return d
+}
+
+// auditPerson is audit for an act that was done to a person.
+func (s *Store) auditPerson(ctx context.Context, t *tx, act string, user int64, detail map[string]string) error {
+	u, err := userByRow(t, user)
+	if err != nil {
+		return err
+	}
+	return s.audit(ctx, t, act, u.Name, detail)
 }
 
 // lastAdminStays fails with ErrLastAdmin when u is an admin and nobody else could administer.
@@ -119,7 +146,12 @@ func (s *Store) Password(user int64) (phc string, err error) {
 
 // SetPassword keeps the hash of a new password. Every session but keep (its row; 0 keeps none) ends.
 func (s *Store) SetPassword(ctx context.Context, user int64, phc string, keep int64) error {
-	return s.write(ctx, func(t *tx) error { return s.setPassword(t, user, phc, keep) })
+	return s.write(ctx, func(t *tx) error {
+		if err := s.setPassword(t, user, phc, keep); err != nil {
+			return err
+		}
+		return s.auditPerson(ctx, t, "password.change", user, nil)
+	})
 }
 
 func (s *Store) setPassword(t *tx, user int64, phc string, keep int64) error {

@@ -51,8 +51,10 @@ func (s *Store) StartSession(ctx context.Context, in SignIn) (ticket string, err
 		if u.Disabled {
 			return ErrUserDisabled
 		}
-		ticket, err = s.startSession(t, in)
-		return err
+		if ticket, err = s.startSession(t, in); err != nil {
+			return err
+		}
+		return s.audit(ctx, t, "session.start", u.Name, nil)
 	})
 	return ticket, err
 }
@@ -136,13 +138,21 @@ func (s *Store) EndSession(ctx context.Context, user, session int64) error {
 		if err == nil && n == 0 {
 			err = ErrNoSession
 		}
-		return err
+		if err != nil {
+			return err
+		}
+		return s.auditPerson(ctx, t, "session.end", user, nil)
 	})
 }
 
 // EndSessions ends all of a person's sessions but keep; 0 keeps none.
 func (s *Store) EndSessions(ctx context.Context, user, keep int64) error {
-	return s.write(ctx, func(t *tx) error { return endSessions(t, user, keep) })
+	return s.write(ctx, func(t *tx) error {
+		if err := endSessions(t, user, keep); err != nil {
+			return err
+		}
+		return s.auditPerson(ctx, t, "session.end_others", user, nil)
+	})
 }
 
 func endSessions(t *tx, user, keep int64) error {
