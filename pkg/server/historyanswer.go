@@ -11,7 +11,7 @@ func historyAnswer(app store.Application, h store.AccountHistory) api.History {
 	entries := make([]api.HistoryEntry, 0, len(h.Entries))
 	for _, e := range h.Entries {
 		entries = append(entries, api.HistoryEntry{
-			Time: e.T, Action: e.Action, What: e.What, Value: e.Value, Was: e.Was, Name: e.Name,
+			Time: e.T, Action: wireAction(e.Action), What: e.What, Value: e.Value, Was: e.Was, Name: e.Name,
 			UserAgent: e.UserAgent, IP: e.IP,
 		})
 	}
@@ -25,6 +25,14 @@ func historyAnswer(app store.Application, h store.AccountHistory) api.History {
 		},
 		LastSeen: h.LastSeen, ClientVersion: []api.ClientVersion{}, Count: h.Count, Entries: entries,
 	}
+}
+
+// wireAction gives clients the words they know: a timed opening that ended was the person's wish.
+func wireAction(action string) string {
+	if action == store.ActionTimer {
+		return store.ActionUser
+	}
+	return action
 }
 
 func historyOperations(nodes []store.NodeState) map[string]api.HistoryOperation {

@@ -148,6 +148,9 @@ func (s *Store) ChangeApplication(ctx context.Context, row int64, c ApplicationC
 		if err != nil {
 			return err
 		}
+		if err := touch(t, Everybody); err != nil {
+			return err
+		}
 		return s.audit(ctx, t, "application.change", name, changed(map[string]any{
 			"name": c.Name, "image": c.ImageURL, "contact_email": c.ContactEmail, "contact_phone": c.ContactPhone,
 			"two_factor": c.TwoFactor, "lock_on_request": c.LockOnUse, "open_by_api": c.OpenByAPI, "pair_by_name": c.PairByName,
@@ -176,6 +179,9 @@ func (s *Store) RemoveApplication(ctx context.Context, row int64) error {
 			return err
 		}
 		if err := t.exec(`UPDATE secrets SET revoked = ?1 WHERE app = ?2 AND (revoked IS NULL OR revoked > ?1)`, now, row); err != nil {
+			return err
+		}
+		if err := touch(t, Everybody); err != nil {
 			return err
 		}
 		return s.audit(ctx, t, "application.remove", name, nil)

@@ -12,7 +12,11 @@ const (
 	ActionGet       = "get"              // a host asked
 	ActionUser      = "USER_UPDATE"      // the person changed something
 	ActionDeveloper = "DEVELOPER_UPDATE" // the application changed something
+	ActionTimer     = "TIMER_UPDATE"     // a timed opening ended
 )
+
+// ContextUntil is the key of an entry's Context for the end of a timed opening, in milliseconds since 1970 UTC.
+const ContextUntil = "until"
 
 // Attempt says who asks, for the history.
 type Attempt struct {
@@ -39,6 +43,7 @@ type event struct {
 	action, what, value, was, name string
 	node                           string // public id of the application, operation or instance
 	attempt                        Attempt
+	at                             int64 // 0 is now
 }
 
 func (s *Store) record(t *tx, e event) error {
@@ -50,9 +55,13 @@ func (s *Store) record(t *tx, e event) error {
 		}
 		context = string(text)
 	}
+	at := e.at
+	if at == 0 {
+		at = s.millis()
+	}
 	return t.exec(`INSERT INTO history (user, pairing, app, t, action, what, value, was, name, user_agent, ip, silent, context, node)
 		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
-		e.pairing.user, e.pairing.row, e.pairing.app, s.millis(), e.action, e.what, e.value, e.was, e.name,
+		e.pairing.user, e.pairing.row, e.pairing.app, at, e.action, e.what, e.value, e.was, e.name,
 		e.attempt.UserAgent, e.attempt.IP, e.attempt.Silent, context, e.node)
 }
 
@@ -92,7 +101,7 @@ func (s *Store) History(ctx context.Context, app Application, accountID string, 
 	if err != nil {
 		return h, err
 	}
-	if h.Account, err = loadAccount(s.reads, app, p); err != nil {
+	if h.Account, err = loadAccount(s.reads, app, p, s.millis()); err != nil {
 		return h, err
 	}
 	err = s.reads.get([]any{&h.Count, &h.LastSeen}, `SELECT count(*), coalesce(max(CASE WHEN action = 'get' THEN t END), 0)

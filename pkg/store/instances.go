@@ -20,7 +20,10 @@ func (s *Store) inParent(ctx context.Context, app Application, accountID, operat
 		if err != nil {
 			return err
 		}
-		return fn(t, p, parent)
+		if err := fn(t, p, parent); err != nil {
+			return err
+		}
+		return touch(t, p.user)
 	})
 }
 

@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 )
@@ -18,7 +19,7 @@ func (s *Store) SetByApplication(ctx context.Context, app Application, accountID
 		if err != nil {
 			return err
 		}
-		tr, err := loadTree(t, app, p)
+		tr, err := loadTree(t, app, p, s.millis())
 		if err != nil {
 			return err
 		}
@@ -33,47 +34,76 @@ func (s *Store) SetByApplication(ctx context.Context, app Application, accountID
 	})
 }
 
-// SetByUser opens or closes latches as the person does on the phone: of one application, or of all
-// that the person is paired with when app is "". It returns the names of the applications.
+// SetByUser is Switch for somebody who is known by name: the application's latch, or the operation's by id or name, of one
+// application or (app "", operation "") of all. It returns the names of the applications.
 func (s *Store) SetByUser(ctx context.Context, user, app, operation string, open bool) ([]string, error) {
-	var names []string
+	a := Switch{App: app, Open: open}
+	var d Switched
 	err := s.write(ctx, func(t *tx) error {
-		names = nil
-		owned, err := pairingsOf(t, user, app)
+		u, err := findUser(t, user)
 		if err != nil {
 			return err
 		}
-		for _, o := range owned {
-			node, err := userNode(t, o, operation)
+		owned, err := owns(t, u, app)
+		if err != nil {
+			return err
+		}
+		a.User = u.Row
+		if operation != "" {
+			op, err := findOperation(t, owned[0].app.Row, operation)
 			if err != nil {
 				return err
 			}
-			if err := s.setNode(t, o.pairing, node, open, ActionUser, Attempt{}); err != nil {
-				return err
-			}
-			names = append(names, o.app.Name)
+			a.Target.OperationID = op.ID
 		}
-		return nil
+		d, err = s.turn(t, owned, a)
+		return err
 	})
 	if err != nil {
 		return nil, err
 	}
-	return names, nil
+	return d.Apps, nil
 }
 
-func userNode(t *tx, o owned, operation string) (target, error) {
-	tr, err := loadTree(t, o.app, o.pairing)
+func userNode(t *tx, o owned, operation string, now int64) (target, error) {
+	to := Target{}
+	if operation != "" {
+		op, err := findOperation(t, o.app.Row, operation)
+		if err != nil {
+			return target{}, err
+		}
+		to.OperationID = op.ID
+	}
+	return nodeOf(t, o, to, now)
+}
+
+// LatchTree returns a person's latches, application by application, with the instances below what they hang on. None is an
+// empty list.
+func (s *Store) LatchTree(user int64) ([]Account, error) {
+	u, err := userByRow(s.reads, user)
 	if err != nil {
-		return target{}, err
+		return nil, err
 	}
-	if operation == "" {
-		return tr.find(t, Target{})
+	owned, err := owns(s.reads, u, "")
+	if errors.Is(err, ErrNotPaired) {
+		return nil, nil
 	}
-	op, err := findOperation(t, o.app.Row, operation)
 	if err != nil {
-		return target{}, err
+		return nil, err
 	}
-	return tr.find(t, Target{OperationID: op.ID})
+	now := s.millis()
+	list := make([]Account, 0, len(owned))
+	for _, o := range owned {
+		tr, err := loadTree(s.reads, o.app, o.pairing, now)
+		if err == nil {
+			err = tr.loadInstances(s.reads)
+		}
+		if err != nil {
+			return nil, err
+		}
+		list = append(list, tr.account())
+	}
+	return list, nil
 }
 
 // SetChoice keeps what a person chose for a node whose mode is OPT_IN; nil keeps.
@@ -84,25 +114,61 @@ func (s *Store) SetChoice(ctx context.Context, user, app, operation string, twoF
 			return err
 		}
 		for _, o := range all {
-			node, err := userNode(t, o, operation)
+			node, err := userNode(t, o, operation, s.millis())
 			if err != nil {
 				return err
 			}
-			if node.kind == kindApplication {
-				err = t.exec(`UPDATE pairings SET two_factor = coalesce(?, two_factor),
-					lock_on_request = coalesce(?, lock_on_request) WHERE id = ?`, twoFactor, lock, o.pairing.row)
-			} else {
-				err = t.exec(`INSERT INTO latches (pairing, operation, two_factor, lock_on_request, changed)
-					VALUES (?1, ?2, coalesce(?3, 0), coalesce(?4, 0), ?5) ON CONFLICT DO UPDATE SET
-					two_factor = coalesce(?3, two_factor), lock_on_request = coalesce(?4, lock_on_request)`,
-					o.pairing.row, node.row, twoFactor, lock, s.millis())
-			}
-			if err != nil {
+			if err := s.setChoice(t, o.pairing, node, twoFactor, lock); err != nil {
 				return err
 			}
 		}
 		return nil
 	})
+}
+
+// Choose is SetChoice for a signed-in person and one latch: the application's or an operation's. An instance has its
+// operation's choice.
+func (s *Store) Choose(ctx context.Context, user int64, app string, to Target, twoFactor, lock *bool) error {
+	return s.write(ctx, func(t *tx) error {
+		_, o, n, err := s.ownNode(t, user, app, Target{OperationID: to.OperationID})
+		if err != nil {
+			return err
+		}
+		return s.setChoice(t, o.pairing, n, twoFactor, lock)
+	})
+}
+
+// ownNode finds one latch of a person.
+func (s *Store) ownNode(q source, user int64, app string, to Target) (User, owned, target, error) {
+	u, err := userByRow(q, user)
+	if err != nil {
+		return u, owned{}, target{}, err
+	}
+	if app == "" {
+		return u, owned{}, target{}, fmt.Errorf("%w: %q", ErrNoApplication, app)
+	}
+	all, err := owns(q, u, app)
+	if err != nil {
+		return u, owned{}, target{}, err
+	}
+	n, err := nodeOf(q, all[0], to, s.millis())
+	return u, all[0], n, err
+}
+
+func (s *Store) setChoice(t *tx, p pairing, node target, twoFactor, lock *bool) (err error) {
+	if node.kind == KindApplication {
+		err = t.exec(`UPDATE pairings SET two_factor = coalesce(?, two_factor),
+			lock_on_request = coalesce(?, lock_on_request) WHERE id = ?`, twoFactor, lock, p.row)
+	} else {
+		err = t.exec(`INSERT INTO latches (pairing, operation, two_factor, lock_on_request, changed)
+			VALUES (?1, ?2, coalesce(?3, 0), coalesce(?4, 0), ?5) ON CONFLICT DO UPDATE SET
+			two_factor = coalesce(?3, two_factor), lock_on_request = coalesce(?4, lock_on_request)`,
+			p.row, node.row, twoFactor, lock, s.millis())
+	}
+	if err != nil {
+		return err
+	}
+	return touch(t, p.user)
 }
 
 // owned is one pairing of a person.
@@ -118,7 +184,13 @@ func pairingsOf(q source, user, app string) ([]owned, error) {
 	if err != nil {
 		return nil, err
 	}
+	return owns(q, u, app)
+}
+
+// owns is pairingsOf for a person who was found already.
+func owns(q source, u User, app string) ([]owned, error) {
 	var only Application
+	var err error
 	if app != "" {
 		if only, err = findApplication(q, app); err != nil {
 			return nil, err
@@ -129,12 +201,12 @@ func pairingsOf(q source, user, app string) ([]owned, error) {
 		var o owned
 		p := &o.pairing
 		p.user, p.blocked = u.Row, u.Disabled || u.Lost
-		err := scan(append(o.app.fields(), &p.row, &p.accountID, &p.on, &p.chose2FA, &p.choseLock, &p.name, &p.paired, &p.changed)...)
+		err := scan(append(append(o.app.fields(), p.setting.fields()...), &p.row, &p.accountID, &p.chose2FA, &p.choseLock, &p.name, &p.paired)...)
 		p.app = o.app.Row
 		list = append(list, o)
 		return err
-	}, `SELECT `+applicationColumns+`, p.id, p.account_id, p.status, p.two_factor, p.lock_on_request, p.common_name,
-			p.paired, p.changed
+	}, `SELECT `+applicationColumns+`, p.status, p.changed, p.until, p.switched, p.schedule, p.scheduled, p.held,
+			p.id, p.account_id, p.two_factor, p.lock_on_request, p.common_name, p.paired
 		FROM pairings p JOIN applications a ON a.id = p.app
 		WHERE p.user = ?1 AND p.unpaired IS NULL AND a.removed IS NULL AND (?2 = 0 OR a.id = ?2) ORDER BY a.name, a.id`,
 		u.Row, only.Row)
@@ -142,35 +214,28 @@ func pairingsOf(q source, user, app string) ([]owned, error) {
 		return nil, err
 	}
 	if len(list) == 0 && app != "" {
-		return nil, fmt.Errorf("user %q, application %q: %w", user, app, ErrNotPaired)
+		return nil, fmt.Errorf("user %q, application %q: %w", u.Name, app, ErrNotPaired)
 	}
 	if len(list) == 0 {
-		return nil, fmt.Errorf("user %q: %w", user, ErrNotPaired)
+		return nil, fmt.Errorf("user %q: %w", u.Name, ErrNotPaired)
 	}
 	return list, nil
 }
 
-// setNode writes the state of one node, with a line of history if it changes anything.
+// setNode opens or closes one node until something changes it, with a line of history, if it reads otherwise now.
 func (s *Store) setNode(t *tx, p pairing, n target, open bool, action string, a Attempt) error {
-	if n.on == open {
+	if n.own.open == open {
 		return nil
 	}
-	now := s.millis()
-	var err error
-	switch n.kind {
-	case kindApplication:
-		err = t.exec(`UPDATE pairings SET status = ?, changed = ? WHERE id = ?`, open, now, p.row)
-	case kindOperation:
-		err = t.exec(`INSERT INTO latches (pairing, operation, status, changed) VALUES (?, ?, ?, ?)
-			ON CONFLICT DO UPDATE SET status = excluded.status, changed = excluded.changed`, p.row, n.row, open, now)
-	case kindInstance:
-		err = t.exec(`UPDATE instances SET status = ?, changed = ? WHERE id = ?`, open, now, n.row)
+	if err := s.settle(t, p, &n); err != nil {
+		return err
 	}
-	if err != nil {
+	n.on, n.changed, n.until, n.switched = open, s.millis(), 0, 0
+	if err := writeSetting(t, p, n); err != nil {
 		return err
 	}
 	return s.record(t, event{
-		pairing: p, action: action, what: "status", value: onOff(open), was: onOff(n.on), name: n.name, node: n.id, attempt: a,
+		pairing: p, action: action, what: "status", value: onOff(open), was: onOff(n.own.open), name: n.name, node: n.id, attempt: a,
 	})
 }
 
@@ -182,7 +247,7 @@ func (s *Store) Accounts(user string) ([]Account, error) {
 	}
 	list := make([]Account, 0, len(all))
 	for _, o := range all {
-		a, err := loadAccount(s.reads, o.app, o.pairing)
+		a, err := loadAccount(s.reads, o.app, o.pairing, s.millis())
 		if err != nil {
 			return nil, err
 		}

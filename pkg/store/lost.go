@@ -21,7 +21,7 @@ func shutOut(t *tx, user int64) error {
 			return err
 		}
 	}
-	return nil
+	return touch(t, user)
 }
 
 // forgetFactors forgets what a person signs in with, recovery codes apart.
@@ -52,14 +52,8 @@ func (s *Store) LosePhone(ctx context.Context, user int64, a Attempt) error {
 		if err != nil && !errors.Is(err, ErrNotPaired) {
 			return err
 		}
-		for _, o := range owned {
-			node, err := userNode(t, o, "")
-			if err != nil {
-				return err
-			}
-			if err := s.setNode(t, o.pairing, node, false, ActionUser, a); err != nil {
-				return err
-			}
+		if _, err := s.turn(t, owned, Switch{User: user, Hold: true, Attempt: a}); err != nil {
+			return err
 		}
 		if err := shutOut(t, user); err != nil {
 			return err

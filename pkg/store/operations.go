@@ -54,6 +54,9 @@ func (s *Store) AddOperation(ctx context.Context, app Application, parentID stri
 		if err != nil {
 			return err
 		}
+		if err := touch(t, Everybody); err != nil {
+			return err
+		}
 		return s.audit(ctx, t, "operation.add", o.Name, map[string]string{"application": app.Name, "operation_id": o.ID})
 	})
 	return o, err
@@ -118,6 +121,9 @@ func (s *Store) ChangeOperation(ctx context.Context, app int64, id string, c Ope
 		if err != nil {
 			return err
 		}
+		if err := touch(t, Everybody); err != nil {
+			return err
+		}
 		return s.audit(ctx, t, "operation.change", name,
 			changed(map[string]any{"name": c.Name, "two_factor": c.TwoFactor, "lock_on_request": c.LockOnUse}))
 	})
@@ -132,6 +138,9 @@ func (s *Store) RemoveOperation(ctx context.Context, app int64, id string) error
 			return err
 		}
 		if err := t.exec(`DELETE FROM operations WHERE app = ? AND op_id = ?`, app, id); err != nil {
+			return err
+		}
+		if err := touch(t, Everybody); err != nil {
 			return err
 		}
 		return s.audit(ctx, t, "operation.remove", name, map[string]string{"operation_id": id})

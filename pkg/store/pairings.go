@@ -23,12 +23,11 @@ type pairing struct {
 	app       int64
 	user      int64
 	accountID string
-	on        bool
+	setting
 	chose2FA  bool // the person's choice where two_factor is OPT_IN
 	choseLock bool // the same for lock_on_request
 	name      string
 	paired    int64
-	changed   int64
 	unpaired  bool
 	blocked   bool // the person is disabled or removed, or lost their phone
 }
@@ -37,10 +36,11 @@ type pairing struct {
 // it was unpaired: it must go on reading closed.
 func findPairing(q source, app int64, accountID string) (pairing, error) {
 	p := pairing{row: pairingKey(accountID)}
-	err := q.get([]any{&p.app, &p.user, &p.accountID, &p.on, &p.chose2FA, &p.choseLock, &p.name,
-		&p.paired, &p.changed, &p.unpaired, &p.blocked},
-		`SELECT p.app, p.user, p.account_id, p.status, p.two_factor, p.lock_on_request, p.common_name,
-			p.paired, p.changed, p.unpaired IS NOT NULL, u.disabled IS NOT NULL OR u.removed IS NOT NULL OR u.lost IS NOT NULL
+	err := q.get(append(p.setting.fields(), &p.app, &p.user, &p.accountID, &p.chose2FA, &p.choseLock, &p.name,
+		&p.paired, &p.unpaired, &p.blocked),
+		`SELECT p.status, p.changed, p.until, p.switched, p.schedule, p.scheduled, p.held,
+			p.app, p.user, p.account_id, p.two_factor, p.lock_on_request, p.common_name,
+			p.paired, p.unpaired IS NOT NULL, u.disabled IS NOT NULL OR u.removed IS NOT NULL OR u.lost IS NOT NULL
 		FROM pairings p JOIN users u ON u.id = p.user WHERE p.id = ?`, p.row)
 	if err != nil && !isNoRows(err) {
 		return pairing{}, err
@@ -72,8 +72,11 @@ func (s *Store) NewCode(ctx context.Context, user string) (code string, expires 
 			code = random(codeLen)
 			n, err := t.change(`INSERT INTO codes (digest, user, expires) VALUES (?, ?, ?) ON CONFLICT DO NOTHING`,
 				s.codeDigest(code), u.Row, expires.UnixMilli())
-			if err != nil || n == 1 {
+			if err != nil {
 				return err
+			}
+			if n == 1 {
+				return touch(t, u.Row)
 			}
 		}
 		return fmt.Errorf("no free pairing code after %d tries", maxCodeTries)
@@ -159,7 +162,10 @@ func (s *Store) takeCode(t *tx, code string) (user int64, err error) {
 	if left := expires - s.millis(); left <= 0 || left > 2*CodeLife.Milliseconds() {
 		return 0, ErrCodeUnknown
 	}
-	return user, t.exec(`DELETE FROM codes WHERE digest = ?`, digest)
+	if err := t.exec(`DELETE FROM codes WHERE digest = ?`, digest); err != nil {
+		return 0, err
+	}
+	return user, touch(t, user)
 }
 
 func (s *Store) pairUser(t *tx, r PairRequest, user int64) (accountID string, answer, err error) {

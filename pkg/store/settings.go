@@ -28,6 +28,9 @@ func (s *Store) SetSetting(ctx context.Context, name, value string) error {
 		if err != nil {
 			return err
 		}
+		if err := touch(t, Everybody); err != nil {
+			return err
+		}
 		var detail map[string]string
 		if slices.Contains(plainSettings, name) {
 			detail = map[string]string{"value": value}

@@ -35,16 +35,16 @@ type Status struct {
 
 // latch is a node as stored, with the account's choices.
 type latch struct {
-	row, parent         int64
-	id, name            string
-	on                  bool
+	row, parent int64
+	id, name    string
+	setting
+	own                 moment // what the setting means now
 	twoFactor, lock     Mode
 	chose2FA, choseLock bool
-	changed             int64
 	inside              bool // whether everything above it is open
 }
 
-func (l latch) open() bool { return l.inside && l.on }
+func (l latch) open() bool { return l.inside && l.own.open }
 
 // Account is the state of one account, for history and listings.
 type Account struct {
@@ -57,13 +57,30 @@ type Account struct {
 
 // NodeState is one node with what the application and the person set for it.
 type NodeState struct {
+	Kind      string // KindApplication, KindOperation or KindInstance
 	ID        string
 	Name      string
-	Open      bool // as a host would read it
+	App       string // the application's id; with Target it says which latch this is
+	Target    Target
+	Open      bool   // as a host would read it
+	ByParent  bool   // closed only because something above it is
+	OwnOpen   bool   // as it would read if everything above it were open
+	Since     int64  // when OwnOpen became so
+	By        string // why: ByHand or ByTimer
+	Next      Change // what OwnOpen will become by itself
 	TwoFactor Mode
 	LockOnUse Mode
+	Chose2FA  bool // the person's choice, in force where TwoFactor is OptIn
+	ChoseLock bool // the same for LockOnUse
 	Children  []NodeState
 }
+
+// Kinds of node.
+const (
+	KindApplication = "application"
+	KindOperation   = "operation"
+	KindInstance    = "instance"
+)
 
 // Status answers a question: what the latches say, a one-time token where one is due, the latch
 // closed again where it closes after use, and a line of history. When it returns, all of it is on
@@ -85,7 +102,7 @@ func (s *Store) Status(ctx context.Context, r StatusRequest) (Status, error) {
 }
 
 func (s *Store) status(t *tx, r StatusRequest, p pairing) (Status, error) {
-	tree, err := loadTree(t, r.App, p)
+	tree, err := loadTree(t, r.App, p, s.millis())
 	if err != nil {
 		return Status{}, err
 	}
@@ -93,8 +110,11 @@ func (s *Store) status(t *tx, r StatusRequest, p pairing) (Status, error) {
 	if err != nil {
 		return Status{}, err
 	}
+	if err := s.settlePath(t, tree, &node); err != nil {
+		return Status{}, err
+	}
 	answer := Status{ID: node.id, Open: node.open()}
-	if node.kind != kindInstance {
+	if node.kind != KindInstance {
 		answer.Children = tree.statuses(node.row)
 	}
 	if answer.Open && !r.NoOTP && node.twoFactor.applies(node.chose2FA) {
@@ -113,39 +133,37 @@ func (s *Store) status(t *tx, r StatusRequest, p pairing) (Status, error) {
 	return answer, err
 }
 
-// Kinds of node.
-const (
-	kindApplication = iota
-	kindOperation
-	kindInstance
-)
-
 type target struct {
 	latch
-	kind int
+	kind string
 }
 
 // tree is an account's latches: the application's and its operations'.
 type tree struct {
-	app     Application
-	pairing pairing
-	root    latch
-	nodes   []latch // parents before children
+	app       Application
+	pairing   pairing
+	now       int64
+	root      latch
+	nodes     []latch // parents before children
+	instances []latch // only where they were asked for
 }
 
-func loadTree(q source, app Application, p pairing) (*tree, error) {
-	tr := &tree{app: app, pairing: p, root: latch{
-		id: app.ID, name: app.Name, on: p.on, inside: !p.blocked, changed: p.changed,
+func loadTree(q source, app Application, p pairing, now int64) (*tree, error) {
+	tr := &tree{app: app, pairing: p, now: now, root: latch{
+		id: app.ID, name: app.Name, setting: p.setting, own: p.setting.at(now), inside: !p.blocked,
 		twoFactor: app.TwoFactor, lock: app.LockOnUse, chose2FA: p.chose2FA, choseLock: p.choseLock,
 	}}
 	err := q.each(func(scan func(...any) error) error {
 		var l latch
-		err := scan(&l.row, &l.parent, &l.id, &l.name, &l.twoFactor, &l.lock, &l.on, &l.chose2FA, &l.choseLock, &l.changed)
+		err := scan(append(l.setting.fields(), &l.row, &l.parent, &l.id, &l.name, &l.twoFactor, &l.lock, &l.chose2FA, &l.choseLock)...)
+		l.own = l.setting.at(now)
 		l.inside = tr.byRow(l.parent).open()
 		tr.nodes = append(tr.nodes, l)
 		return err
-	}, `SELECT o.id, coalesce(o.parent, 0), o.op_id, o.name, o.two_factor, o.lock_on_request,
-			coalesce(l.status, 1), coalesce(l.two_factor, 0), coalesce(l.lock_on_request, 0), coalesce(l.changed, 0)
+	}, `SELECT coalesce(l.status, 1), coalesce(l.changed, 0), coalesce(l.until, 0), coalesce(l.switched, 0),
+			coalesce(l.schedule, ''), coalesce(l.scheduled, 0), coalesce(l.held, 0),
+			o.id, coalesce(o.parent, 0), o.op_id, o.name, o.two_factor, o.lock_on_request,
+			coalesce(l.two_factor, 0), coalesce(l.lock_on_request, 0)
 		FROM operations o LEFT JOIN latches l ON l.pairing = ? AND l.operation = o.id
 		WHERE o.app = ? ORDER BY o.id`, p.row, app.Row)
 	return tr, err
@@ -165,12 +183,12 @@ func (tr *tree) byRow(row int64) latch {
 }
 
 func (tr *tree) find(q source, t Target) (target, error) {
-	over := target{tr.root, kindApplication}
+	over := target{tr.root, KindApplication}
 	if t.OperationID != "" && t.OperationID != tr.app.ID {
 		found := false
 		for _, l := range tr.nodes {
 			if l.id == t.OperationID {
-				over, found = target{l, kindOperation}, true
+				over, found = target{l, KindOperation}, true
 				break
 			}
 		}
@@ -186,13 +204,27 @@ func (tr *tree) find(q source, t Target) (target, error) {
 
 func (tr *tree) findInstance(q source, over target, id string) (target, error) {
 	l := latch{id: id, inside: over.open(), chose2FA: over.chose2FA, choseLock: over.choseLock}
-	err := q.get([]any{&l.row, &l.name, &l.twoFactor, &l.lock, &l.on, &l.changed},
-		`SELECT id, name, two_factor, lock_on_request, status, changed FROM instances
+	err := q.get(append(l.setting.fields(), &l.row, &l.name, &l.twoFactor, &l.lock),
+		`SELECT status, changed, until, switched, schedule, scheduled, held, id, name, two_factor, lock_on_request FROM instances
 		WHERE instance_id = ? AND pairing = ? AND operation = ?`, id, tr.pairing.row, over.row)
 	if isNoRows(err) {
 		err = fmt.Errorf("%w: %q", ErrNoInstance, id)
 	}
-	return target{l, kindInstance}, err
+	l.own = l.setting.at(tr.now)
+	return target{l, KindInstance}, err
+}
+
+// loadInstances reads all instances of the account.
+func (tr *tree) loadInstances(q source) error {
+	return q.each(func(scan func(...any) error) error {
+		var l latch
+		err := scan(append(l.setting.fields(), &l.row, &l.parent, &l.id, &l.name, &l.twoFactor, &l.lock)...)
+		over := tr.byRow(l.parent)
+		l.own, l.inside, l.chose2FA, l.choseLock = l.setting.at(tr.now), over.open(), over.chose2FA, over.choseLock
+		tr.instances = append(tr.instances, l)
+		return err
+	}, `SELECT status, changed, until, switched, schedule, scheduled, held, id, operation, instance_id, name, two_factor, lock_on_request
+		FROM instances WHERE pairing = ? ORDER BY id`, tr.pairing.row)
 }
 
 func (tr *tree) statuses(parent int64) []Status {
@@ -205,25 +237,51 @@ func (tr *tree) statuses(parent int64) []Status {
 	return list
 }
 
+func (tr *tree) state(l latch, kind string) NodeState {
+	n := NodeState{Kind: kind, ID: l.id, Name: l.name, App: tr.app.ID, Open: l.open(), ByParent: l.own.open && !l.inside,
+		OwnOpen: l.own.open, Since: l.own.since, By: l.own.by, Next: l.own.next,
+		TwoFactor: l.twoFactor, LockOnUse: l.lock, Chose2FA: l.chose2FA, ChoseLock: l.choseLock}
+	switch kind {
+	case KindOperation:
+		n.Target.OperationID = l.id
+	case KindInstance:
+		n.Target.InstanceID = l.id
+	}
+	return n
+}
+
 func (tr *tree) states(parent int64) []NodeState {
 	var list []NodeState
 	for _, l := range tr.nodes {
 		if l.parent == parent {
-			list = append(list, NodeState{ID: l.id, Name: l.name, Open: l.open(),
-				TwoFactor: l.twoFactor, LockOnUse: l.lock, Children: tr.states(l.row)})
+			n := tr.state(l, KindOperation)
+			n.Children = tr.states(l.row)
+			list = append(list, n)
+		}
+	}
+	for _, l := range tr.instances {
+		if l.parent == parent {
+			n := tr.state(l, KindInstance)
+			n.Target.OperationID = tr.byRow(parent).id
+			list = append(list, n)
 		}
 	}
 	return list
 }
 
-func loadAccount(q source, app Application, p pairing) (Account, error) {
-	tr, err := loadTree(q, app, p)
+func loadAccount(q source, app Application, p pairing, now int64) (Account, error) {
+	tr, err := loadTree(q, app, p, now)
 	if err != nil {
 		return Account{}, err
 	}
-	return Account{AccountID: p.accountID, Paired: p.paired, Changed: p.changed, CommonName: p.name,
-		Status: NodeState{ID: app.ID, Name: app.Name, Open: tr.root.open(),
-			TwoFactor: app.TwoFactor, LockOnUse: app.LockOnUse, Children: tr.states(0)}}, nil
+	return tr.account(), nil
+}
+
+func (tr *tree) account() Account {
+	root := tr.state(tr.root, KindApplication)
+	root.Children = tr.states(0)
+	p := tr.pairing
+	return Account{AccountID: p.accountID, Paired: p.paired, Changed: root.Since, Status: root, CommonName: p.name}
 }
 
 func tokenAD(row int64) []byte { return []byte("tokens:" + strconv.FormatInt(row, 10)) }

@@ -79,6 +79,7 @@ type Store struct {
 	conn  *sql.Conn // the writer's own connection
 	db    *sql.DB   // holds conn
 	tx    *tx
+	watch watching
 
 	jobs    chan *job
 	stop    chan struct{} // closed by Close
@@ -198,6 +199,7 @@ func (s *Store) connect(path string) (err error) {
 func (s *Store) Close() error {
 	s.once.Do(func() { close(s.stop) })
 	s.stopped.Wait()
+	s.watch.end()
 	s.reads.close()
 	err := s.reads.db.Close()
 	s.tx.close()

@@ -102,6 +102,9 @@ func (s *Store) SetUserDisabled(ctx context.Context, name string, disabled bool)
 		if err := forgetUnpaired(t, u.Row); err != nil {
 			return err
 		}
+		if err := touch(t, u.Row); err != nil {
+			return err
+		}
 		return s.audit(ctx, t, "person.enable", name, nil)
 	})
 }

@@ -1,0 +1,81 @@
+package store
+
+import (
+	"context"
+	"testing"
+	"time"
+)
+
+// told waits until a watcher is told. The bound only keeps a broken one from hanging the test.
+func told(t *testing.T, what string, end <-chan struct{}) {
+	t.Helper()
+	select {
+	case _, open := <-end:
+		if !open {
+			t.Fatalf("%s: the channel is closed", what)
+		}
+	case <-time.After(30 * time.Second):
+		t.Fatalf("%s: nobody is told", what)
+	}
+}
+
+// silent fails when a watcher is told during some polls.
+func silent(t *testing.T, what string, end <-chan struct{}) {
+	t.Helper()
+	select {
+	case <-end:
+		t.Errorf("%s: told", what)
+	case <-time.After(4 * watchPoll):
+	}
+}
+
+func TestWatch(t *testing.T) {
+	t.Parallel()
+	b := newBed(t)
+	id := b.pair("ana")
+	b.pair("eva")
+	ctx, leave := context.WithCancel(b.ctx)
+	defer leave()
+	ana, eva := b.Watch(ctx, b.row("ana")), b.Watch(ctx, b.row("eva"))
+	other, err := Open(b.dir, Options{Now: b.clock.now}) // as a command of latch-server does
+	b.must(err)
+	defer other.Close()
+
+	b.reads(id, true)
+	told(t, "an attempt", ana)
+	_, err = other.SetByUser(b.ctx, "ana", "", "", false)
+	b.must(err)
+	told(t, "another process", ana)
+	silent(t, "what concerns somebody else", eva)
+	yes := true
+	b.must(b.Choose(b.ctx, b.row("ana"), b.app.ID, Target{}, &yes, nil))
+	told(t, "a choice", ana)
+	b.must(b.SetSetting(b.ctx, "test", "x"))
+	told(t, "a setting, ana", ana)
+	told(t, "a setting, eva", eva)
+
+	b.turn(Switch{User: b.row("ana"), App: b.app.ID, Open: true, For: time.Minute})
+	told(t, "a timed opening", ana)
+	b.clock.pass(time.Minute)
+	told(t, "its end", ana)
+	_, _, err = b.NewCode(b.ctx, "eva")
+	b.must(err)
+	told(t, "a code", eva)
+	b.clock.pass(CodeLife)
+	told(t, "its end", eva)
+
+	leave()
+	for range ana {
+	}
+	again := b.Watch(b.ctx, b.row("ana"))
+	b.reads(id, false)
+	told(t, "after everybody had left", again)
+	b.must(b.Close())
+	for range again {
+	}
+	if _, open := <-b.Watch(b.ctx, 1); open {
+		t.Error("a closed store tells")
+	}
+	b.Store = nil
+	b.reopen()
+}
