@@ -13,6 +13,7 @@ import (
 
 	"github.com/latch-linux/latch/pkg/api"
 	"github.com/latch-linux/latch/pkg/store"
+	"github.com/latch-linux/latch/pkg/version"
 )
 
 // outcome is what becomes of a request: data, an API error or both, or an HTTP status.
@@ -39,6 +40,9 @@ func (e httpError) Error() string { return http.StatusText(int(e)) }
 // errorCode is an API error with its usual text.
 func errorCode(code int) *api.Error { return &api.Error{Code: code, Message: api.Message(code)} }
 
+// serverHeader tells hosts that this is latch-server, and what it can.
+var serverHeader = api.ServerHeader(version.String())
+
 // storeCodes says which API error stands for which of the store's.
 var storeCodes = []struct {
 	is   error
@@ -53,6 +57,7 @@ var storeCodes = []struct {
 	{store.ErrNoOperation, api.ErrCodeNoOperation},
 	{store.ErrNoInstance, api.ErrCodeNoInstance},
 	{store.ErrNoTOTP, api.ErrCodeNoTOTP},
+	{store.ErrNoRequest, api.ErrCodeToken},
 	{store.ErrTOTPWrong, api.ErrCodeTOTP},
 	{store.ErrNoControl, api.ErrCodeNoControl},
 	{store.ErrNotAllowed, api.ErrCodeUnauthorized},
@@ -119,6 +124,9 @@ func (s *Server) render(w http.ResponseWriter, r *http.Request, o outcome) {
 	h.Set("Content-Length", strconv.Itoa(len(body)))
 	h.Set("Cache-Control", "no-store")
 	h.Set("X-Content-Type-Options", "nosniff")
+	if o.signer.app.ID != "" {
+		h.Set(api.HeaderServer, serverHeader)
+	}
 	if o.retryAfter > 0 {
 		h.Set("Retry-After", strconv.Itoa(int((o.retryAfter+time.Second-1)/time.Second)))
 	}

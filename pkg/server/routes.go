@@ -1,6 +1,7 @@
 package server
 
 import (
+	"maps"
 	"net/http"
 	"path"
 	"slices"
@@ -68,6 +69,7 @@ func (s *Server) routes() {
 		"POST application/{app}":   s.changeApplication,
 		"DELETE application/{app}": s.removeApplication,
 	}
+	maps.Copy(app, s.hostRoutes())
 	for pattern, h := range app {
 		s.handle(pattern, s.guard(s.applicationSigner, h))
 	}

@@ -26,6 +26,23 @@ type Attempt struct {
 	Context   map[string]string // what the host told about itself; nil when nothing
 }
 
+// context is what a column holds of Context: JSON, nil for nothing.
+func (a Attempt) context() (any, error) {
+	if len(a.Context) == 0 {
+		return nil, nil
+	}
+	text, err := json.Marshal(a.Context)
+	return string(text), err
+}
+
+// readContext reads such a column.
+func readContext(text string) (context map[string]string, err error) {
+	if text != "" {
+		err = json.Unmarshal([]byte(text), &context)
+	}
+	return context, err
+}
+
 // Entry is one line of history. T is in milliseconds since 1970 UTC.
 type Entry struct {
 	ID, T                    int64
@@ -47,13 +64,9 @@ type event struct {
 }
 
 func (s *Store) record(t *tx, e event) error {
-	var context any
-	if len(e.attempt.Context) > 0 {
-		text, err := json.Marshal(e.attempt.Context)
-		if err != nil {
-			return err
-		}
-		context = string(text)
+	context, err := e.attempt.context()
+	if err != nil {
+		return err
 	}
 	at := e.at
 	if at == 0 {
@@ -79,8 +92,8 @@ func scanEntry(scan func(...any) error) (e Entry, err error) {
 	var context string
 	err = scan(&e.ID, &e.T, &e.User, &e.App, &e.Action, &e.What, &e.Value, &e.Was, &e.Name,
 		&e.UserAgent, &e.IP, &e.Silent, &context)
-	if err == nil && context != "" {
-		err = json.Unmarshal([]byte(context), &e.Context)
+	if err == nil {
+		e.Context, err = readContext(context)
 	}
 	return e, err
 }

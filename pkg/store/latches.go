@@ -4,11 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"time"
 )
-
-// TokenLife is how long a one-time token may be used.
-const TokenLife = 5 * time.Minute
 
 // SetByApplication opens or closes a node as the application's lock and unlock calls do. Opening
 // needs the application's open_by_api, else ErrNotAllowed. A blocked person's latches stay closed
@@ -201,12 +197,12 @@ func owns(q source, u User, app string) ([]owned, error) {
 		var o owned
 		p := &o.pairing
 		p.user, p.blocked = u.Row, u.Disabled || u.Lost
-		err := scan(append(append(o.app.fields(), p.setting.fields()...), &p.row, &p.accountID, &p.chose2FA, &p.choseLock, &p.name, &p.paired)...)
+		err := scan(append(append(o.app.fields(), p.setting.fields()...), &p.row, &p.accountID, &p.chose2FA, &p.choseLock, &p.name, &p.ownName, &p.paired)...)
 		p.app = o.app.Row
 		list = append(list, o)
 		return err
 	}, `SELECT `+applicationColumns+`, p.status, p.changed, p.until, p.switched, p.schedule, p.scheduled, p.held,
-			p.id, p.account_id, p.two_factor, p.lock_on_request, p.common_name, p.paired
+			p.id, p.account_id, p.two_factor, p.lock_on_request, p.common_name, p.own_name, p.paired
 		FROM pairings p JOIN applications a ON a.id = p.app
 		WHERE p.user = ?1 AND p.unpaired IS NULL AND a.removed IS NULL AND (?2 = 0 OR a.id = ?2) ORDER BY a.name, a.id`,
 		u.Row, only.Row)
@@ -254,35 +250,4 @@ func (s *Store) Accounts(user string) ([]Account, error) {
 		list = append(list, a)
 	}
 	return list, nil
-}
-
-// Token is a live one-time token, as the phone shows it.
-type Token struct {
-	App, Node, Token, Message string
-	Made, Expires             int64
-}
-
-// Tokens lists a person's live one-time tokens, oldest first.
-func (s *Store) Tokens(user string) ([]Token, error) {
-	u, err := findUser(s.reads, user)
-	if err != nil {
-		return nil, err
-	}
-	var list []Token
-	now := s.millis()
-	err = s.reads.each(func(scan func(...any) error) error {
-		var k Token
-		var row int64
-		var sealed []byte
-		if err := scan(&row, &k.App, &k.Node, &sealed, &k.Message, &k.Made); err != nil {
-			return err
-		}
-		plain, err := s.box.Open(sealed, tokenAD(row))
-		k.Token, k.Expires = string(plain), k.Made+TokenLife.Milliseconds()
-		list = append(list, k)
-		return err
-	}, `SELECT k.id, a.name, k.node, k.sealed, k.message, k.made FROM pairings p
-		JOIN tokens k ON k.pairing = p.id JOIN applications a ON a.id = p.app
-		WHERE p.user = ? AND k.made > ? AND k.made <= ? ORDER BY k.id`, u.Row, now-TokenLife.Milliseconds(), now+TokenLife.Milliseconds())
-	return list, err
 }

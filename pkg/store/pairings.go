@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"strconv"
 	"time"
 )
@@ -27,6 +28,7 @@ type pairing struct {
 	chose2FA  bool // the person's choice where two_factor is OPT_IN
 	choseLock bool // the same for lock_on_request
 	name      string
+	ownName   string // the person's
 	paired    int64
 	unpaired  bool
 	blocked   bool // the person is disabled or removed, or lost their phone
@@ -36,10 +38,10 @@ type pairing struct {
 // it was unpaired: it must go on reading closed.
 func findPairing(q source, app int64, accountID string) (pairing, error) {
 	p := pairing{row: pairingKey(accountID)}
-	err := q.get(append(p.setting.fields(), &p.app, &p.user, &p.accountID, &p.chose2FA, &p.choseLock, &p.name,
+	err := q.get(append(p.setting.fields(), &p.app, &p.user, &p.accountID, &p.chose2FA, &p.choseLock, &p.name, &p.ownName,
 		&p.paired, &p.unpaired, &p.blocked),
 		`SELECT p.status, p.changed, p.until, p.switched, p.schedule, p.scheduled, p.held,
-			p.app, p.user, p.account_id, p.two_factor, p.lock_on_request, p.common_name,
+			p.app, p.user, p.account_id, p.two_factor, p.lock_on_request, p.common_name, p.own_name,
 			p.paired, p.unpaired IS NOT NULL, u.disabled IS NOT NULL OR u.removed IS NOT NULL OR u.lost IS NOT NULL
 		FROM pairings p JOIN users u ON u.id = p.user WHERE p.id = ?`, p.row)
 	if err != nil && !isNoRows(err) {
@@ -51,8 +53,8 @@ func findPairing(q source, app int64, accountID string) (pairing, error) {
 	return p, nil
 }
 
-// NewCode makes a pairing code for a person: one use, CodeLife. The code is kept only as a keyed
-// digest.
+// NewCode makes a pairing code for a person: one use, CodeLife. It ends the code that the person had before. It is found by a
+// keyed digest; the code itself is sealed.
 func (s *Store) NewCode(ctx context.Context, user string) (code string, expires time.Time, err error) {
 	err = s.write(ctx, func(t *tx) error {
 		u, err := findUser(t, user)
@@ -64,14 +66,15 @@ func (s *Store) NewCode(ctx context.Context, user string) (code string, expires 
 		}
 		now := s.now()
 		expires = now.Add(CodeLife)
-		if err := t.exec(`DELETE FROM codes WHERE expires <= ? OR expires > ?`,
-			now.UnixMilli(), expires.Add(CodeLife).UnixMilli()); err != nil {
+		if err := t.exec(`DELETE FROM codes WHERE expires <= ? OR expires > ? OR user = ?`,
+			now.UnixMilli(), expires.Add(CodeLife).UnixMilli(), u.Row); err != nil {
 			return err
 		}
 		for range maxCodeTries {
 			code = random(codeLen)
-			n, err := t.change(`INSERT INTO codes (digest, user, expires) VALUES (?, ?, ?) ON CONFLICT DO NOTHING`,
-				s.codeDigest(code), u.Row, expires.UnixMilli())
+			digest := s.codeDigest(code)
+			n, err := t.change(`INSERT INTO codes (digest, user, expires, sealed) VALUES (?, ?, ?, ?) ON CONFLICT DO NOTHING`,
+				digest, u.Row, expires.UnixMilli(), s.box.Seal([]byte(code), codeAD(digest)))
 			if err != nil {
 				return err
 			}
@@ -86,6 +89,31 @@ func (s *Store) NewCode(ctx context.Context, user string) (code string, expires 
 	}
 	return code, expires.UTC(), nil
 }
+
+// LiveCode is the code that a person can use now, "" for none.
+func (s *Store) LiveCode(user string) (code string, expires time.Time, err error) {
+	u, err := findUser(s.reads, user)
+	if err != nil {
+		return "", time.Time{}, err
+	}
+	var digest, sealed []byte
+	var until int64
+	err = s.reads.get([]any{&digest, &sealed, &until}, `SELECT digest, sealed, expires FROM codes WHERE user = ? ORDER BY expires DESC LIMIT 1`, u.Row)
+	if isNoRows(err) || err == nil && !codeLives(until-s.millis()) {
+		return "", time.Time{}, nil
+	}
+	if err != nil {
+		return "", time.Time{}, err
+	}
+	plain, err := s.box.Open(sealed, codeAD(digest))
+	return string(plain), time.UnixMilli(until).UTC(), err
+}
+
+func codeAD(digest []byte) []byte { return append([]byte("codes:"), digest...) }
+
+// codeLives judges what is left of a code's life, in milliseconds. A clock that was set back, by more than a little, must not
+// prolong it by as much.
+func codeLives(left int64) bool { return left > 0 && left <= 2*CodeLife.Milliseconds() }
 
 func (s *Store) codeDigest(code string) []byte { return s.box.Digest([]byte("pairing code:" + code)) }
 
@@ -158,8 +186,7 @@ func (s *Store) takeCode(t *tx, code string) (user int64, err error) {
 	if err != nil {
 		return 0, err
 	}
-	// A clock that was set back, by more than a little, must not prolong a code's life by as much.
-	if left := expires - s.millis(); left <= 0 || left > 2*CodeLife.Milliseconds() {
+	if !codeLives(expires - s.millis()) {
 		return 0, ErrCodeUnknown
 	}
 	if err := t.exec(`DELETE FROM codes WHERE digest = ?`, digest); err != nil {
@@ -169,9 +196,10 @@ func (s *Store) takeCode(t *tx, code string) (user int64, err error) {
 }
 
 func (s *Store) pairUser(t *tx, r PairRequest, user int64) (accountID string, answer, err error) {
-	err = t.get([]any{&accountID}, `SELECT account_id FROM pairings WHERE user = ? AND app = ?`, user, r.App.Row)
+	var row int64
+	err = t.get([]any{&row, &accountID}, `SELECT id, account_id FROM pairings WHERE user = ? AND app = ?`, user, r.App.Row)
 	if err == nil {
-		return accountID, ErrAlreadyPaired, nil
+		return accountID, ErrAlreadyPaired, s.recordPaired(t, r, user, row, "paired")
 	}
 	if !isNoRows(err) {
 		return "", nil, err
@@ -187,13 +215,27 @@ func (s *Store) pairUser(t *tx, r PairRequest, user int64) (accountID string, an
 			return "", nil, err
 		}
 		if n == 1 {
-			return accountID, nil, s.record(t, event{
-				pairing: pairing{row: row, user: user, app: r.App.Row},
-				action:  ActionDeveloper, what: "pairing", value: "paired", was: "-", name: r.App.Name, node: r.App.ID, attempt: r.Attempt,
-			})
+			return accountID, nil, s.recordPaired(t, r, user, row, "-")
 		}
 	}
 	return "", nil, fmt.Errorf("no free account id after %d tries", maxCodeTries)
+}
+
+// recordPaired notes a host that got an account, be it new or the one that other hosts have. An import that finds what is there
+// is no host.
+func (s *Store) recordPaired(t *tx, r PairRequest, user, row int64, was string) error {
+	if r.Attempt.IP == "" && was != "-" {
+		return nil
+	}
+	if r.CommonName != "" {
+		context := map[string]string{"name": r.CommonName}
+		maps.Copy(context, r.Attempt.Context)
+		r.Attempt.Context = context
+	}
+	return s.record(t, event{
+		pairing: pairing{row: row, user: user, app: r.App.Row},
+		action:  ActionDeveloper, what: "pairing", value: "paired", was: was, name: r.App.Name, node: r.App.ID, attempt: r.Attempt,
+	})
 }
 
 // Unpair forgets an account. A blocked person's account is only marked: it goes on reading closed.
@@ -207,6 +249,40 @@ func (s *Store) Unpair(ctx context.Context, app Application, accountID string, a
 			return ErrNotPaired
 		}
 		return s.unpair(t, p, app, ActionDeveloper, a)
+	})
+}
+
+// LastPaired is what a person was paired with last since an instant (milliseconds), by code or link; ok is false for nothing.
+func (s *Store) LastPaired(user string, since int64) (e Entry, ok bool, err error) {
+	u, err := findUser(s.reads, user)
+	if err != nil {
+		return Entry{}, false, err
+	}
+	list, err := s.newest(`WHERE h.user = ? AND h.t >= ? AND h.what = 'pairing' AND h.value = 'paired' ORDER BY h.t DESC, h.id DESC LIMIT 1`, u.Row, since)
+	if err != nil || len(list) == 0 {
+		return Entry{}, false, err
+	}
+	return list[0], true, nil
+}
+
+// RenamePairing gives the person's own name to a service, by the application's id or name; "" gives back the application's.
+func (s *Store) RenamePairing(ctx context.Context, user, app, name string) error {
+	return s.write(ctx, func(t *tx) error {
+		if name != "" {
+			if err := checkName("service", name); err != nil {
+				return err
+			}
+		}
+		owned, err := pairingsOf(t, user, app)
+		if err != nil {
+			return err
+		}
+		for _, o := range owned {
+			if err := t.exec(`UPDATE pairings SET own_name = ? WHERE id = ?`, name, o.pairing.row); err != nil {
+				return err
+			}
+		}
+		return nil
 	})
 }
 

@@ -52,7 +52,8 @@ type Account struct {
 	Paired     int64
 	Changed    int64
 	Status     NodeState
-	CommonName string
+	CommonName string // as the host that paired first calls the pairing
+	OwnName    string // the person's, "" for none
 }
 
 // NodeState is one node with what the application and the person set for it.
@@ -281,7 +282,7 @@ func (tr *tree) account() Account {
 	root := tr.state(tr.root, KindApplication)
 	root.Children = tr.states(0)
 	p := tr.pairing
-	return Account{AccountID: p.accountID, Paired: p.paired, Changed: root.Since, Status: root, CommonName: p.name}
+	return Account{AccountID: p.accountID, Paired: p.paired, Changed: root.Since, Status: root, CommonName: p.name, OwnName: p.ownName}
 }
 
 func tokenAD(row int64) []byte { return []byte("tokens:" + strconv.FormatInt(row, 10)) }
@@ -292,13 +293,16 @@ func (s *Store) makeToken(t *tx, p pairing, node string, r StatusRequest, now in
 	if token == "" {
 		token = random(tokenLen)
 	}
-	err := t.exec(`DELETE FROM tokens WHERE pairing = ? AND (made <= ? OR made > ?)`,
-		p.row, now-TokenLife.Milliseconds(), now+TokenLife.Milliseconds())
+	if err := t.exec(`DELETE FROM tokens WHERE pairing = ? AND (made <= ? OR made > ?)`,
+		p.row, now-TokenLife.Milliseconds(), now+TokenLife.Milliseconds()); err != nil {
+		return "", err
+	}
+	context, err := r.Attempt.context()
 	if err != nil {
 		return "", err
 	}
-	row, err := t.insert(`INSERT INTO tokens (pairing, node, sealed, message, made) VALUES (?, ?, x'', ?, ?)`,
-		p.row, node, r.Message, now)
+	row, err := t.insert(`INSERT INTO tokens (pairing, node, sealed, message, made, ip, context) VALUES (?, ?, x'', ?, ?, ?, ?)`,
+		p.row, node, r.Message, now, r.Attempt.IP, context)
 	if err != nil {
 		return "", err
 	}
