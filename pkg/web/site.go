@@ -47,6 +47,8 @@ type Site struct {
 	pages  *pages
 	texts  *catalogue
 	static *static
+
+	streams streams
 }
 
 // New returns a site that answers from o.Store. An error means that what is embedded, or o.URL, is at fault.
@@ -99,6 +101,7 @@ func (s *Site) routes() {
 	for _, area := range []func(){
 		s.shellRoutes,
 		s.latchesRoutes,
+		s.liveRoutes,
 	} {
 		area()
 	}

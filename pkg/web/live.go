@@ -1,0 +1,135 @@
+package web
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"sync"
+	"time"
+)
+
+// Limits of live pages. Each keeps a connection and two goroutines for as long as it is looked at.
+const (
+	liveStreams   = 1000 // of everybody: the server has 2,048 connections, and hosts have to ask too
+	livePerPerson = 12
+	livePause     = 300 * time.Millisecond // between two messages: a flood of attempts is no flood of page loads
+	liveBeat      = 15 * time.Second       // a message when nothing changes, and a look at the session
+	liveWrite     = 10 * time.Second       // for one message; a phone that is gone is noticed then
+	liveRetry     = 3 * time.Second        // a browser that was cut off asks again after it
+)
+
+// streams counts the live pages of one process.
+type streams struct {
+	mu  sync.Mutex
+	all int
+	of  map[int64]int // by person
+}
+
+func (s *streams) enter(user int64) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.all >= liveStreams || s.of[user] >= livePerPerson {
+		return false
+	}
+	if s.of == nil {
+		s.of = map[int64]int{}
+	}
+	s.all++
+	s.of[user]++
+	return true
+}
+
+func (s *streams) leave(user int64) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.all--
+	if s.of[user]--; s.of[user] == 0 {
+		delete(s.of, user)
+	}
+}
+
+func (s *Site) liveRoutes() {
+	s.person("GET /live", s.live)
+}
+
+// live tells a page by server-sent events that something of its person changed ("change": the page asks for its part again)
+// and every liveBeat that it still would ("beat"). It ends with the session, with the server, and with a browser that takes
+// nothing more.
+func (s *Site) live(x *exchange) error {
+	if x.r.Method != http.MethodGet {
+		return statusError(http.StatusMethodNotAllowed)
+	}
+	user := x.visitor.User.Row
+	if !s.streams.enter(user) {
+		x.w.Header().Set("Retry-After", "30")
+		return statusError(http.StatusTooManyRequests)
+	}
+	defer s.streams.leave(user)
+	ctx, cancel := context.WithCancel(x.r.Context())
+	defer cancel()
+	defer context.AfterFunc(s.stopping, cancel)()
+
+	out := http.NewResponseController(x.w)
+	// The server's own limits are those of one short answer.
+	if err := out.SetReadDeadline(time.Time{}); err != nil {
+		return err
+	}
+	x.w.Header().Set("Content-Type", "text/event-stream")
+	x.w.Header().Set("X-Accel-Buffering", "no") // nginx would keep the messages until there are many
+	changed := s.store.Watch(ctx, user)
+	send := func(event string) error {
+		if err := out.SetWriteDeadline(time.Now().Add(liveWrite)); err != nil {
+			return err
+		}
+		if _, err := fmt.Fprintf(x.w, "event: %s\ndata:\nretry: %d\n\n", event, liveRetry.Milliseconds()); err != nil {
+			return err
+		}
+		return out.Flush()
+	}
+	s.follow(ctx, x, changed, send)
+	return nil
+}
+
+// errOver ends a stream whose session is over.
+var errOver = errors.New("the session is over")
+
+// follow sends messages until one cannot be sent or the session is over.
+func (s *Site) follow(ctx context.Context, x *exchange, changed <-chan struct{}, send func(string) error) {
+	beat := time.NewTicker(liveBeat)
+	defer beat.Stop()
+	if send("beat") != nil {
+		return
+	}
+	for {
+		event := "beat"
+		select {
+		case <-beat.C:
+		case _, open := <-changed:
+			if !open {
+				return
+			}
+			event = "change"
+		}
+		if s.stillThere(x) != nil || send(event) != nil {
+			return
+		}
+		select {
+		case <-time.After(livePause):
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+// stillThere fails when the person who opened a stream is no longer signed in.
+func (s *Site) stillThere(x *exchange) error {
+	v, err := s.identify(x.r)
+	if err != nil {
+		return err
+	}
+	if v == nil || v.User.Row != x.visitor.User.Row {
+		return errOver
+	}
+	return nil
+}
