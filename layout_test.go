@@ -31,6 +31,7 @@ var homes = map[string][]string{
 	"github.com/spf13/cobra":                {"cmd/latch", "cmd/latch-server", "pkg/cli", "pkg/manual"},
 	"github.com/spf13/pflag":                {"pkg/manual"},
 	"golang.org/x/crypto/argon2":            {"pkg/password"},
+	"golang.org/x/crypto/acme":              {"pkg/server"},
 	"golang.org/x/crypto/chacha20poly1305":  {"pkg/seal"},
 	"golang.org/x/crypto/cryptobyte":        {"pkg/latch"},
 	"golang.org/x/sys/unix":                 {"pkg/securefile", "pkg/cli", "pam/"},

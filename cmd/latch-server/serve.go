@@ -7,11 +7,15 @@ import (
 	"log/slog"
 	"net"
 	"net/url"
+	"slices"
+	"strings"
+	"sync"
 	"time"
 
 	"github.com/spf13/cobra"
 
 	"github.com/latch-linux/latch/pkg/cli"
+	"github.com/latch-linux/latch/pkg/journal"
 	"github.com/latch-linux/latch/pkg/server"
 	"github.com/latch-linux/latch/pkg/store"
 	"github.com/latch-linux/latch/pkg/web"
@@ -21,6 +25,8 @@ type serveOptions struct {
 	listen, cert, key string
 	url               string
 	selfSigned, debug bool
+	log               string
+	acme              acmeOptions
 }
 
 func (o *serveOptions) flags(c *cobra.Command) {
@@ -29,15 +35,29 @@ func (o *serveOptions) flags(c *cobra.Command) {
 	c.Flags().StringVar(&o.cert, "tls-cert", "", "certificate chain, PEM; read again when it changes")
 	c.Flags().StringVar(&o.key, "tls-key", "", "its key, PEM")
 	c.Flags().StringVar(&o.url, "url", "", "address that hosts and people use, https://NAME[:PORT]; stored, as with init")
+	c.Flags().StringVar(&o.log, "log", journal.FormatAuto, "form of the log: "+strings.Join(journal.Formats(), ", "))
 	c.Flags().BoolVar(&o.debug, "debug", false, "log every request")
+	o.acme.flags(c)
 }
 
 func (o *serveOptions) check() error {
 	if (o.cert == "") != (o.key == "") {
 		return cli.Usage("--tls-cert and --tls-key go together")
 	}
-	if o.selfSigned == (o.cert != "") {
-		return cli.Usage("give either --tls-self-signed or --tls-cert and --tls-key")
+	ways := 0
+	for _, way := range []bool{o.selfSigned, o.cert != "", o.acme.on} {
+		if way {
+			ways++
+		}
+	}
+	if ways != 1 {
+		return cli.Usage("give one of --tls-self-signed, --acme, or --tls-cert and --tls-key")
+	}
+	if err := o.acme.check(); err != nil {
+		return err
+	}
+	if !slices.Contains(journal.Formats(), o.log) {
+		return cli.Usage("--log takes %s, not %q", strings.Join(journal.Formats(), ", "), o.log)
 	}
 	if o.url == "" {
 		return nil
@@ -57,10 +77,19 @@ func newServe(p *program) *cobra.Command {
 
   latch-server: ready at https://…
 
-Its log goes to standard error. SIGTERM and SIGINT end it after the requests under way.
-Called by root, it gives up root for the owner of the data directory once it listens.
+The certificate is one of our own authority (--tls-self-signed), one from files, or one that an
+authority gives for the name in the stored url by ACME (--acme): the server then has to be reached at
+port 443 (--listen :443), or at port 80 as well with --acme-http :80.
+
+Its log goes to standard error: one line for every attempt, change and act, and what goes wrong. Where
+standard error is systemd's journal each line is a JSON object; --log json, text and syslog (the local
+socket, facility authpriv) say so themselves. No answer waits for those lines, and none is lost: what
+was not written yet is written after the next start.
+
+SIGTERM and SIGINT end it after the requests under way. Called by root, it gives up root for the
+owner of the data directory once it listens; called by another user, it gives up its capabilities.
 ` + cli.ExitHelp,
-		Example: "  latch-server serve --listen :8443 --tls-self-signed",
+		Example: "  latch-server serve --listen :8443 --tls-self-signed\n  latch-server serve --listen :443 --acme --acme-email ops@example.org",
 		Args:    cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
 			return p.serve(c.Context(), o)
@@ -79,44 +108,88 @@ func (p *program) serve(ctx context.Context, o serveOptions) error {
 		return err
 	}
 	defer l.Close()
+	challenges, err := o.acme.listen()
+	if err != nil {
+		return err
+	}
+	if challenges != nil {
+		defer challenges.Close()
+	}
+	if err := dropCapabilities(); err != nil {
+		return err
+	}
 	return p.withStore(func(s *store.Store) error {
 		level := slog.LevelInfo
 		if o.debug {
 			level = slog.LevelDebug
 		}
-		log := slog.New(slog.NewTextHandler(p.Err, &slog.HandlerOptions{Level: level}))
+		lines, err := journal.NewHandler(o.log, p.Err, level)
+		if err != nil {
+			return err
+		}
 		if o.url != "" {
 			if err := s.SetSetting(ctx, store.SettingURL, o.url); err != nil {
 				return err
 			}
 		}
-		public, err := publicURL(s)
-		if err != nil {
-			return err
-		}
-		conf, err := p.tlsConfig(o, l.Addr(), public.Hostname(), log)
-		if err != nil {
-			return err
-		}
-		pages, err := web.New(web.Options{Store: s, Log: log, URL: public.String(), SelfSigned: o.selfSigned, Stopping: ctx})
-		if err != nil {
-			return err
-		}
-		ready := listenURL(l.Addr())
-		if err := p.Report(map[string]any{"url": ready}, "latch-server: ready at %s", ready); err != nil {
-			return err
-		}
-		return server.New(server.Options{Store: s, Log: log, Pages: pages}).Serve(ctx, l, conf)
+		r := &running{program: p, options: o, store: s, log: slog.New(lines), listener: l, challenges: challenges}
+		return r.serve(ctx)
 	})
 }
 
-func (p *program) tlsConfig(o serveOptions, addr net.Addr, public string, log *slog.Logger) (*tls.Config, error) {
-	if o.selfSigned {
-		return server.SelfSigned(p.data, server.LeafNames(addr, public), time.Now)
+// running is a server that listens, on its open database.
+type running struct {
+	*program
+	options    serveOptions
+	store      *store.Store
+	log        *slog.Logger
+	listener   net.Listener
+	challenges net.Listener // for HTTP-01, nil without
+}
+
+// serve answers until ctx is done. What goes on beside the answers ends after them, so that all of them are logged.
+func (r *running) serve(ctx context.Context) error {
+	public, err := publicURL(r.store)
+	if err != nil {
+		return err
 	}
-	return server.FromFiles(o.cert, o.key, time.Now, func(err error) {
-		log.Error("certificate not taken", "error", err)
-	})
+	beside, stop := context.WithCancel(context.WithoutCancel(ctx))
+	var work sync.WaitGroup
+	defer work.Wait()
+	defer stop()
+	conf, err := r.tlsConfig(beside, &work, public)
+	if err != nil {
+		return err
+	}
+	pages, err := web.New(web.Options{Store: r.store, Log: r.log, URL: public.String(), SelfSigned: r.options.selfSigned, Stopping: ctx})
+	if err != nil {
+		return err
+	}
+	work.Go(func() { journal.Run(beside, r.data, r.store, r.log.Handler(), r.warn("journal")) })
+	work.Go(func() { upkeep(beside, r.store, r.warn("upkeep")) })
+	ready := listenURL(r.listener.Addr())
+	if err := r.Report(map[string]any{"url": ready}, "latch-server: ready at %s", ready); err != nil {
+		return err
+	}
+	return server.New(server.Options{Store: r.store, Log: r.log, Pages: pages}).Serve(ctx, r.listener, conf)
+}
+
+// warn logs what is tried again by itself.
+func (r *running) warn(what string) func(error) {
+	return func(err error) { r.log.Warn(what, "error", err) }
+}
+
+func (r *running) tlsConfig(beside context.Context, work *sync.WaitGroup, public *url.URL) (*tls.Config, error) {
+	switch o := r.options; {
+	case o.selfSigned:
+		return server.SelfSigned(r.data, server.LeafNames(r.listener.Addr(), public.Hostname()), time.Now)
+	case o.acme.on:
+		return r.acme(beside, work, public)
+	default:
+		return server.FromFiles(o.cert, o.key, time.Now, func(err error) {
+			r.log.Error("certificate not taken", "error", err)
+		})
+	}
 }
 
 // publicURL is the stored address, an empty one if none is.

@@ -5,6 +5,7 @@ import (
 	"crypto/tls"
 	"net"
 	"net/http"
+	"slices"
 	"time"
 )
 
@@ -38,7 +39,7 @@ func http2Limits() *http.HTTP2Config {
 // negotiate returns conf with HTTP/2 for as many connections as the listener has room for.
 func (l *limitedListener) negotiate(conf *tls.Config) *tls.Config {
 	both, one := conf.Clone(), conf.Clone()
-	one.NextProtos = []string{"http/1.1"}
+	one.NextProtos = append(slices.Clone(conf.NextProtos), "http/1.1") // with ACME's challenge, if conf has it
 	both.GetConfigForClient = func(hello *tls.ClientHelloInfo) (*tls.Config, error) {
 		if c, ok := hello.Conn.(*limitedConn); ok && l.takeHTTP2(c) {
 			return nil, nil
