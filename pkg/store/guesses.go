@@ -22,6 +22,7 @@ var (
 	stepPace      = pace{15 * time.Minute, 5}  // second steps of one account
 	stepDaily     = pace{24 * time.Hour, 20}   // the same, slowly
 	addressPace   = pace{15 * time.Minute, 30} // whatever one address guesses at the pages
+	testPace      = pace{10 * time.Minute, 10} // test notices that one person sends; each makes the server call an address
 )
 
 // mayGuess fails with a *TooManyError while a subject has used up its wrong guesses.

@@ -38,6 +38,8 @@ var (
 	ErrNoTOTP         = errors.New("no such totp")
 	ErrNoControl      = errors.New("no such authorization control")
 	ErrNoAPIUser      = errors.New("no such api user")
+	ErrNoChannel      = errors.New("no such notice channel")
+	ErrNoNotice       = errors.New("no such notice")
 	ErrNotPaired      = errors.New("account is not paired")
 	ErrAlreadyPaired  = errors.New("account and application are already paired")
 	ErrCodeUnknown    = errors.New("pairing code is unknown or expired")
