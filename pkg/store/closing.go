@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"time"
 )
 
 // LinkClose is the purpose of a link that closes the latch that a notice told of, or all of a person's, and can do nothing else.
@@ -45,7 +46,8 @@ func (s *Store) ClosingOf(ticket string) (Closing, error) {
 	return Closing{nodes[0].owned.app.Name, nodes[0].name}, nil
 }
 
-// CloseByLink uses a link up and closes what it is for, as its person would.
+// CloseByLink uses a link up and closes what it is for, as its person would; schedules are suspended, so that nothing opens it
+// again by itself.
 func (s *Store) CloseByLink(ctx context.Context, ticket string, a Attempt) (Closing, error) {
 	var closed Closing
 	err := s.write(ctx, func(t *tx) error {
@@ -58,7 +60,8 @@ func (s *Store) CloseByLink(ctx context.Context, ticket string, a Attempt) (Clos
 			return err
 		}
 		for _, n := range nodes {
-			if err := s.setNode(t, n.owned.pairing, n.target, false, ActionUser, a); err != nil {
+			_, err := s.turn(t, []owned{n.owned}, Switch{User: c.User, Target: n.to, Hold: true, Attempt: a})
+			if err != nil {
 				return err
 			}
 		}
@@ -74,7 +77,8 @@ func (s *Store) CloseByLink(ctx context.Context, ticket string, a Attempt) (Clos
 // ownedNode is a latch with whose it is.
 type ownedNode struct {
 	owned owned
-	target
+	to    Target
+	name  string
 }
 
 // closingNodes finds what a link closes. A latch that is gone, or has passed to somebody else, makes the link useless.
@@ -90,7 +94,7 @@ func (s *Store) closingNodes(q source, l Link) (closing, []ownedNode, error) {
 	if err != nil {
 		return c, nil, err
 	}
-	all, err := pairingsOf(q, u.Name, "")
+	all, err := owns(q, u, "")
 	if err != nil && !errors.Is(err, ErrNotPaired) {
 		return c, nil, err
 	}
@@ -99,12 +103,11 @@ func (s *Store) closingNodes(q source, l Link) (closing, []ownedNode, error) {
 		if c.Pairing != 0 && o.pairing.row != c.Pairing {
 			continue
 		}
-		n, err := s.nodeByID(q, o, c.Node)
-		switch {
-		case err == nil:
-			nodes = append(nodes, ownedNode{o, n})
-		case !errors.Is(err, ErrNoInstance):
+		n := ownedNode{owned: o}
+		if n.to, n.name, err = s.findNode(q, o, c.Node); err != nil && !errors.Is(err, ErrNoInstance) {
 			return c, nil, err
+		} else if err == nil {
+			nodes = append(nodes, n)
 		}
 	}
 	if c.Pairing != 0 && len(nodes) == 0 {
@@ -113,26 +116,99 @@ func (s *Store) closingNodes(q source, l Link) (closing, []ownedNode, error) {
 	return c, nodes, nil
 }
 
-// nodeByID finds a latch of an account by its public id; "" is the application's.
-func (s *Store) nodeByID(q source, o owned, id string) (target, error) {
-	tr, err := loadTree(q, o.app, o.pairing)
-	if err != nil {
-		return target{}, err
+// findNode finds a latch of an account by its public id alone; "" is the application's.
+func (s *Store) findNode(q source, o owned, id string) (Target, string, error) {
+	to := Target{OperationID: id}
+	n, err := nodeOf(q, o, to, s.millis())
+	if !errors.Is(err, ErrNoOperation) {
+		return to, n.name, err
 	}
-	if id == "" {
-		return tr.find(q, Target{})
-	}
-	if n, err := tr.find(q, Target{OperationID: id}); !errors.Is(err, ErrNoOperation) {
-		return n, err
-	}
-	var over string
-	err = q.get([]any{&over}, `SELECT coalesce(o.op_id, '') FROM instances i LEFT JOIN operations o ON o.id = i.operation
+	to = Target{InstanceID: id}
+	err = q.get([]any{&to.OperationID}, `SELECT coalesce(o.op_id, '') FROM instances i LEFT JOIN operations o ON o.id = i.operation
 		WHERE i.instance_id = ? AND i.pairing = ?`, id, o.pairing.row)
 	if isNoRows(err) {
-		return target{}, fmt.Errorf("%w: %q", ErrNoInstance, id)
+		return to, "", fmt.Errorf("%w: %q", ErrNoInstance, id)
 	}
 	if err != nil {
-		return target{}, err
+		return to, "", err
 	}
-	return tr.find(q, Target{OperationID: over, InstanceID: id})
+	n, err = nodeOf(q, o, to, s.millis())
+	return to, n.name, err
+}
+
+// OpenByNotice opens the latch that a notice told of for a while, as its person does at the page, and with it what is closed
+// above it: the login that waits asks about all of them. A disabled person can open nothing (ErrUserDisabled).
+func (s *Store) OpenByNotice(ctx context.Context, user, notice int64, length time.Duration, a Attempt) (until int64, err error) {
+	n, err := s.Notice(user, notice)
+	if err != nil {
+		return 0, err
+	}
+	if n.AppID == "" {
+		return 0, ErrNoApplication
+	}
+	err = s.write(ctx, func(t *tx) error {
+		u, err := userByRow(t, user)
+		if err != nil {
+			return err
+		}
+		if u.Disabled || u.Lost {
+			return fmt.Errorf("%q: %w", u.Name, ErrUserDisabled)
+		}
+		all, err := owns(t, u, n.AppID)
+		if err != nil {
+			return err
+		}
+		path, err := s.pathOf(t, all[0], n.NodeID)
+		for _, to := range path {
+			var d Switched
+			if d, err = s.turn(t, all, Switch{User: user, Target: to, Open: true, For: length, Attempt: a}); err != nil {
+				return err
+			}
+			until = d.Until
+		}
+		return err
+	})
+	return until, err
+}
+
+// pathOf lists the latch with this public id and the closed ones above it, the application's first. A latch above that is open
+// is left as it is: to open it for a while would close it afterwards.
+func (s *Store) pathOf(q source, o owned, id string) ([]Target, error) {
+	to, _, err := s.findNode(q, o, id)
+	if err != nil {
+		return nil, err
+	}
+	tr, err := loadTree(q, o.app, o.pairing, s.millis())
+	if err != nil {
+		return nil, err
+	}
+	path := []Target{to}
+	over := Target{OperationID: to.OperationID}
+	if to.InstanceID == "" {
+		over.OperationID = tr.above(over.OperationID)
+	}
+	for to.InstanceID != "" || to.OperationID != "" && to.OperationID != o.app.ID {
+		n, err := tr.find(q, over)
+		if err != nil {
+			return nil, err
+		}
+		if !n.own.open {
+			path = append([]Target{over}, path...)
+		}
+		if n.kind == KindApplication {
+			break
+		}
+		over.OperationID = tr.above(over.OperationID)
+	}
+	return path, nil
+}
+
+// above is the public id of the operation that an operation hangs on, "" for the application.
+func (tr *tree) above(id string) string {
+	for _, l := range tr.nodes {
+		if l.id == id {
+			return tr.byRow(l.parent).id
+		}
+	}
+	return ""
 }

@@ -45,7 +45,7 @@ func (l *listener) attempt(more ...func(*StatusRequest)) {
 	l.must(err)
 }
 
-func silent(r *StatusRequest) { r.Attempt.Silent, r.NoOTP = true, true }
+func silently(r *StatusRequest) { r.Attempt.Silent, r.NoOTP = true, true }
 
 func from(address string) func(*StatusRequest) {
 	return func(r *StatusRequest) {
@@ -120,10 +120,10 @@ func TestNoticesOfAttemptsAndChanges(t *testing.T) {
 func TestSilentQuestionsAreNotTold(t *testing.T) {
 	l := newListener(t)
 	l.told()
-	l.attempt(silent)
+	l.attempt(silently)
 	l.set(false)
 	l.tells("a silent question, let in", "change")
-	l.attempt(silent)
+	l.attempt(silently)
 	l.tells("a silent question, refused", "")
 	l.clock.pass(noticeWindow)
 	l.tells("the end of a window in which nothing was told", "")
@@ -177,7 +177,7 @@ func TestFloodIsSummedUp(t *testing.T) {
 	for i := range 37 {
 		how := []func(*StatusRequest){from([]string{"203.0.113.1", "203.0.113.2", "203.0.113.3"}[i%3])}
 		if i%2 == 0 {
-			how = append(how, silent) // as a host asks within a minute of a refusal
+			how = append(how, silently) // as a host asks within a minute of a refusal
 		}
 		l.attempt(how...)
 	}

@@ -268,3 +268,42 @@ func TestLinkClosesAnInstance(t *testing.T) {
 		t.Errorf("the operation around it reads %+v, %v", s, err)
 	}
 }
+
+func TestOpeningByNotice(t *testing.T) {
+	l := newListener(t)
+	op, err := l.AddOperation(l.ctx, l.app, l.app.ID, Operation{Name: "remote"})
+	l.must(err)
+	under, err := l.AddOperation(l.ctx, l.app, op.ID, Operation{Name: "ssh"})
+	l.must(err)
+	beside, err := l.AddOperation(l.ctx, l.app, op.ID, Operation{Name: "ftp"})
+	l.must(err)
+	for _, name := range []string{"", under.ID, beside.ID} {
+		_, err := l.SetByUser(l.ctx, "ana", l.app.ID, name, false)
+		l.must(err)
+	}
+	l.told()
+	reads := func(id string, open bool) {
+		t.Helper()
+		s, err := l.Status(l.ctx, StatusRequest{App: l.app, AccountID: l.account, Target: Target{OperationID: id}})
+		if err != nil || s.Open != open {
+			t.Errorf("operation reads %+v, %v; want %q", s, err, onOff(open))
+		}
+	}
+	reads(under.ID, false)
+	n := l.told()[0]
+	if _, err := l.OpenByNotice(l.ctx, l.user.Row+1, n.Row, 10*time.Minute, Attempt{}); err != ErrNoNotice {
+		t.Errorf("somebody else's notice: %v", err)
+	}
+	until, err := l.OpenByNotice(l.ctx, l.user.Row, n.Row, 10*time.Minute, Attempt{})
+	if err != nil || until != l.millis()+(10*time.Minute).Milliseconds() {
+		t.Errorf("open until %d, %v", until, err)
+	}
+	reads(under.ID, true)
+	reads(beside.ID, false)
+	l.clock.pass(10 * time.Minute)
+	reads(under.ID, false)
+	reads(op.ID, false)
+	_, err = l.SetByUser(l.ctx, "ana", l.app.ID, "", true)
+	l.must(err)
+	reads(op.ID, true) // which was never closed, and was not opened for a while
+}
