@@ -26,6 +26,11 @@ func (s server) Validate(ctx context.Context, id, code string) authn.Answer {
 	return s.judge(s.Server.Validate(ctx, id, code))
 }
 
+// ValidateOwn does the same for a code of what the person has enrolled.
+func (s server) ValidateOwn(ctx context.Context, accountID, code string) authn.Answer {
+	return s.judge(s.Server.ValidateOwn(ctx, accountID, code))
+}
+
 func (s server) judge(a authn.Answer) authn.Answer {
 	if lost := s.watch.lost(); a.Kind == gate.NoAnswer && lost >= lostLimit {
 		return authn.Answer{Kind: gate.LocalFailure, Detail: fmt.Sprintf("this process was held up for %v while it asked", lost)}

@@ -88,6 +88,8 @@ type Answer struct {
 	Token  string
 	Made   time.Time
 	Detail string
+	// NotEnrolled is about codes alone: there is nothing to check one with.
+	NotEnrolled bool
 }
 
 // Pairings finds a user's pairing. Loosely is for names that NSS does not know.
@@ -101,6 +103,12 @@ type Server interface {
 	Ask(ctx context.Context, q Question) Answer
 	// Validate has a code of the user's authenticator checked: On is right, Off is wrong.
 	Validate(ctx context.Context, id, code string) Answer
+	// KeepsOwn reports whether its latest answer said that people enrol authenticators at the server themselves.
+	KeepsOwn() bool
+	// ValidateOwn is Validate for what the person behind an account has enrolled.
+	ValidateOwn(ctx context.Context, accountID, code string) Answer
+	// Spend tells a server that wants to know that a token was typed, right or wrong. It takes no time, and may say nothing.
+	Spend(ctx context.Context, accountID, token string, right bool)
 }
 
 // Person is the one at the other end of the PAM conversation.

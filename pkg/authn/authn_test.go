@@ -44,6 +44,8 @@ type world struct {
 	validates gate.Answer // the server's, about a code
 	checked   []string
 	uids      []int64 // whose codes were looked for or checked
+	keepsOwn  bool
+	spent     []string
 }
 
 func (w *world) Find(name string) (authn.Pairing, bool, error) {
@@ -319,6 +321,9 @@ func TestToken(t *testing.T) {
 			}
 			if len(w.prompts) != 1 || !strings.HasPrefix(w.prompts[0], "Latch ") {
 				t.Errorf("prompts %q", w.prompts)
+			}
+			if want := fmt.Sprint("true ", token, " ", c.reason == gate.CodeRight); len(w.spent) != 1 || w.spent[0] != want {
+				t.Errorf("the server was told %q, want %q", w.spent, want)
 			}
 		})
 	}

@@ -36,7 +36,8 @@ type Typed struct {
 type Codes interface {
 	Find(user string, uid int64) (Enrolment, error)
 	Check(ctx context.Context, user string, uid int64, typed string) Typed
-	// CheckByServer lets validate ask the server, for which ctx is no bound; recovery codes are this machine's all the same.
+	// CheckByServer lets validate ask the server, for which ctx is no bound; recovery codes are this machine's all the same. The
+	// id is "" where this machine knows of no authenticator.
 	CheckByServer(ctx context.Context, user string, uid int64, typed string, validate func(id, code string) Answer) Typed
 }
 
@@ -44,7 +45,7 @@ type Codes interface {
 // the policies decide as they do about the latch, and may want one of this machine's.
 func (l *Login) code(ctx context.Context, p Pairing, o Outcome, a Answer) (Outcome, error) {
 	if o.Code == gate.TokenCode {
-		d, err := l.token(o.Decision, a)
+		d, err := l.token(ctx, p, o.Decision, a)
 		return Outcome{d, o.Detail}, err
 	}
 	t, err := l.typed(ctx, p, o.Code)
@@ -78,7 +79,7 @@ func (l *Login) typed(ctx context.Context, p Pairing, want gate.Code) (Typed, er
 		return Typed{Proof: gate.ProofFailed, Detail: err.Error()}, nil
 	case e.Excused:
 		return Typed{Proof: gate.ProofExcused, Detail: e.Detail}, nil
-	case want == gate.LocalCode && !e.Local, want == gate.ServerCode && !e.Server:
+	case want == gate.LocalCode && !e.Local, want == gate.ServerCode && !e.Server && !l.Server.KeepsOwn():
 		return Typed{Proof: gate.ProofNotEnrolled, Detail: e.Detail}, nil
 	case l.Request.Account:
 		return Typed{Proof: gate.ProofNotAsked}, nil
@@ -95,14 +96,25 @@ func (l *Login) typed(ctx context.Context, p Pairing, want gate.Code) (Typed, er
 		return l.Codes.CheckByServer(local, p.User, uid, reply, func(id, code string) Answer {
 			ctx, cancel := context.WithTimeout(ctx, l.Settings.Timeout)
 			defer cancel()
-			return l.Server.Validate(ctx, id, code)
+			return l.validate(ctx, p, id, code)
 		}), nil
 	}
 	return l.Codes.Check(local, p.User, uid, reply), nil
 }
 
-// token asks for the token that the server sent.
-func (l *Login) token(d gate.Decision, token Answer) (gate.Decision, error) {
+// validate asks about the authenticator that this machine knows of, else about the person's own.
+func (l *Login) validate(ctx context.Context, p Pairing, id, code string) Answer {
+	switch {
+	case id != "":
+		return l.Server.Validate(ctx, id, code)
+	case l.Server.KeepsOwn():
+		return l.Server.ValidateOwn(ctx, p.AccountID, code)
+	}
+	return Answer{Kind: gate.Off}
+}
+
+// token asks for the token that the server sent. Right or wrong, it is of no use after that, and the server may tell the person so.
+func (l *Login) token(ctx context.Context, p Pairing, d gate.Decision, token Answer) (gate.Decision, error) {
 	reply, asked, err := l.Person.Ask(tokenPrompt, l.Settings.Echo)
 	proof := gate.ProofRight
 	switch {
@@ -112,6 +124,9 @@ func (l *Login) token(d gate.Decision, token Answer) (gate.Decision, error) {
 		proof = gate.ProofWrong
 	case l.Clock.Now().Sub(token.Made) > tokenLife:
 		proof = gate.ProofExpired
+	}
+	if err == nil {
+		l.Server.Spend(ctx, p.AccountID, token.Token, proof == gate.ProofRight)
 	}
 	return gate.Coded(d, proof), err
 }

@@ -3,6 +3,7 @@ package authn_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
@@ -31,7 +32,15 @@ func (c codes) CheckByServer(ctx context.Context, user string, uid int64, typed 
 	c.uids = append(c.uids, uid)
 	c.bounded(ctx)
 	<-ctx.Done() // other logins of this user came first, and took all of the time
-	switch a := validate("totp of "+user, typed); a.Kind {
+	id := "totp of " + user
+	if !c.enrolled[user].Server {
+		id = ""
+	}
+	a := validate(id, typed)
+	if a.NotEnrolled {
+		return authn.Typed{Proof: gate.ProofNotEnrolled}
+	}
+	switch a.Kind {
 	case gate.On:
 		return authn.Typed{Proof: gate.ProofRight}
 	case gate.Off:
@@ -56,6 +65,18 @@ func (w *world) Validate(ctx context.Context, id, code string) authn.Answer {
 	return authn.Answer{Kind: w.validates, Detail: "of the code"}
 }
 
+func (w *world) KeepsOwn() bool { return w.keepsOwn }
+
+func (w *world) ValidateOwn(ctx context.Context, accountID, code string) authn.Answer {
+	a := w.Validate(ctx, "own of "+accountID[:3], code)
+	a.NotEnrolled = w.validates == gate.Off
+	return a
+}
+
+func (w *world) Spend(_ context.Context, accountID, token string, right bool) {
+	w.spent = append(w.spent, fmt.Sprint(accountID == account, " ", token, " ", right))
+}
+
 // coded is a scene with ana enrolled for everything, who types 123456.
 func coded(otp gate.Code) (*world, *authn.Login) {
 	w, l := scene()
@@ -68,7 +89,7 @@ func coded(otp gate.Code) (*world, *authn.Login) {
 }
 
 func TestCodes(t *testing.T) {
-	const here, there = "here 123456", "totp of ana 123456"
+	const here, there, own = "here 123456", "totp of ana 123456", "own of acc 123456"
 	for name, c := range map[string]struct {
 		otp     gate.Code
 		change  func(*world, *authn.Login)
@@ -98,7 +119,15 @@ func TestCodes(t *testing.T) {
 		"server: right":        {gate.ServerCode, nil, "open-otp", true, []string{there}},
 		"server: wrong":        {gate.ServerCode, func(w *world, _ *authn.Login) { w.validates = gate.Off }, gate.CodeWrong, false, []string{there}},
 		"server: not enrolled": {gate.ServerCode, func(w *world, _ *authn.Login) { w.enrolled["ana"] = authn.Enrolment{Local: true} }, gate.CodeUnknown, false, nil},
-		"server: silent, open": {gate.ServerCode, func(w *world, _ *authn.Login) { w.validates = gate.NoAnswer }, "no-answer-open", true, []string{there}},
+		"server: own":          {gate.ServerCode, func(w *world, _ *authn.Login) { w.enrolled, w.keepsOwn = nil, true }, "open-otp", true, []string{own}},
+		"server: no own": {gate.ServerCode, func(w *world, l *authn.Login) {
+			w.enrolled, w.keepsOwn, w.validates, l.Settings.Policies.OnError = nil, true, gate.Off, gate.Open
+		}, gate.CodeUnknown, false, []string{own}},
+		"server: recovery here, own there": {gate.ServerCode, func(w *world, _ *authn.Login) {
+			w.enrolled["ana"], w.keepsOwn = authn.Enrolment{Local: true}, true
+		}, "open-otp", true, []string{own}},
+		"here: own is no matter": {gate.LocalCode, func(w *world, _ *authn.Login) { w.enrolled, w.keepsOwn = nil, true }, gate.CodeUnknown, false, nil},
+		"server: silent, open":   {gate.ServerCode, func(w *world, _ *authn.Login) { w.validates = gate.NoAnswer }, "no-answer-open", true, []string{there}},
 		"server: silent, close": {gate.ServerCode, func(w *world, l *authn.Login) {
 			w.validates, l.Settings.Policies.Action = gate.NoAnswer, gate.Close
 		}, "no-answer-close", false, []string{there}},

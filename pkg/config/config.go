@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"net/url"
 	"slices"
+	"strings"
 	"time"
 )
 
@@ -92,6 +93,12 @@ type Config struct {
 
 // DefaultHost is Telefónica's cloud.
 const DefaultHost = "https://latch.tu.com"
+
+// cloudHosts are the names that Telefónica's cloud has had.
+var cloudHosts = []string{"latch.tu.com", "latch.telefonica.com", "latch.elevenpaths.com"}
+
+// Cloud reports whether the server is Telefónica's cloud, which is told nothing beyond the Latch API.
+func (c *Config) Cloud() bool { return slices.Contains(cloudHosts, strings.ToLower(c.Host.Hostname())) }
 
 // Defaults returns what an empty latch.conf means. AppID and SecretKey have no default.
 func Defaults() *Config {

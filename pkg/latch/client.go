@@ -42,6 +42,7 @@ type Options struct {
 	CAFile      string            // PEM; replaces the system's CAs
 	Proxy       *url.URL          // HTTP CONNECT; nil for none
 	Context     map[string]string // extra signed headers, see api.HeaderHost
+	Spends      bool              // a token that an answer brings may be told of as typed: see SpendToken
 	Now         func() time.Time  // nil for time.Now
 }
 
@@ -51,6 +52,8 @@ type Client struct {
 	trust   *roots
 	offset  atomic.Int64                  // what the server's clock is ahead of ours, once it has complained
 	skew    atomic.Pointer[time.Duration] // the same by the latest answer, nil before there was one
+	server  atomic.Pointer[string]        // api.HeaderServer of the latest answer, nil before there was one
+	kept    atomic.Pointer[try]           // whose connection waits for SpendToken
 }
 
 // New checks the options. It sends nothing.
@@ -92,12 +95,14 @@ func (c *Client) call(ctx context.Context, method string, params url.Values, seg
 func (c *Client) send(ctx context.Context, method string, params url.Values, segments []string) (answer, error) {
 	c.trust.prefetch()
 	path := api.Path(c.options.APIVersion, segments...)
-	t := &try{}
+	t := &try{keeps: c.options.Spends}
 	req, err := c.request(httptrace.WithClientTrace(ctx, t.trace()), method, path, params)
 	if err != nil {
 		return answer{}, &Error{Kind: KindLocal, Err: err}
 	}
-	resp, err := c.retrying(t).Do(req)
+	asking := c.retrying(t)
+	defer c.keep(t)
+	resp, err := asking.Do(req)
 	if err != nil {
 		return answer{}, t.weigh(c.classify(err, t))
 	}
@@ -106,6 +111,8 @@ func (c *Client) send(ctx context.Context, method string, params url.Values, seg
 		skew := date.Sub(c.options.Now().Truncate(time.Second))
 		c.skew.Store(&skew)
 	}
+	server := resp.Header.Get(api.HeaderServer)
+	c.server.Store(&server)
 	var body []byte
 	if succeeded(resp) { // else the status says it all, whether its body comes or not
 		if body, err = io.ReadAll(io.LimitReader(resp.Body, maxBody+1)); err != nil {

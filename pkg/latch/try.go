@@ -23,6 +23,10 @@ type try struct {
 	connected atomic.Bool           // proxy and TLS included: from here on the request may have reached the server
 	limited   atomic.Bool           // of any attempt: the server has answered 429
 	local     atomic.Pointer[error] // a fault of this machine that another error would hide
+
+	keeps     bool            // the connection stays open after the answer
+	transport *http.Transport // with keeps
+	over      atomic.Bool     // nothing is connected any more
 }
 
 func (t *try) trace() *httptrace.ClientTrace {
@@ -78,16 +82,24 @@ func (n noting) Write(b []byte) (int, error) {
 func (c *Client) transport(t *try) *http.Transport {
 	dialer := &net.Dialer{Resolver: &net.Resolver{PreferGo: true, Dial: t.dialNameServer}}
 	transport := &http.Transport{
-		DialContext:            dialer.DialContext,
+		DialContext: func(ctx context.Context, network, address string) (net.Conn, error) {
+			if t.over.Load() {
+				return nil, errOver
+			}
+			return dialer.DialContext(ctx, network, address)
+		},
 		MaxResponseHeaderBytes: maxHeaders,
 		DisableCompression:     true,
-		DisableKeepAlives:      true,
+		DisableKeepAlives:      !t.keeps,
 		TLSNextProto:           map[string]func(string, *tls.Conn) http.RoundTripper{},
 		TLSClientConfig:        c.trust.config(c.options.Host.Hostname(), c.options.Now),
 		OnProxyConnectResponse: weighProxy,
 	}
 	if c.options.Proxy != nil {
 		transport.Proxy = http.ProxyURL(c.options.Proxy)
+	}
+	if t.keeps {
+		t.transport = transport
 	}
 	return transport
 }

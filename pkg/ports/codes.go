@@ -62,25 +62,42 @@ func (c Codes) Check(ctx context.Context, user string, uid int64, typed string) 
 // CheckByServer implements authn.Codes.
 func (c Codes) CheckByServer(ctx context.Context, user string, uid int64, typed string,
 	validate func(id, code string) authn.Answer) authn.Typed {
-	var unanswered *authn.Answer
-	t := c.use(ctx, otpstore.Try{User: user, UID: uid, Address: c.Address, Typed: typed, App: c.App,
-		Ask: func(id, code string) otpstore.Result {
-			switch a := validate(id, code); a.Kind {
-			case gate.On:
-				return otpstore.RightCode
-			case gate.Off:
-				return otpstore.Wrong
-			default:
-				unanswered = &a
-				return otpstore.Failed
-			}
-		}})
-	t.Unanswered = unanswered
+	var failed *authn.Answer
+	ask := func(id, code string) otpstore.Result {
+		a := validate(id, code)
+		switch {
+		case a.NotEnrolled:
+		case a.Kind == gate.On:
+			return otpstore.RightCode
+		case a.Kind == gate.Off:
+			return otpstore.Wrong
+		}
+		failed = &a
+		return otpstore.Failed
+	}
+	t := c.use(ctx, otpstore.Try{User: user, UID: uid, Address: c.Address, Typed: typed, App: c.App, Ask: ask})
+	switch {
+	case failed == nil:
+	case failed.NotEnrolled:
+		return authn.Typed{Proof: gate.ProofNotEnrolled, Detail: "neither is there one that the person enrolled at the server"}
+	default:
+		t.Unanswered = failed
+	}
 	return t
 }
 
-func (c Codes) use(ctx context.Context, t otpstore.Try) authn.Typed {
+// check uses up what this machine keeps of a user. Of one of whom it keeps nothing only the server can know, which then counts
+// the wrong codes alone.
+func (c Codes) check(ctx context.Context, t otpstore.Try) (otpstore.Used, error) {
 	used, err := c.Store.Use(ctx, t)
+	if t.Ask == nil || !errors.Is(err, otpstore.ErrNotEnrolled) {
+		return used, err
+	}
+	return otpstore.Used{Result: otpstore.AskServer(t)}, nil
+}
+
+func (c Codes) use(ctx context.Context, t otpstore.Try) authn.Typed {
+	used, err := c.check(ctx, t)
 	if err != nil {
 		return authn.Typed{Proof: gate.ProofFailed, Detail: err.Error()}
 	}

@@ -53,11 +53,15 @@ func code(otp string) gate.Code {
 	return map[string]gate.Code{"yes": gate.TokenCode, "totp": gate.LocalCode, "server-totp": gate.ServerCode}[otp]
 }
 
-// NewClient makes the client that latch.conf describes. context is told to the server in signed headers.
+// NewClient makes the client that latch.conf describes. context is told to the server in signed headers, but to none of the
+// cloud's.
 func NewClient(c *config.Config, context map[string]string) (*latch.Client, error) {
+	if c.Cloud() {
+		context = nil
+	}
 	return latch.New(latch.Options{
 		Host: c.Host, Credentials: api.Credentials{ID: c.AppID, Secret: c.SecretKey.Reveal()}, APIVersion: c.APIVersion,
-		Retries: c.Retries, CAFile: c.CAFile, Proxy: c.Proxy, Context: context,
+		Retries: c.Retries, CAFile: c.CAFile, Proxy: c.Proxy, Context: context, Spends: c.OTP == "yes",
 	})
 }
 
@@ -123,6 +127,28 @@ func (s Server) Validate(ctx context.Context, id, code string) authn.Answer {
 		return authn.Answer{Kind: gate.On}
 	}
 	return authn.Answer{Kind: gate.Off}
+}
+
+// KeepsOwn implements authn.Server.
+func (s Server) KeepsOwn() bool { return s.Client.Can(api.CanOwnTOTP) }
+
+// ValidateOwn implements authn.Server.
+func (s Server) ValidateOwn(ctx context.Context, accountID, code string) authn.Answer {
+	right, enrolled, err := s.Client.ValidateOwnTOTP(ctx, accountID, code)
+	switch {
+	case err != nil:
+		return authn.Answer{Kind: kindOf(err), Detail: detailOf(err)}
+	case !enrolled:
+		return authn.Answer{Kind: gate.Off, NotEnrolled: true}
+	case right:
+		return authn.Answer{Kind: gate.On}
+	}
+	return authn.Answer{Kind: gate.Off}
+}
+
+// Spend implements authn.Server.
+func (s Server) Spend(ctx context.Context, accountID, token string, right bool) {
+	s.Client.SpendToken(ctx, accountID, token, right)
 }
 
 // kindOf turns the client's failures into the gate's answers.

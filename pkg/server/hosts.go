@@ -99,8 +99,13 @@ func (s *Server) validateOwnTOTP(r *request) (any, error) {
 	}
 	err := s.store.CheckOwnTOTP(r.ctx, r.signer.app, r.http.PathValue("account"), r.signer.secret.Subject(),
 		func(secret string, last int64) (int64, bool) { return otp.Match(secret, code, s.now(), last) })
-	if errors.Is(err, store.ErrNotEnrolled) {
+	var many *store.TooManyError
+	switch {
+	case errors.Is(err, store.ErrNotEnrolled):
 		return nil, errorCode(api.ErrCodeNoTOTP)
+	case errors.As(err, &many):
+		// As a wrong code: a host may let in where the server has an error, and whoever guesses must not bring that about.
+		return nil, &api.Error{Code: api.ErrCodeTOTP, Message: many.Error()}
 	}
 	return nil, err
 }
