@@ -57,15 +57,16 @@ func (r *running) acme(beside context.Context, work *sync.WaitGroup, public *url
 	a, err := server.NewACME(server.ACMEOptions{Cache: filepath.Join(r.data, acmeDir), Host: public.Hostname(), Email: o.email,
 		Directory: o.directory, CAFile: o.caFile, Log: r.log})
 	if err != nil {
-		return nil, cli.WithHint(cli.ExitError, err, "say the name with --url https://latch.example.org")
+		return nil, err
 	}
-	work.Go(func() { a.Fetch(beside) })
 	if r.challenges != nil {
+		challenges := a.Challenges(public.String())
 		work.Go(func() {
-			if err := a.ServeHTTP01(beside, r.challenges, public.String()); err != nil {
+			if err := a.ServeClear(beside, r.challenges, challenges); err != nil {
 				r.log.Error("acme", "error", err)
 			}
 		})
 	}
+	work.Go(func() { a.Fetch(beside) })
 	return a.Config(), nil
 }

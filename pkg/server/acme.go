@@ -42,7 +42,7 @@ type ACME struct {
 // NewACME checks the options. The authority is asked by Fetch, or by the first client.
 func NewACME(o ACMEOptions) (*ACME, error) {
 	if _, err := netip.ParseAddr(o.Host); o.Host == "" || err == nil || !strings.Contains(o.Host, ".") {
-		return nil, fmt.Errorf("acme: a certificate needs a name on the internet, and the server's url has %q", o.Host)
+		return nil, fmt.Errorf("acme: a certificate needs a name on the internet, and the server's url has %q; say it with --url https://NAME", o.Host)
 	}
 	client := &acme.Client{DirectoryURL: o.Directory, UserAgent: "latch-server"}
 	if o.Directory == "" {
@@ -105,18 +105,27 @@ func (a *ACME) Fetch(ctx context.Context) {
 	a.log.Info("certificate by ACME is there", "host", a.host)
 }
 
-// ServeHTTP01 answers HTTP-01 challenges on l until ctx is done, and sends everybody else to public, the server's address.
-func (a *ACME) ServeHTTP01(ctx context.Context, l net.Listener, public string) error {
-	elsewhere := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+// Challenges answers HTTP-01 challenges, and sends everybody else to public, the server's address. Called before Fetch, it
+// offers the authority that way too.
+func (a *ACME) Challenges(public string) http.Handler {
+	inner := a.manager.HTTPHandler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.Method != http.MethodGet && r.Method != http.MethodHead {
 			http.Error(w, http.StatusText(http.StatusBadRequest), http.StatusBadRequest)
 			return
 		}
 		http.Redirect(w, r, public+(&url.URL{Path: r.URL.Path, RawQuery: r.URL.RawQuery}).RequestURI(), http.StatusFound)
+	}))
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		r.Host = strings.TrimSuffix(r.Host, ":80") // some authorities say the port, and the name alone is known
+		inner.ServeHTTP(w, r)
 	})
+}
+
+// ServeClear serves h on l without TLS until ctx is done.
+func (a *ACME) ServeClear(ctx context.Context, l net.Listener, h http.Handler) error {
 	srv := &http.Server{
-		Handler: a.manager.HTTPHandler(elsewhere), ReadTimeout: headerTimeout, WriteTimeout: readTimeout, IdleTimeout: headerTimeout,
-		MaxHeaderBytes: maxHeader, ErrorLog: slog.NewLogLogger(a.log.Handler(), slog.LevelDebug), DisableGeneralOptionsHandler: true,
+		Handler: h, ReadTimeout: headerTimeout, WriteTimeout: readTimeout, IdleTimeout: headerTimeout, MaxHeaderBytes: maxHeader,
+		ErrorLog: slog.NewLogLogger(a.log.Handler(), slog.LevelDebug), DisableGeneralOptionsHandler: true,
 	}
 	stop := context.AfterFunc(ctx, func() { srv.Close() })
 	defer stop()
