@@ -188,7 +188,7 @@ func newAppSecret(p *program) *cobra.Command {
 				}
 				rows := make([]cli.Row, 0, len(list))
 				for _, k := range list {
-					rows = append(rows, cli.Row{{Name: "name", Value: k.Name}, {Name: "created", Value: rfc3339(k.Created)}, {Name: "last_use", Value: rfc3339(k.LastUse)}, {Name: "revoked", Value: k.Revoked}})
+					rows = append(rows, cli.Row{{Name: "name", Value: k.Name}, {Name: "created", Value: rfc3339(k.Created)}, {Name: "last_use", Value: rfc3339(k.LastUse)}, {Name: "ends", Value: rfc3339(k.Ends)}, {Name: "revoked", Value: k.Revoked}})
 				}
 				return p.Table("secrets", rows)
 			})
@@ -206,8 +206,36 @@ func newAppSecret(p *program) *cobra.Command {
 			})
 		},
 	}
-	return group("secret", "make, list and revoke an application's secrets", add, list, revoke)
+	return group("secret", "make, list, rotate and revoke an application's secrets", add, list, newSecretRotate(p), revoke)
 }
+
+func newSecretRotate(p *program) *cobra.Command {
+	var overlap time.Duration
+	c := &cobra.Command{
+		Use: "rotate APP NAME", Short: "make a new secret in the place of one, shown once", Args: cobra.ExactArgs(2),
+		Long: `rotate makes a new secret under the same name. The old one goes on for as long as --overlap says, so that the
+host can be given the new one meanwhile; list shows when it ends.
+` + cli.ExitHelp,
+		Example: "  latch-server app secret rotate servers web1 --overlap 48h",
+		RunE: func(c *cobra.Command, args []string) error {
+			if overlap < 0 || overlap > maxOverlap {
+				return cli.Usage("--overlap takes a time from 0 to %s, not %s", maxOverlap, overlap)
+			}
+			return p.withApp(args[0], func(s *store.Store, a store.Application) error {
+				secret, err := s.RotateSecret(c.Context(), a.Row, args[1], time.Now().Add(overlap).UnixMilli())
+				if err != nil {
+					return err
+				}
+				return p.reportCredentials("app_id", a.ID, secret, args[1])
+			})
+		},
+	}
+	c.Flags().DurationVar(&overlap, "overlap", 24*time.Hour, "how long the old one goes on")
+	return c
+}
+
+// maxOverlap bounds how long a rotated secret goes on: a year.
+const maxOverlap = 365 * 24 * time.Hour
 
 func orZero[T any](v *T) (zero T) {
 	if v == nil {

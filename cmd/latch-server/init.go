@@ -14,25 +14,28 @@ import (
 )
 
 func newInit(p *program) *cobra.Command {
-	var address, owner string
+	var address, owner, admin string
 	c := &cobra.Command{
 		Use:   "init",
 		Short: "make the database and its key",
 		Long: `init makes the data directory (0700), an empty database and the key that seals its
-secrets. Called by root, it gives the directory to the user latch-server, if there is one.
+secrets. Called by root, it gives the directory to the user latch-server, if there is one. With --url
+it also makes the first admin, and prints a link and a QR code of it by which they choose a password, once,
+within a week; latch-server user link makes another one.
 ` + cli.ExitHelp,
 		Example: "  latch-server init --url https://latch.example.org",
 		Args:    cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
-			return p.init(c.Context(), address, owner)
+			return p.init(c.Context(), address, owner, admin)
 		},
 	}
 	c.Flags().StringVar(&address, "url", "", "address that hosts and people use, https://NAME[:PORT]")
+	c.Flags().StringVar(&admin, "admin", "admin", "name of the first admin, who is made with --url")
 	c.Flags().StringVar(&owner, "owner", "", "user that the server runs as (root only)")
 	return c
 }
 
-func (p *program) init(ctx context.Context, address, owner string) error {
+func (p *program) init(ctx context.Context, address, owner, admin string) error {
 	if address != "" {
 		if err := checkURL(address); err != nil {
 			return cli.WithHint(cli.ExitUsage, err, "")
@@ -44,16 +47,24 @@ func (p *program) init(ctx context.Context, address, owner string) error {
 	if err := store.Create(p.data); err != nil {
 		return err
 	}
-	err := p.withStore(func(s *store.Store) error {
+	fields, text := map[string]any{"data": p.data}, fmt.Sprintf("made %s; a backup needs its %s too", p.data, store.KeyFile)
+	return p.withStore(func(s *store.Store) error {
 		if address == "" {
-			return nil
+			return p.Report(fields, "%s", text)
 		}
-		return s.SetSetting(ctx, store.SettingURL, address)
+		if err := s.SetSetting(ctx, store.SettingURL, address); err != nil {
+			return err
+		}
+		u, err := s.AddUser(ctx, admin)
+		if err != nil {
+			return err
+		}
+		u.Role = store.RoleAdmin
+		if err := s.ChangeProfile(ctx, u.Row, store.ProfileChange{Role: &u.Role}); err != nil {
+			return err
+		}
+		return p.invite(ctx, s, u, fields, text)
 	})
-	if err != nil {
-		return err
-	}
-	return p.Report(map[string]any{"data": p.data}, "made %s; a backup needs its %s too", p.data, store.KeyFile)
 }
 
 // checkURL takes https://host[:port] and nothing more: links are made by adding paths.

@@ -15,8 +15,8 @@ import (
 )
 
 func newUser(p *program) *cobra.Command {
-	return group("user", "add, disable and remove people",
-		newUserAdd(p), newUserList(p), newUserImport(p),
+	return group("user", "add, invite, disable and remove people",
+		newUserAdd(p), newUserList(p), newUserRole(p), newUserLink(p), newUserImport(p),
 		newUserChange(p, "disable", "close all latches of a person", func(ctx context.Context, s *store.Store, name string) error {
 			return s.SetUserDisabled(ctx, name, true)
 		}),
@@ -30,19 +30,44 @@ func newUser(p *program) *cobra.Command {
 }
 
 func newUserAdd(p *program) *cobra.Command {
-	return &cobra.Command{
-		Use: "add NAME", Short: "add a person", Long: "add makes a person who can then pair with code.\n" + cli.ExitHelp,
-		Example: "  latch-server user add ana", Args: cobra.ExactArgs(1),
+	var word string
+	var invited bool
+	c := &cobra.Command{
+		Use: "add NAME", Short: "add a person", Args: cobra.ExactArgs(1),
+		Long: `add makes a person who can then pair with code. With --invite, or another role than person, it prints a link
+and a QR code of it by which they choose a password, once, within a week.
+` + cli.ExitHelp,
+		Example: "  latch-server user add ana\n  latch-server user add eve --role admin",
 		RunE: func(c *cobra.Command, args []string) error {
+			role, err := store.ParseRole(word)
+			if err != nil {
+				return cli.Usage("--role: %w", err)
+			}
 			return p.withStore(func(s *store.Store) error {
-				u, err := s.AddUser(c.Context(), args[0])
-				if err != nil {
-					return err
-				}
-				return p.Report(map[string]any{"user": u.Name}, "added %s", u.Name)
+				return p.addUser(c.Context(), s, args[0], role, invited)
 			})
 		},
 	}
+	c.Flags().StringVar(&word, "role", store.RolePerson.String(), "what they may do at the pages: person, auditor or admin")
+	c.Flags().BoolVar(&invited, "invite", false, "print a link by which they choose a password")
+	return c
+}
+
+func (p *program) addUser(ctx context.Context, s *store.Store, name string, role store.Role, invited bool) error {
+	u, err := s.AddUser(ctx, name)
+	if err != nil {
+		return err
+	}
+	if role != store.RolePerson {
+		if err := s.ChangeProfile(ctx, u.Row, store.ProfileChange{Role: &role}); err != nil {
+			return err
+		}
+		u.Role = role
+	}
+	if invited || role != store.RolePerson {
+		return p.invite(ctx, s, u, nil, "added "+u.Name)
+	}
+	return p.Report(map[string]any{"user": u.Name}, "added %s", u.Name)
 }
 
 func newUserList(p *program) *cobra.Command {
@@ -56,7 +81,7 @@ func newUserList(p *program) *cobra.Command {
 				}
 				rows := make([]cli.Row, 0, len(list))
 				for _, u := range list {
-					rows = append(rows, cli.Row{{Name: "user", Value: u.Name}, {Name: "pairings", Value: u.Pairings}, {Name: "disabled", Value: u.Disabled}, {Name: "created", Value: rfc3339(u.Created)}})
+					rows = append(rows, cli.Row{{Name: "user", Value: u.Name}, {Name: "role", Value: u.Role.String()}, {Name: "pairings", Value: u.Pairings}, {Name: "disabled", Value: u.Disabled}, {Name: "created", Value: rfc3339(u.Created)}})
 				}
 				return p.Table("users", rows)
 			})

@@ -44,8 +44,8 @@ func QRPNG(uri string) ([]byte, error) {
 	return out.Bytes(), nil
 }
 
-// QRText returns a URI as a QR code for a terminal with light letters on a dark ground, as most are: two modules in one
-// character, the lower one below the upper one. Its lines end with a newline.
+// QRText returns a URI (of an authenticator, or an https address) as a QR code for a terminal with light letters on a dark
+// ground, as most are: two modules in one character, the lower one below the upper one. Its lines end with a newline.
 func QRText(uri string) (string, error) {
 	code, err := encode(uri)
 	if err != nil {
@@ -72,9 +72,12 @@ func QRText(uri string) (string, error) {
 	return b.String(), nil
 }
 
+// encode takes the URI of an authenticator, or an address that a phone opens.
 func encode(uri string) (barcode.Barcode, error) {
-	if _, err := otp.NewKeyFromURL(uri); err != nil {
-		return nil, fmt.Errorf("qr code: %w", err)
+	if !strings.HasPrefix(uri, "https://") {
+		if _, err := otp.NewKeyFromURL(uri); err != nil {
+			return nil, fmt.Errorf("qr code: %w", err)
+		}
 	}
 	code, err := qr.Encode(uri, qr.M, qr.Auto)
 	if err != nil {

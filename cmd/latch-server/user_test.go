@@ -1,0 +1,106 @@
+package main
+
+import (
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/latch-linux/latch/pkg/store"
+)
+
+// linkPattern is a link as it is printed: 43 characters that nobody guesses.
+var linkPattern = regexp.MustCompile(`https://latch\.example\.org:8443/link/[A-Za-z0-9_-]{43}\n`)
+
+// TestInitMakesTheFirstAdmin: by a link that is printed once, as text and as a QR code.
+func TestInitMakesTheFirstAdmin(t *testing.T) {
+	b := &bed{t: t, dir: filepath.Join(t.TempDir(), "data")}
+	out := b.ok("init", "--url", "https://latch.example.org:8443")
+	if !linkPattern.MatchString(out) || !strings.Contains(out, "\nadmin (admin) chooses a password here, once") || !strings.Contains(out, "█") {
+		t.Errorf("it prints %s", out)
+	}
+	ticket := b.ticket(out)
+	l, err := b.store().Link(ticket)
+	if err != nil || l.Purpose != store.LinkInvite {
+		t.Errorf("%+v, %v", l, err)
+	}
+	if list := b.ok("user", "list"); !strings.Contains(list, "admin") {
+		t.Errorf("people: %s", list)
+	}
+}
+
+// store is the database as the program left it.
+func (b *bed) store() *store.Store {
+	b.t.Helper()
+	s, err := store.Open(b.dir, store.Options{})
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	b.t.Cleanup(func() { s.Close() })
+	return s
+}
+
+func (b *bed) ticket(out string) string {
+	b.t.Helper()
+	found := linkPattern.FindString(out)
+	if found == "" {
+		b.t.Fatalf("no link in %q", out)
+	}
+	return strings.TrimSpace(found[strings.LastIndexByte(found, '/')+1:])
+}
+
+func TestRolesAndLinks(t *testing.T) {
+	b := &bed{t: t, dir: filepath.Join(t.TempDir(), "data")}
+	b.ok("init")
+	b.fails(1, "latch-server serve --url", "user", "add", "eve", "--role", "admin")
+	b = &bed{t: t, dir: filepath.Join(t.TempDir(), "data")}
+	b.object("init", "--url", "https://latch.example.org:8443", "--admin", "root")
+	if out := b.ok("user", "add", "ana"); out != "added ana\n" {
+		t.Errorf("%q", out)
+	}
+	b.ticket(b.ok("user", "add", "bob", "--invite"))
+	b.ticket(b.ok("user", "add", "eve", "--role", "auditor"))
+	if out := b.ok("user", "role", "ana", "auditor"); out != "ana is an auditor\n" {
+		t.Errorf("%q", out)
+	}
+	b.fails(2, `role "owner" is none of person, auditor, admin`, "user", "role", "ana", "owner")
+	b.fails(1, "last admin", "user", "role", "root", "person")
+	// The only admin who lost everything comes back by a link, which voids the one before.
+	first := b.ticket(b.ok("user", "link", "root"))
+	second := b.ticket(b.ok("user", "link", "root", "--replace-factors"))
+	s := b.store()
+	if _, err := s.Link(first); err == nil {
+		t.Error("the first link still works")
+	}
+	l, err := s.Link(second)
+	if err != nil || l.Purpose != store.LinkReset || l.Data != store.LinkReplaceFactors {
+		t.Errorf("%+v, %v", l, err)
+	}
+	acts, err := s.Acts(store.AuditQuery{Text: "link."})
+	if err != nil || len(acts) != 5 || acts[0].Actor.Via != store.ViaCommand || acts[0].Target != "root" {
+		t.Errorf("%+v, %v", acts, err)
+	}
+	for _, a := range acts {
+		if strings.Contains(a.Detail["link"], "/link/") {
+			t.Errorf("the audit log holds a link: %+v", a)
+		}
+	}
+}
+
+func TestRotatedSecret(t *testing.T) {
+	b := newBed(t)
+	b.ok("app", "add", "servers")
+	old := b.object("app", "secret", "add", "servers", "web1")["secret_key"]
+	fresh := b.object("app", "secret", "rotate", "servers", "web1", "--overlap", "2h")["secret_key"]
+	if old == fresh {
+		t.Error("it is the old one")
+	}
+	list := b.object("app", "secret", "list", "servers")["secrets"].([]any)
+	ends, err := time.Parse(time.RFC3339, list[1].(map[string]any)["ends"].(string))
+	if left := time.Until(ends); err != nil || left < 119*time.Minute || left > 121*time.Minute {
+		t.Errorf("the old one ends in %v, %v", left, err)
+	}
+	b.fails(2, "--overlap takes", "app", "secret", "rotate", "servers", "web1", "--overlap", "-1h")
+	b.fails(1, "no such secret", "app", "secret", "rotate", "servers", "web9")
+}
