@@ -27,9 +27,9 @@ func historyAnswer(app store.Application, h store.AccountHistory) api.History {
 	}
 }
 
-// wireAction gives clients the words they know: a timed opening that ended was the person's wish.
+// wireAction gives clients the words they know: what a timer or a schedule did was the person's wish.
 func wireAction(action string) string {
-	if action == store.ActionTimer {
+	if action == store.ActionTimer || action == store.ActionSchedule {
 		return store.ActionUser
 	}
 	return action

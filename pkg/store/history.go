@@ -13,6 +13,7 @@ const (
 	ActionUser      = "USER_UPDATE"      // the person changed something
 	ActionDeveloper = "DEVELOPER_UPDATE" // the application changed something
 	ActionTimer     = "TIMER_UPDATE"     // a timed opening ended
+	ActionSchedule  = "SCHEDULE_UPDATE"  // a window of the week began or ended
 )
 
 // ContextUntil is the key of an entry's Context for the end of a timed opening, in milliseconds since 1970 UTC.

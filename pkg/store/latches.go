@@ -201,7 +201,7 @@ func owns(q source, u User, app string) ([]owned, error) {
 		p.app = o.app.Row
 		list = append(list, o)
 		return err
-	}, `SELECT `+applicationColumns+`, p.status, p.changed, p.until, p.switched, p.schedule, p.scheduled, p.held,
+	}, `SELECT `+applicationColumns+`, p.status, p.changed, p.cause, p.until, p.switched, p.schedule, p.scheduled, p.held,
 			p.id, p.account_id, p.two_factor, p.lock_on_request, p.common_name, p.own_name, p.paired
 		FROM pairings p JOIN applications a ON a.id = p.app
 		WHERE p.user = ?1 AND p.unpaired IS NULL AND a.removed IS NULL AND (?2 = 0 OR a.id = ?2) ORDER BY a.name, a.id`,
@@ -223,10 +223,10 @@ func (s *Store) setNode(t *tx, p pairing, n target, open bool, action string, a 
 	if n.own.open == open {
 		return nil
 	}
-	if err := s.settle(t, p, &n); err != nil {
+	if err := s.settle(t, p, &n, s.millis()); err != nil {
 		return err
 	}
-	n.on, n.changed, n.until, n.switched = open, s.millis(), 0, 0
+	n.setting = n.setting.byHand(open, s.millis())
 	if err := writeSetting(t, p, n); err != nil {
 		return err
 	}

@@ -40,7 +40,7 @@ func findPairing(q source, app int64, accountID string) (pairing, error) {
 	p := pairing{row: pairingKey(accountID)}
 	err := q.get(append(p.setting.fields(), &p.app, &p.user, &p.accountID, &p.chose2FA, &p.choseLock, &p.name, &p.ownName,
 		&p.paired, &p.unpaired, &p.blocked),
-		`SELECT p.status, p.changed, p.until, p.switched, p.schedule, p.scheduled, p.held,
+		`SELECT p.status, p.changed, p.cause, p.until, p.switched, p.schedule, p.scheduled, p.held,
 			p.app, p.user, p.account_id, p.two_factor, p.lock_on_request, p.common_name, p.own_name,
 			p.paired, p.unpaired IS NOT NULL, u.disabled IS NOT NULL OR u.removed IS NOT NULL OR u.lost IS NOT NULL
 		FROM pairings p JOIN users u ON u.id = p.user WHERE p.id = ?`, p.row)

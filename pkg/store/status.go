@@ -67,13 +67,17 @@ type NodeState struct {
 	ByParent  bool   // closed only because something above it is
 	OwnOpen   bool   // as it would read if everything above it were open
 	Since     int64  // when OwnOpen became so
-	By        string // why: ByHand or ByTimer
+	By        string // why: ByHand, ByTimer or BySchedule
 	Next      Change // what OwnOpen will become by itself
+	Schedule  string // the weekly windows, for schedule.Parse; "" = none
+	Held      bool   // the windows are suspended
 	TwoFactor Mode
 	LockOnUse Mode
 	Chose2FA  bool // the person's choice, in force where TwoFactor is OptIn
 	ChoseLock bool // the same for LockOnUse
 	Children  []NodeState
+
+	unsettled bool // it changed by itself, and nobody has written that down
 }
 
 // Kinds of node.
@@ -161,7 +165,7 @@ func loadTree(q source, app Application, p pairing, now int64) (*tree, error) {
 		l.inside = tr.byRow(l.parent).open()
 		tr.nodes = append(tr.nodes, l)
 		return err
-	}, `SELECT coalesce(l.status, 1), coalesce(l.changed, 0), coalesce(l.until, 0), coalesce(l.switched, 0),
+	}, `SELECT coalesce(l.status, 1), coalesce(l.changed, 0), coalesce(l.cause, 'hand'), coalesce(l.until, 0), coalesce(l.switched, 0),
 			coalesce(l.schedule, ''), coalesce(l.scheduled, 0), coalesce(l.held, 0),
 			o.id, coalesce(o.parent, 0), o.op_id, o.name, o.two_factor, o.lock_on_request,
 			coalesce(l.two_factor, 0), coalesce(l.lock_on_request, 0)
@@ -206,7 +210,7 @@ func (tr *tree) find(q source, t Target) (target, error) {
 func (tr *tree) findInstance(q source, over target, id string) (target, error) {
 	l := latch{id: id, inside: over.open(), chose2FA: over.chose2FA, choseLock: over.choseLock}
 	err := q.get(append(l.setting.fields(), &l.row, &l.name, &l.twoFactor, &l.lock),
-		`SELECT status, changed, until, switched, schedule, scheduled, held, id, name, two_factor, lock_on_request FROM instances
+		`SELECT status, changed, cause, until, switched, schedule, scheduled, held, id, name, two_factor, lock_on_request FROM instances
 		WHERE instance_id = ? AND pairing = ? AND operation = ?`, id, tr.pairing.row, over.row)
 	if isNoRows(err) {
 		err = fmt.Errorf("%w: %q", ErrNoInstance, id)
@@ -224,7 +228,7 @@ func (tr *tree) loadInstances(q source) error {
 		l.own, l.inside, l.chose2FA, l.choseLock = l.setting.at(tr.now), over.open(), over.chose2FA, over.choseLock
 		tr.instances = append(tr.instances, l)
 		return err
-	}, `SELECT status, changed, until, switched, schedule, scheduled, held, id, operation, instance_id, name, two_factor, lock_on_request
+	}, `SELECT status, changed, cause, until, switched, schedule, scheduled, held, id, operation, instance_id, name, two_factor, lock_on_request
 		FROM instances WHERE pairing = ? ORDER BY id`, tr.pairing.row)
 }
 
@@ -240,7 +244,7 @@ func (tr *tree) statuses(parent int64) []Status {
 
 func (tr *tree) state(l latch, kind string) NodeState {
 	n := NodeState{Kind: kind, ID: l.id, Name: l.name, App: tr.app.ID, Open: l.open(), ByParent: l.own.open && !l.inside,
-		OwnOpen: l.own.open, Since: l.own.since, By: l.own.by, Next: l.own.next,
+		OwnOpen: l.own.open, Since: l.own.since, By: l.own.by, Next: l.own.next, Schedule: l.schedule, Held: l.held, unsettled: l.own.since != l.changed,
 		TwoFactor: l.twoFactor, LockOnUse: l.lock, Chose2FA: l.chose2FA, ChoseLock: l.choseLock}
 	switch kind {
 	case KindOperation:

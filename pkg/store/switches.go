@@ -82,6 +82,7 @@ type before struct {
 	On, Held     bool
 	Changed      int64
 	Until        int64
+	Cause        string
 }
 
 func (s *Store) turn(t *tx, owned []owned, a Switch) (Switched, error) {
@@ -101,16 +102,16 @@ func (s *Store) turn(t *tx, owned []owned, a Switch) (Switched, error) {
 			return d, err
 		}
 		d.Apps = append(d.Apps, o.app.Name)
-		if err := s.settle(t, o.pairing, &n); err != nil {
+		if err := s.settle(t, o.pairing, &n, now); err != nil {
 			return d, err
 		}
 		hold := a.Hold && n.schedule != "" && !n.held
 		if n.own.open == a.Open && n.until == d.Until && !hold {
 			continue
 		}
-		was = append(was, before{o.app.ID, o.pairing.accountID, a.Target, n.on, n.held, n.changed, n.until})
-		to := n.setting
-		to.on, to.changed, to.until, to.switched, to.held = a.Open, now, d.Until, id, n.held || hold
+		was = append(was, before{o.app.ID, o.pairing.accountID, a.Target, n.on, n.held, n.changed, n.until, n.cause})
+		to := n.setting.byHand(a.Open, now)
+		to.until, to.switched, to.held = d.Until, id, n.held || hold
 		if err := s.replace(t, o.pairing, n, to, a.Attempt); err != nil {
 			return d, err
 		}
@@ -135,12 +136,15 @@ func (s *Store) newSwitch(t *tx, user int64) (int64, error) {
 	return t.insert(`INSERT INTO switches (user, made, before) VALUES (?, ?, '')`, user, now)
 }
 
-// replace writes what a person set, with a line of history.
+// replace writes what a person set, with a line of history if that is something else.
 func (s *Store) replace(t *tx, p pairing, n target, to setting, a Attempt) error {
-	from := n.own.open
+	from, timer := n.own.open, n.until
 	n.setting = to
 	if err := writeSetting(t, p, n); err != nil {
 		return err
+	}
+	if to.on == from && to.until == timer {
+		return nil
 	}
 	if to.until != 0 {
 		a.Context = map[string]string{ContextUntil: strconv.FormatInt(to.until, 10)}
@@ -211,7 +215,8 @@ func (s *Store) undo(t *tx, u User, act int64, b before, a Attempt) error {
 		return fmt.Errorf("%q: %w", u.Name, ErrUserDisabled)
 	}
 	to := n.setting
-	to.on, to.changed, to.until, to.held, to.switched = b.On, b.Changed, b.Until, b.Held, 0
+	to.on, to.changed, to.cause, to.until, to.held, to.switched = b.On, b.Changed, b.Cause, b.Until, b.Held, 0
+	to = to.settled(s.millis()) // what would have happened since
 	return s.replace(t, owned[0].pairing, n, to, a)
 }
 
