@@ -169,7 +169,7 @@ func TestNoCodeToAskFor(t *testing.T) {
 		reason string
 		detail string
 	}{
-		"not enrolled":   {func(s *site) error { return os.Remove(record(s)) }, "otp-not-enrolled", "latch otp enrol --user ana"},
+		"not enrolled":   {func(s *site) error { return os.Remove(record(s)) }, "otp-not-enrolled", "latch otp enroll --user ana"},
 		"another uid's":  {func(s *site) error { return s.enrolAs(2000) }, "otp-not-enrolled", "latch otp remove --user ana"},
 		"damaged":        {func(s *site) error { return os.WriteFile(record(s), []byte("{}"), 0o600) }, "otp-failure", "is of another version"},
 		"world-writable": {func(s *site) error { return os.Chmod(record(s), 0o602) }, "otp-failure", "can be written by others"},

@@ -92,7 +92,7 @@ func explain(o authn.Outcome, g relay.Greeting, pairings error) string {
 		}
 		return "no code was typed; sshd's password method cannot ask for one, keyboard-interactive can"
 	case gate.CodeUnknown:
-		return fmt.Sprintf("no authenticator to ask for a code of; run: latch otp enrol --user %s", nameOf(g))
+		return fmt.Sprintf("no authenticator to ask for a code of; run: latch otp enroll --user %s", nameOf(g))
 	}
 	return ""
 }

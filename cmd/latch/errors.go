@@ -34,7 +34,7 @@ func explain(err error) error {
 	case errors.As(err, &untrusted) && untrusted.Fix != "":
 		return cli.WithHint(cli.ExitError, err, "run: "+untrusted.Fix)
 	case errors.Is(err, otpstore.ErrNotEnrolled):
-		return cli.WithHint(cli.ExitError, err, "run latch otp enrol")
+		return cli.WithHint(cli.ExitError, err, "run latch otp enroll")
 	case errors.Is(err, account.ErrNotPaired):
 		return cli.WithHint(cli.ExitNotPaired, err, "run latch pair CODE with the code that the phone shows")
 	case errors.Is(err, account.ErrExists):

@@ -255,7 +255,7 @@ func (c tellCodes) Find(user string, uid int64) (authn.Enrolment, error) {
 	case found.Local || found.Server:
 		c.e.step("%s: one-time passwords for %s", c.Store.Dir, user)
 	default:
-		c.e.step("%s: no one-time passwords for %s; see latch otp enrol", c.Store.Dir, user)
+		c.e.step("%s: no one-time passwords for %s; see latch otp enroll", c.Store.Dir, user)
 	}
 	return found, err
 }

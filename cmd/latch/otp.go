@@ -5,12 +5,12 @@ import (
 	"errors"
 	"fmt"
 	"strings"
-	"time"
 
 	"github.com/spf13/cobra"
 
 	"github.com/latch-linux/latch/pkg/cli"
 	"github.com/latch-linux/latch/pkg/config"
+	"github.com/latch-linux/latch/pkg/latch"
 	"github.com/latch-linux/latch/pkg/otp"
 	"github.com/latch-linux/latch/pkg/otpstore"
 	"github.com/latch-linux/latch/pkg/ports"
@@ -18,8 +18,8 @@ import (
 
 func newOTP(a *app) *cobra.Command {
 	return group("otp", "give users an authenticator whose codes this machine checks",
-		newOTPEnrol(a), newOTPStatus(a), newOTPList(a), newOTPCheck(a), newOTPRecovery(a), newOTPResync(a), newOTPRemove(a),
-		newOTPBypass(a), newOTPRekey(a))
+		newOTPEnroll(a), newOTPImport(a), newOTPStatus(a), newOTPList(a), newOTPVerify(a), newOTPResync(a), newOTPRemove(a),
+		newOTPKey(a), newOTPRekey(a), newOTPEncrypt(a))
 }
 
 // codes opens the store that latch.conf names. A user's record is root's alone: whoever could read a seed would have no need
@@ -35,6 +35,17 @@ func (a *app) codes() (otpstore.Store, *config.Config, error) {
 	store := ports.CodeStore(c)
 	store.Now = a.now
 	return store, c, nil
+}
+
+// readyKey sees to it that there is a key. It is made where records are not sealed, too: where it is and they are not, they were
+// lost, and that must let nobody in.
+func (a *app) readyKey(ctx context.Context, store otpstore.Store) error {
+	created, err := store.CreateKey(ctx)
+	if created && !store.Clear {
+		a.Say("%s is the key of the one-time passwords; keep it in the backup, apart from %s, and say so with latch otp key --backed-up",
+			store.KeyFile, store.Dir)
+	}
+	return err
 }
 
 // codesOf opens the store for what is to be done with a person's codes; who finds the person. One whom the name service does
@@ -58,163 +69,72 @@ func storing(ctx context.Context) (context.Context, context.CancelFunc) {
 	return context.WithTimeout(context.WithoutCancel(ctx), storeTimeout)
 }
 
-func newOTPStatus(a *app) *cobra.Command {
+func newOTPVerify(a *app) *cobra.Command {
 	return &cobra.Command{
-		Use: "status", Short: "show what there is to check a user's codes with", Args: cobra.NoArgs,
-		Long: `status shows a user's authenticator, how many recovery codes are left, who is excused from codes and
-which addresses are not listened to. It shows no secret.
+		Use: "verify", Aliases: []string{"check"}, Short: "check a code, as a login would", Args: cobra.NoArgs,
+		Long: `verify asks for a code or a recovery code on the terminal and says whether a login would have taken it.
+A code that is right is used up; one that is wrong is not counted against the user. Where the user has no
+authenticator that this machine checks, the Latch server is asked.
 ` + cli.ExitHelp,
-		Example: "  sudo latch otp status --user ana",
-		RunE: func(*cobra.Command, []string) error {
-			store, c, who, err := a.codesOf(a.who)
-			if err != nil {
-				return err
-			}
-			r, err := store.Load(who.name)
-			if err != nil {
-				return err
-			}
-			if r.OthersThan(who.uid) {
-				a.Say("the record is that of uid %d, and %s has %d now: no code is taken; see latch otp remove", r.UID, who.name, who.uid)
-			}
-			return a.Table("otp", []cli.Row{otpRow(r, c.AppID, a.now())})
-		},
+		Example: "  sudo latch otp verify --user ana",
+		RunE:    func(c *cobra.Command, _ []string) error { return a.verifyCode(c.Context()) },
 	}
 }
 
-// otpRow is what may be told of a record.
-func otpRow(r *otpstore.Record, app string, now time.Time) cli.Row {
-	var kind, used any
-	if v := r.Authenticator; v != nil {
-		kind = string(v.Kind)
-		used = instant(v.LastUsed)
-	}
-	left, _ := r.Bypass.Left() // where the clock cannot be read, no bypass counts
-	var excused any
-	if left > 0 {
-		excused = left.Round(time.Minute).String()
-	}
-	return cli.Row{{Name: "user", Value: r.User}, {Name: "uid", Value: uidText(r.UID)}, {Name: "authenticator", Value: kind},
-		{Name: "server", Value: r.Remotes[app] != nil}, {Name: "recovery_codes", Value: r.RecoveryLeft()}, {Name: "last_used", Value: used},
-		{Name: "excused", Value: excused}, {Name: "paused_addresses", Value: len(r.Guesses.PausedAt(now.Unix()))}}
-}
-
-// instant is a Unix time for people and scripts, nil for none.
-func instant(unix int64) any {
-	if unix == 0 {
-		return nil
-	}
-	return time.Unix(unix, 0).UTC().Format(time.RFC3339)
-}
-
-func newOTPList(a *app) *cobra.Command {
-	return &cobra.Command{
-		Use: "list", Short: "list who has one-time passwords", Args: cobra.NoArgs,
-		Long:    "list shows every user with an authenticator, recovery codes or a bypass on this machine.\n" + cli.ExitHelp,
-		Example: "  sudo latch otp list\n  sudo latch otp list --json",
-		RunE: func(*cobra.Command, []string) error {
-			store, c, err := a.codes()
-			if err != nil {
-				return err
-			}
-			users, err := store.Users()
-			if err != nil {
-				return err
-			}
-			var rows []cli.Row
-			for _, user := range users {
-				r, err := store.Load(user)
-				if err != nil {
-					a.Say("%v", err)
-					r = &otpstore.Record{User: user, UID: -1}
-				}
-				rows = append(rows, append(otpRow(r, c.AppID, a.now()), cli.Cell{Name: "readable", Value: err == nil}))
-			}
-			return a.Table("users", rows)
-		},
-	}
-}
-
-func newOTPCheck(a *app) *cobra.Command {
-	return &cobra.Command{
-		Use: "check", Short: "check a code, as a login would", Args: cobra.NoArgs,
-		Long: `check asks for a code or a recovery code on the terminal and says whether a login would have taken it.
-A code that is right is used up; one that is wrong is not counted against the user.
-` + cli.ExitHelp,
-		Example: "  sudo latch otp check --user ana",
-		RunE:    func(c *cobra.Command, _ []string) error { return a.checkCode(c.Context()) },
-	}
-}
-
-func (a *app) checkCode(ctx context.Context) error {
-	store, _, who, err := a.codesOf(a.who)
+func (a *app) verifyCode(ctx context.Context) error {
+	store, c, who, err := a.codesOf(a.who)
 	if err != nil {
 		return err
 	}
-	if _, err := store.Load(who.name); err != nil {
+	r, err := store.Load(who.name)
+	if err != nil {
 		return err
 	}
 	typed, err := a.terminal.Ask(ctx, "Code of "+who.name, "")
 	if err != nil {
 		return err
 	}
+	try := otpstore.Try{User: who.name, UID: who.uid, Typed: typed, Unlimited: true}
+	var unanswered error
+	if r.Authenticator == nil && r.Remotes[c.AppID] != nil {
+		client, _, asking, done, err := a.connect(ctx)
+		if err != nil {
+			return err
+		}
+		defer done()
+		try.App, try.Ask = c.AppID, func(id, code string) otpstore.Result {
+			right, err := client.ValidateTOTP(asking, id, code)
+			switch unanswered = err; {
+			case err != nil:
+				return otpstore.Failed
+			case right:
+				return otpstore.RightCode
+			}
+			return otpstore.Wrong
+		}
+	}
 	ctx, cancel := storing(ctx)
 	defer cancel()
-	used, err := store.Use(ctx, otpstore.Try{User: who.name, UID: who.uid, Typed: typed, Unlimited: true})
-	switch {
-	case err != nil:
+	used, err := store.Use(ctx, try)
+	if err = errors.Join(err, unanswered); err != nil {
 		return err
-	case used.Result == otpstore.RightRecovery:
-		return a.Report(map[string]any{"user": who.name, "right": true, "recovery_codes": used.Left}, "right; %d recovery codes are left", used.Left)
-	case used.Result == otpstore.RightCode:
-		return a.Report(map[string]any{"user": who.name, "right": true}, "right")
-	case used.Result == otpstore.Replayed:
+	}
+	return a.tellVerified(who.name, used)
+}
+
+// tellVerified says what a login would have made of a code.
+func (a *app) tellVerified(user string, used otpstore.Used) error {
+	switch used.Result {
+	case otpstore.RightRecovery:
+		return a.Report(map[string]any{"user": user, "right": true, "recovery_codes": used.Left}, "right; %d recovery codes are left", used.Left)
+	case otpstore.RightCode:
+		return a.Report(map[string]any{"user": user, "right": true}, "right")
+	case otpstore.Replayed:
 		return cli.WithHint(cli.ExitError, errors.New("the code was right, and was used before"), "wait for the next code")
+	case otpstore.Expired:
+		return cli.WithHint(cli.ExitError, fmt.Errorf("the authenticator of %s has expired", user), "enrol it again with latch otp enroll --replace")
 	}
 	return cli.WithHint(cli.ExitError, errors.New("the code is wrong"), "compare the clocks of the phone and of this machine; for a token that counts see latch otp resync")
-}
-
-func newOTPRecovery(a *app) *cobra.Command {
-	return &cobra.Command{
-		Use: "recovery", Short: "make new recovery codes", Args: cobra.NoArgs,
-		Long: `recovery makes ten codes for when the phone is not at hand, and ends those of before. They are shown once,
-on the terminal. Each passes once, in place of any code that this machine asks for.
-` + cli.ExitHelp,
-		Example: "  sudo latch otp recovery --user ana",
-		RunE: func(c *cobra.Command, _ []string) error {
-			store, _, who, err := a.codesOf(a.who)
-			if err != nil {
-				return err
-			}
-			if _, err := store.Load(who.name); err != nil {
-				return err
-			}
-			if err := a.giveRecovery(c.Context(), store, who); err != nil {
-				return err
-			}
-			return a.Report(map[string]any{"user": who.name, "recovery_codes": otp.RecoveryCount}, "%s has %d new recovery codes", who.name, otp.RecoveryCount)
-		},
-	}
-}
-
-// giveRecovery stores codes and shows them. They are stored first: what was shown must pass.
-func (a *app) giveRecovery(ctx context.Context, store otpstore.Store, who person) error {
-	if err := a.terminal.Show(""); err != nil {
-		return err // before the codes of before end
-	}
-	codes := otp.NewRecovery()
-	var normal []string
-	for _, c := range codes {
-		n, _ := otp.NormalRecovery(c)
-		normal = append(normal, n)
-	}
-	ctx, cancel := storing(ctx)
-	defer cancel()
-	if err := store.SetRecovery(ctx, who.name, who.uid, normal); err != nil {
-		return err
-	}
-	return a.terminal.Show("Recovery codes of " + cli.Clean(who.name) + ". Each passes once; keep them away from the phone:\n\n  " +
-		strings.Join(codes, "\n  ") + "\n\n")
 }
 
 func newOTPResync(a *app) *cobra.Command {
@@ -260,24 +180,48 @@ func (a *app) resync(ctx context.Context) error {
 	return a.Report(map[string]any{"user": who.name, "found": true}, "found; the token of %s is right again", who.name)
 }
 
-func newOTPRekey(a *app) *cobra.Command {
-	return &cobra.Command{
-		Use: "rekey", Short: "seal every record with a new key", Args: cobra.NoArgs,
-		Long: `rekey draws a new key and seals every user's record with it, while logins go on. Interrupted, it goes on
-where it was when it is called again. Copies of the old key open nothing of what is here afterwards.
+func newOTPRemove(a *app) *cobra.Command {
+	var local bool
+	c := &cobra.Command{
+		Use: "remove", Aliases: []string{"rm"}, Short: "end a user's authenticator and recovery codes", Args: cobra.NoArgs,
+		Long: `remove forgets everything that a user's codes are checked with, a bypass and the count of wrong codes
+included, and removes the authenticator that the server checks. Where a code is asked for, the user is
+refused from then on. If the server does not answer, nothing changes; --local forgets it here alone.
 ` + cli.ExitHelp,
-		Example: "  sudo latch otp rekey",
-		RunE: func(c *cobra.Command, _ []string) error {
-			store, conf, err := a.codes()
-			if err != nil {
-				return err
-			}
-			n, err := store.Rekey(c.Context())
-			if err != nil {
-				return err
-			}
-			a.Say("%s has changed; keep it in the backup", conf.OTPKey)
-			return a.Report(map[string]any{"records": n}, "records sealed with the new key: %d", n)
-		},
+		Example: "  sudo latch otp remove --user ana",
+		RunE:    func(c *cobra.Command, _ []string) error { return a.removeCodes(c.Context(), local) },
 	}
+	c.Flags().BoolVar(&local, "local", false, "do not tell the server")
+	return c
+}
+
+func (a *app) removeCodes(ctx context.Context, local bool) error {
+	store, c, who, err := a.codesOf(a.who)
+	if err != nil {
+		return err
+	}
+	r, err := store.Load(who.name)
+	switch {
+	case errors.Is(err, otpstore.ErrNotEnrolled):
+		return err
+	case err != nil && !local:
+		return cli.WithHint(cli.ExitError, err, "to forget a record that cannot be read, say --local")
+	case err == nil && !local && r.Remotes[c.AppID] != nil:
+		client, _, _, done, err := a.connect(ctx)
+		if err != nil {
+			return err
+		}
+		defer done()
+		if err := a.forgetTOTP(ctx, client, r.Remotes[c.AppID].ID); latch.KindOf(err) == latch.KindNoAnswer {
+			return cli.WithHint(cli.ExitNoAnswer, err, "nothing was changed; try again later, or forget it here alone with --local")
+		} else if err != nil {
+			return err
+		}
+	}
+	ctx, cancel := storing(ctx)
+	defer cancel()
+	if err := store.Remove(ctx, who.name); err != nil {
+		return err
+	}
+	return a.Report(map[string]any{"user": who.name, "enrolled": false}, "%s has no one-time passwords any more", who.name)
 }

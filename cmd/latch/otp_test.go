@@ -2,7 +2,6 @@ package main
 
 import (
 	"net/url"
-	"os"
 	"path/filepath"
 	"regexp"
 	"strings"
@@ -49,12 +48,12 @@ func TestOTPEnrol(t *testing.T) {
 	w := newWorld(t)
 	store := w.withCodes()
 	w.pair("ana")
-	w.fails(cli.ExitError, []string{`"ana" has no one-time passwords`, "hint: run latch otp enrol"}, "otp", "status", "--user", "ana")
+	w.fails(cli.ExitError, []string{`"ana" has no one-time passwords`, "hint: run latch otp enroll"}, "otp", "status", "--user", "ana")
 	person := w.sit()
 	done := make(chan outcome, 1)
 	run := func(args ...string) { go func() { done <- w.run(append(args, "--user", "ana")...) }() }
 
-	run("otp", "enrol")
+	run("otp", "enroll")
 	secret, link := person.seedOf()
 	if link.Get("issuer") == "" || link.Get("digits") != "6" || !strings.Contains(person.seen, "█") {
 		t.Errorf("the screen shows %q", person.seen)
@@ -79,7 +78,7 @@ func TestOTPEnrol(t *testing.T) {
 	check := func(code string, status cli.Exit, text string) {
 		t.Helper()
 		person.forgets()
-		run("otp", "check")
+		run("otp", "verify")
 		person.sees("Code of ana: ")
 		person.types(code + "\n")
 		if o := <-done; o.status != status || !strings.Contains(o.out+o.err, text) {
@@ -92,17 +91,21 @@ func TestOTPEnrol(t *testing.T) {
 	check(codes[0], cli.ExitOK, "9 recovery codes are left")
 	check(codes[0], cli.ExitError, "the code is wrong")
 
-	row := w.object(cli.ExitOK, "otp", "status", "--user", "ana")["otp"].([]any)[0].(map[string]any)
-	if row["user"] != "ana" || row["authenticator"] != "totp" || row["recovery_codes"] != 9.0 || row["server"] != false || row["excused"] != nil || row["last_used"] == nil {
+	row := w.object(cli.ExitOK, "otp", "status", "--user", "ana")["otp"].(map[string]any)
+	if row["user"] != "ana" || row["authenticator"] != "totp" || row["recovery_codes"] != 9.0 || row["server"] != false || row["excused"] != nil ||
+		row["last_used"] == nil || row["window"] != 1.0 || row["expires"] != nil || row["sealed"] != true || row["wrong_today"] != 0.0 {
 		t.Errorf("status %v", row)
+	}
+	if out := w.ok("recovery", "status", "--user", "ana"); !strings.Contains(out, "LEFT") || !strings.Contains(out, "9") || recoveryForm.MatchString(out) {
+		t.Errorf("recovery status: %s", out)
 	}
 	if out := w.ok("otp", "list"); !strings.Contains(out, "ana") || strings.Contains(out, secret) {
 		t.Errorf("list: %s", out)
 	}
-	w.fails(cli.ExitError, []string{"ana has an authenticator", "--replace"}, "otp", "enrol", "--user", "ana")
+	w.fails(cli.ExitError, []string{"ana has an authenticator", "--replace"}, "otp", "enroll", "--user", "ana")
 
 	person.forgets()
-	run("otp", "recovery")
+	run("recovery", "new")
 	person.sees("\r\n\r\n")
 	if o := <-done; o.status != cli.ExitOK || !strings.Contains(o.out, "10 new recovery codes") {
 		t.Errorf("%v", o)
@@ -128,11 +131,11 @@ func TestOTPEnrol(t *testing.T) {
 func TestOTPEnrolProvesNothing(t *testing.T) {
 	w := newWorld(t)
 	store := w.withCodes()
-	w.fails(cli.ExitError, []string{"there is no terminal to ask on", "ssh -t"}, "otp", "enrol", "--user", "ana")
+	w.fails(cli.ExitError, []string{"there is no terminal to ask on", "ssh -t"}, "otp", "enroll", "--user", "ana")
 	person := w.sit()
 	done := make(chan outcome, 1)
 	go func() {
-		done <- w.run("otp", "enrol", "--user", "ana", "--hotp", "--digits", "8", "--algorithm", "sha256")
+		done <- w.run("otp", "enroll", "--user", "ana", "--type", "HOTP", "--digits", "8", "--algorithm", "sha256")
 	}()
 	if _, link := person.seedOf(); link.Get("digits") != "8" || link.Get("algorithm") != "SHA256" || link.Get("counter") != "0" {
 		t.Errorf("the link says %v", link)
@@ -148,8 +151,10 @@ func TestOTPEnrolProvesNothing(t *testing.T) {
 	if users, err := store.Users(); err != nil || len(users) > 0 {
 		t.Errorf("stored %q, %v", users, err)
 	}
-	for _, args := range [][]string{{"--digits", "7"}, {"--algorithm", "md5"}, {"--server", "--hotp"}, {"--import", "x", "--digits", "8"}, {"--server", "--import", "x"}} {
-		w.fails(cli.ExitUsage, nil, append([]string{"otp", "enrol", "--user", "ana"}, args...)...)
+	for _, args := range [][]string{{"--digits", "7"}, {"--algorithm", "md5"}, {"--server", "--type", "hotp"}, {"--server", "--window", "2"}, {"--type", "motp"},
+		{"--period", "0"}, {"--period", "301"}, {"--type", "hotp", "--period", "60"}, {"--window", "51"}, {"--window", "-1"}, {"--lifetime", "90"},
+		{"--issuer", "a:b"}, {"--label", "a\tb"}} {
+		w.fails(cli.ExitUsage, nil, append([]string{"otp", "enroll", "--user", "ana"}, args...)...)
 	}
 }
 
@@ -160,7 +165,7 @@ func TestOTPAtTheServer(t *testing.T) {
 	w.pair("ana")
 	person := w.sit()
 	done := make(chan outcome, 1)
-	go func() { done <- w.run("otp", "enrol", "--user", "ana", "--server") }()
+	go func() { done <- w.run("otp", "enroll", "--user", "ana", "--server") }()
 	secret, _ := person.seedOf()
 	person.sees("Code that the app shows: ")
 	person.types(w.codeAt(secret, 0) + "\n")
@@ -183,7 +188,7 @@ func TestOTPAtTheServer(t *testing.T) {
 
 	// What no code has proven does not stay at the server.
 	person.forgets()
-	go func() { done <- w.run("otp", "enrol", "--user", "bob", "--server") }()
+	go func() { done <- w.run("otp", "enroll", "--user", "bob", "--server") }()
 	person.seedOf()
 	for range enrolTries {
 		person.sees("Code that the app shows: ")
@@ -196,25 +201,6 @@ func TestOTPAtTheServer(t *testing.T) {
 	if _, err := store.Load("bob"); err == nil {
 		t.Error("bob is enrolled")
 	}
-}
-
-func TestOTPImport(t *testing.T) {
-	const seed = "GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ"
-	w := newWorld(t)
-	store := w.withCodes()
-	file := filepath.Join(t.TempDir(), "google")
-	w.write(file, seed+"\n\" RATE_LIMIT 3 30\n\" DISALLOW_REUSE 59000000\n\" TOTP_AUTH\n12345678\n87654321\n")
-	if o := w.run("otp", "enrol", "--user", "ana", "--import", file); o.status != cli.ExitOK || !strings.Contains(o.err, "RATE_LIMIT is replaced") || !strings.Contains(o.err, "ana is not paired") {
-		t.Errorf("%v", o)
-	}
-	r, err := store.Load("ana")
-	if err != nil || r.Authenticator.Secret != seed || r.Authenticator.Next != 59000001 || r.RecoveryLeft() != 2 {
-		t.Errorf("%+v, %v", r, err)
-	}
-	w.write(file, seed+"x\n")
-	w.fails(cli.ExitError, []string{"line 1"}, "otp", "enrol", "--user", "bob", "--import", file)
-	w.must(os.Symlink(w.conf, file+".link"))
-	w.fails(cli.ExitError, nil, "otp", "enrol", "--user", "bob", "--import", file+".link")
 }
 
 func TestOTPResync(t *testing.T) {
@@ -253,7 +239,7 @@ func TestOTPResync(t *testing.T) {
 func TestOTPBypass(t *testing.T) {
 	w := newWorld(t)
 	store := w.withCodes()
-	if out := w.ok("otp", "bypass", "--user", "ana", "--for", "2h", "--reason", "lost the phone"); out != "ana is excused from codes for 2h0m0s\n" {
+	if out := w.ok("bypass", "--user", "ana", "--for", "2h", "--reason", "lost the phone"); out != "ana is excused from codes for 2h0m0s\n" {
 		t.Errorf("printed %q", out)
 	}
 	r, err := store.Load("ana")
@@ -264,13 +250,23 @@ func TestOTPBypass(t *testing.T) {
 	if out := w.ok("otp", "list"); !strings.Contains(out, "2h0m0s") {
 		t.Errorf("list: %s", out)
 	}
-	w.ok("otp", "bypass", "--user", "ana", "--end")
+	w.pair("ana")
+	if o := w.run("status", "--user", "ana"); o.out != "open\n" || !strings.Contains(o.err, "ana is excused from codes for ") || !strings.Contains(o.err, "by root: lost the phone") {
+		t.Errorf("status: %v", o)
+	}
+	if b, _ := w.object(cli.ExitOK, "status", "--user", "ana")["bypass"].(map[string]any); b["reason"] != "lost the phone" || b["by"] != "root" {
+		t.Errorf("status as JSON: %v", b)
+	}
+	w.ok("bypass", "--user", "ana", "--end")
+	if o := w.run("status", "--user", "ana"); o.err != "" {
+		t.Errorf("status after its end: %v", o)
+	}
 	if r, err := store.Load("ana"); err != nil || r.Bypass != nil {
 		t.Errorf("%+v, %v", r, err)
 	}
-	w.fails(cli.ExitError, []string{"up to 24h0m0s"}, "otp", "bypass", "--user", "ana", "--for", "25h", "--reason", "x")
-	w.fails(cli.ExitUsage, nil, "otp", "bypass", "--user", "ana")
-	w.fails(cli.ExitUsage, nil, "otp", "bypass", "--user", "ana", "--end", "--reason", "x")
+	w.fails(cli.ExitError, []string{"up to 24h0m0s"}, "bypass", "--user", "ana", "--for", "25h", "--reason", "x")
+	w.fails(cli.ExitUsage, nil, "bypass", "--user", "ana")
+	w.fails(cli.ExitUsage, nil, "bypass", "--user", "ana", "--end", "--reason", "x")
 }
 
 // TestOTPOfAnotherSpelling: OpenVPN with LDAP and no NSS takes many spellings for one name, and a login looks by the pairing's.
@@ -278,7 +274,7 @@ func TestOTPOfAnotherSpelling(t *testing.T) {
 	w := newWorld(t)
 	store := w.withCodes()
 	w.ok("pair", w.code("ana"), "--user", "vpn-ana", "--profile", "openvpn")
-	w.ok("otp", "bypass", "--user", "VPN-Ana", "--reason", "x", "--profile", "openvpn")
+	w.ok("bypass", "--user", "VPN-Ana", "--reason", "x", "--profile", "openvpn")
 	if users, err := store.Users(); err != nil || len(users) != 1 || users[0] != "vpn-ana" {
 		t.Errorf("%q, %v", users, err)
 	}
@@ -289,9 +285,10 @@ func TestOTPOfAnotherSpelling(t *testing.T) {
 func TestOTPIsRoots(t *testing.T) {
 	w := newWorld(t)
 	w.uid = 7001
-	for _, args := range [][]string{{"enrol"}, {"status"}, {"list"}, {"check"}, {"recovery"}, {"resync"}, {"remove"}, {"rekey"},
-		{"bypass", "--reason", "x"}} {
-		w.fails(cli.ExitError, []string{"root's files", "hint: run it as root, with sudo"}, append([]string{"otp"}, args...)...)
+	for _, args := range [][]string{{"otp", "enroll"}, {"otp", "status"}, {"otp", "list"}, {"otp", "verify"}, {"otp", "resync"}, {"otp", "remove"},
+		{"otp", "rekey"}, {"otp", "key"}, {"otp", "key", "--create"}, {"otp", "encrypt", "--all"}, {"otp", "import", "x"}, {"recovery", "new"},
+		{"recovery", "status"}, {"bypass", "--reason", "x"}} {
+		w.fails(cli.ExitError, []string{"root's files", "hint: run it as root, with sudo"}, args...)
 	}
 }
 
@@ -299,8 +296,8 @@ func TestOTPIsRoots(t *testing.T) {
 func TestOTPDamaged(t *testing.T) {
 	w := newWorld(t)
 	store := w.withCodes()
-	w.ok("otp", "bypass", "--user", "ana", "--reason", "x")
-	w.ok("otp", "bypass", "--user", "bob", "--reason", "x")
+	w.ok("bypass", "--user", "ana", "--reason", "x")
+	w.ok("bypass", "--user", "bob", "--reason", "x")
 	w.write(filepath.Join(store.Dir, "bob"), "{}")
 	o := w.run("otp", "list")
 	if o.status != cli.ExitOK || !strings.Contains(o.out, "ana") || !strings.Contains(o.out, "no\n") || !strings.Contains(o.err, "is of another version") {

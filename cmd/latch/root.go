@@ -74,7 +74,7 @@ func (a *app) run(ctx context.Context, argv []string) cli.Exit {
 	if health := new(healthError); errors.As(err, &health) {
 		return cli.Exit(health.worst)
 	}
-	if left := new(unrepairedError); errors.As(err, &left) && a.JSON {
+	if left := new(undoneError); errors.As(err, &left) && a.JSON {
 		return cli.ExitError // the object that was printed says so
 	}
 	return a.Fail(explain(err))
@@ -109,7 +109,7 @@ Start with setup, then pair. The flags -p, -s, -o, -u and -v are those of the or
 	flags.BoolVar(&a.JSON, "json", false, "print one JSON object")
 	old.add(root)
 	root.AddCommand(newPair(a), newUnpair(a), newStatus(a), newList(a), newOpen(a), newClose(a), newHistory(a),
-		newOperation(a), newOTP(a), newConfig(a), newSetup(a), newInstall(a), newUninstall(a), newConfirm(a), newRollback(a), newDoctor(a), newExplain(a), newSupport(a),
+		newOperation(a), newOTP(a), newRecovery(a), newBypass(a), newConfig(a), newSetup(a), newInstall(a), newUninstall(a), newConfirm(a), newRollback(a), newDoctor(a), newExplain(a), newSupport(a),
 		newVersion(a), cli.NewCompletion(&a.Printer, "latch"))
 	return root
 }

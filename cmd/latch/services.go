@@ -51,7 +51,7 @@ without a password too; --every-use adds it.
 openvpn gets a service file where it has none, and the server's configuration the plugin that asks it;
 with --otp the clients' answer to a static challenge is the code. See docs/openvpn.md.
 
---otp totp asks for a code of the authenticator that "latch otp enrol" gave the user, --otp server-totp
+--otp totp asks for a code of the authenticator that "latch otp enroll" gave the user, --otp server-totp
 for one that the Latch server checks, --otp yes for the server's one-time token.
 
 --check changes nothing and exits with 3 where something would change. --repair puts lines back
@@ -125,15 +125,15 @@ func (a *app) installServices(ctx context.Context, services []string, o installO
 		return err
 	}
 	if len(left) > 0 {
-		return &unrepairedError{left}
+		return &undoneError{"not repaired: " + strings.Join(left, ", ")}
 	}
 	return nil
 }
 
-// unrepairedError ends a command that did what it could, and has said why it could not do the rest.
-type unrepairedError struct{ services []string }
+// undoneError ends a command that did what it could, and has said why it could not do the rest.
+type undoneError struct{ rest string }
 
-func (e *unrepairedError) Error() string { return "not repaired: " + strings.Join(e.services, ", ") }
+func (e *undoneError) Error() string { return e.rest }
 
 // install plans, shows, tries and makes the change. It tells what is left unrepaired in its JSON.
 func (a *app) install(ctx context.Context, options map[string]installer.Options, left []string, o installOptions) error {

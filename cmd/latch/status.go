@@ -16,7 +16,7 @@ func newStatus(a *app) *cobra.Command {
 		Short: "show whether a user's latch is open",
 		Long: `status asks the Latch server whether a user's latch is open and prints "open" or "closed".
 The question makes no one-time token and, where the application's plan has silent questions,
-sends no notice to the phone: it is not a login.
+sends no notice to the phone: it is not a login. A bypass that lasts is told besides.
 ` + cli.ExitHelp,
 		Example: "  sudo latch status\n  sudo latch status --user ana --operation sudo --json",
 		Args:    cobra.NoArgs,
@@ -53,6 +53,7 @@ func (a *app) status(ctx context.Context, operation string) error {
 	if operation != "" {
 		fields["operation"] = operation
 	}
+	a.tellBypass(c, p.User, fields)
 	if err := a.Report(fields, "%s", word(s.Open)); err != nil || s.Open {
 		return err
 	}

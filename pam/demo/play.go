@@ -173,9 +173,9 @@ func (s *stage) restartServer() error {
 	return s.server.Start()
 }
 
-// enrol stands for `latch otp enrol`, which shows a QR code on a terminal and asks for a code.
+// enrol stands for `latch otp enroll`, which shows a QR code on a terminal and asks for a code.
 func (s *stage) enrol() error {
-	s.out.reply("an authenticator app of " + s.user + "'s was enrolled: latch otp enrol")
+	s.out.reply("an authenticator app of " + s.user + "'s was enrolled: latch otp enroll")
 	return testbed.Enrol(otpstore.At(s.conf["state_dir"], s.conf["otp_key"]), s.user, s.uid)
 }
 

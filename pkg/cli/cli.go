@@ -144,6 +144,22 @@ type Cell struct {
 	Value any
 }
 
+// Sheet writes one row as lines of a name and a value each, or as a JSON object called name.
+func (p *Printer) Sheet(name string, r Row) error {
+	if p.JSON {
+		fields := make(map[string]any, len(r))
+		for _, c := range r {
+			fields[c.Name] = c.Value
+		}
+		return p.object(map[string]any{name: fields})
+	}
+	w := tabwriter.NewWriter(p.Out, 0, 8, 2, ' ', 0)
+	for _, c := range r {
+		fmt.Fprintf(w, "%s\t%s\n", strings.ReplaceAll(c.Name, "_", " "), text(c.Value))
+	}
+	return w.Flush()
+}
+
 // Table writes rows under their column names, or as a JSON list called name, whose words are joined by "_" as those of cells are.
 func (p *Printer) Table(name string, rows []Row) error {
 	if p.JSON {

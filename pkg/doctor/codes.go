@@ -49,7 +49,7 @@ func (e *examination) codes() {
 
 // enrolAgain is what gives a user codes whose record is lost.
 func (e *examination) enrolAgain() string {
-	return e.latch("otp remove --local --user NAME") + " and " + e.latch("otp enrol --user NAME")
+	return e.latch("otp remove --local --user NAME") + " and " + e.latch("otp enroll --user NAME")
 }
 
 // linesAsk tells whether a PAM line that works on these files asks for a code, whatever the configuration says.
@@ -78,7 +78,7 @@ func (e *examination) records(store otpstore.Store, users []string) (has map[str
 			e.warn("codes", remove, "%q had the uid %d when enrolled and has %d now: no code is taken", user, r.UID, uid)
 		case left > 0:
 			bad++
-			e.warn("codes", e.latch("otp bypass --end --user "+user), "%q is excused from codes", user)
+			e.warn("codes", e.latch("bypass --end --user "+user), "%q is excused from codes", user)
 		}
 		has[user] = r.Authenticator != nil || len(r.Remotes) > 0 || r.RecoveryLeft() > 0
 	}
@@ -98,7 +98,7 @@ func (e *examination) withoutCodes(has map[string]bool) int {
 		}
 	}
 	if len(without) > 0 {
-		e.warn("codes", e.latch("otp enrol --user NAME"), "refused where a code is asked for, since they have none: %s", strings.Join(without, ", "))
+		e.warn("codes", e.latch("otp enroll --user NAME"), "refused where a code is asked for, since they have none: %s", strings.Join(without, ", "))
 	}
 	return len(without)
 }

@@ -3,6 +3,7 @@ package otp
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strconv"
 	"strings"
@@ -18,112 +19,148 @@ type Google struct {
 	Window  int      // steps to either side, or counters ahead
 	Next    int64    // the lowest step or counter that has not been used up
 	Scratch []string // emergency codes of 8 digits that have not been used
-	Dropped []string // options that have no counterpart, in a sentence each
+	Notes   []string // options that mean another thing here, or none, in a sentence each
+}
+
+// googleOption is a line that begins with a quotation mark.
+type googleOption struct {
+	line   int // from 1
+	values []string
+}
+
+// googleOptions are the lines by the names of the options.
+type googleOptions map[string]googleOption
+
+// lineError names the line that is at fault and repeats nothing of it.
+func lineError(line int, format string, args ...any) error {
+	return fmt.Errorf("line %d: "+format, append([]any{line}, args...)...)
 }
 
 // ParseGoogle reads such a file: the seed, lines of options that begin with a quotation mark, emergency codes. Lines end
-// in LF or CRLF. No error repeats what may be a secret.
+// in LF or CRLF. Errors name the line; none repeats what may be a secret. The format is that of the module's own FILEFORMAT.
 func ParseGoogle(data []byte) (Google, error) {
 	lines := strings.Split(strings.ReplaceAll(string(data), "\r\n", "\n"), "\n")
-	g := Google{Parameters: Standard(), Secret: strings.TrimSpace(lines[0]), Window: 1}
+	g := Google{Parameters: Standard(), Secret: typedSeed(lines[0])}
 	if err := CheckSecret(g.Secret); err != nil {
-		return Google{}, fmt.Errorf("line 1: %w", err)
+		return Google{}, lineError(1, "%w", err)
 	}
-	options := map[string][]string{}
+	options := googleOptions{}
 	for i, line := range lines[1:] {
 		line = strings.TrimSpace(line)
-		option, isOption := strings.CutPrefix(line, `"`)
-		words := strings.Fields(option)
+		text, isOption := strings.CutPrefix(line, `"`)
+		words := strings.Fields(text)
 		switch {
 		case line == "":
 		case isOption && len(words) == 0:
-			return Google{}, fmt.Errorf("line %d: an option without a name", i+2)
+			return Google{}, lineError(i+2, "an option without a name")
+		case isOption && options[words[0]].line > 0:
+			return Google{}, lineError(i+2, "%.32q stands in line %d already", words[0], options[words[0]].line)
 		case isOption:
-			options[words[0]] = append(options[words[0]], words[1:]...)
+			options[words[0]] = googleOption{i + 2, words[1:]}
 		case len(line) == 8 && isDigits(line) && len(g.Scratch) < maxScratch:
 			g.Scratch = append(g.Scratch, line)
+		case len(line) == 8 && isDigits(line):
+			return Google{}, lineError(i+2, "more than %d emergency codes", maxScratch)
 		default:
-			return Google{}, fmt.Errorf("line %d is neither an option nor an emergency code of 8 digits", i+2)
+			return Google{}, lineError(i+2, "neither an option nor an emergency code of 8 digits")
 		}
 	}
 	return g, g.apply(options)
 }
 
-// apply gives the options their meaning, as the module's source has it.
-func (g *Google) apply(options map[string][]string) error {
+// typedSeed reads a seed as forgivingly as the module does: small letters, blanks, hyphens, digits that are mistaken for letters.
+func typedSeed(line string) string {
+	return strings.NewReplacer(" ", "", "\t", "", "-", "", "0", "O", "1", "L", "8", "B").Replace(strings.ToUpper(strings.TrimSpace(line)))
+}
+
+// apply gives the options their meaning, as the module's source has it: HOTP_COUNTER outweighs TOTP_AUTH.
+func (g *Google) apply(options googleOptions) error {
 	counter, isHOTP := options["HOTP_COUNTER"]
 	_, isTOTP := options["TOTP_AUTH"]
-	window, err := option(options, "WINDOW_SIZE", 3, 1, 2*MaxWindow)
+	window, err := options.number("WINDOW_SIZE", 3, 1, 2*MaxWindow)
 	if err != nil {
 		return err
 	}
-	if isTOTP == isHOTP {
-		return errors.New("exactly one of TOTP_AUTH and HOTP_COUNTER must stand in the file")
-	}
-	if isHOTP {
-		if len(counter) != 1 || !isDigits(counter[0]) {
-			return errors.New("HOTP_COUNTER is no number")
+	switch {
+	case isHOTP:
+		g.Kind, g.Period, g.Window = HOTP, 0, min(window-1, MaxWindow)
+		if len(counter.values) != 1 || !isDigits(counter.values[0]) {
+			return lineError(counter.line, "HOTP_COUNTER is no number")
 		}
-		g.Kind, g.Period = HOTP, 0
-		g.Window = min(window-1, MaxWindow)
-		if g.Next, err = strconv.ParseInt(counter[0], 10, 62); err != nil {
-			return errors.New("HOTP_COUNTER is out of range")
+		if g.Next, err = strconv.ParseInt(counter.values[0], 10, 62); err != nil {
+			return lineError(counter.line, "HOTP_COUNTER is out of range")
 		}
-	} else {
-		g.Window = window / 2
-		if g.Period, err = option(options, "STEP_SIZE", g.Period, 1, 300); err != nil {
+	case isTOTP:
+		if err := g.applyTime(options, window/2); err != nil {
 			return err
 		}
-		if g.Next, err = afterUsed(options["DISALLOW_REUSE"]); err != nil {
-			return err
-		}
+	default:
+		return errors.New("there is neither TOTP_AUTH nor HOTP_COUNTER in the file, so no code passes there either")
 	}
-	g.drop(options)
+	g.note(options)
 	return nil
 }
 
-// option reads a number, which must lie in a range; absent it is usual.
-func option(options map[string][]string, name string, usual, least, most int) (int, error) {
-	values, stands := options[name]
+// applyTime takes over what codes by the time have.
+func (g *Google) applyTime(options googleOptions, window int) (err error) {
+	if g.Period, err = options.number("STEP_SIZE", g.Period, 1, 300); err != nil {
+		return err
+	}
+	if g.Next, err = options["DISALLOW_REUSE"].afterUsed(); err != nil {
+		return err
+	}
+	skew, err := options.number("TIME_SKEW", 0, -1<<30, 1<<30)
+	if err != nil {
+		return err
+	}
+	if g.Window = min(window+max(skew, -skew), MaxWindow); skew != 0 {
+		g.Notes = append(g.Notes, fmt.Sprintf("TIME_SKEW made the window %d steps: set the phone's clock, and enrol it anew for a smaller one", g.Window))
+	}
+	return nil
+}
+
+// number reads an option that must lie in a range; absent it is usual.
+func (o googleOptions) number(name string, usual, least, most int) (int, error) {
+	option, stands := o[name]
 	if !stands {
 		return usual, nil
 	}
-	if len(values) == 1 {
-		if n, err := strconv.Atoi(values[0]); err == nil && n >= least && n <= most {
+	if len(option.values) == 1 {
+		if n, err := strconv.Atoi(option.values[0]); err == nil && n >= least && n <= most {
 			return n, nil
 		}
 	}
-	return 0, fmt.Errorf("%s is no number between %d and %d", name, least, most)
+	return 0, lineError(option.line, "%s is no number between %d and %d", name, least, most)
 }
 
 // afterUsed returns the step after the latest one that was used.
-func afterUsed(used []string) (int64, error) {
+func (o googleOption) afterUsed() (int64, error) {
 	next := int64(0)
-	for _, word := range used {
+	for _, word := range o.values {
 		n, err := strconv.ParseInt(word, 10, 62)
 		if err != nil || n < 0 {
-			return 0, errors.New("DISALLOW_REUSE lists what is no step")
+			return 0, lineError(o.line, "DISALLOW_REUSE lists what is no step")
 		}
 		next = max(next, n+1)
 	}
 	return next, nil
 }
 
-// drop notes what is not taken over.
-func (g *Google) drop(options map[string][]string) {
-	if skew := options["TIME_SKEW"]; len(skew) > 0 && skew[0] != "0" {
-		g.Dropped = append(g.Dropped, "TIME_SKEW is not taken over: set the phone's clock, or enrol with a larger window")
+// note tells what has another meaning here, in the order of the lines.
+func (g *Google) note(options googleOptions) {
+	if _, unique := options["DISALLOW_REUSE"]; !unique && g.Kind == TOTP {
+		g.Notes = append(g.Notes, "without DISALLOW_REUSE a code could be used again there; here each passes once")
 	}
-	if _, reuse := options["DISALLOW_REUSE"]; !reuse && g.Kind == TOTP {
-		g.Dropped = append(g.Dropped, "a code could be used again there; here each passes once")
-	}
-	if _, limited := options["RATE_LIMIT"]; limited {
-		g.Dropped = append(g.Dropped, "RATE_LIMIT is replaced by the limits on guessing that hold for everybody")
-	}
-	for name := range options {
-		known := []string{"TIME_SKEW", "DISALLOW_REUSE", "RATE_LIMIT", "WINDOW_SIZE", "STEP_SIZE", "TOTP_AUTH", "HOTP_COUNTER", "RESETTING_TIME_SKEW"}
-		if !strings.HasPrefix(name, "LAST") && !slices.Contains(known, name) {
-			g.Dropped = append(g.Dropped, fmt.Sprintf("the option %.32q is not known", name))
+	names := slices.SortedFunc(maps.Keys(options), func(a, b string) int { return options[a].line - options[b].line })
+	known := []string{"TIME_SKEW", "DISALLOW_REUSE", "WINDOW_SIZE", "STEP_SIZE", "TOTP_AUTH", "HOTP_COUNTER", "RESETTING_TIME_SKEW"}
+	for _, name := range names {
+		switch {
+		case name == "RATE_LIMIT":
+			g.Notes = append(g.Notes, "RATE_LIMIT is replaced by the limits on guessing that hold for everybody")
+		case name == "OTP_DISABLED":
+			g.Notes = append(g.Notes, "OTP_DISABLED is not taken over: codes are asked for as latch.conf has it")
+		case !strings.HasPrefix(name, "LAST") && !slices.Contains(known, name):
+			g.Notes = append(g.Notes, fmt.Sprintf("line %d: the option %.32q is not known, and was left out", options[name].line, name))
 		}
 	}
 }

@@ -3,6 +3,7 @@
 package otp
 
 import (
+	"cmp"
 	"crypto/rand"
 	"crypto/subtle"
 	"encoding/base32"
@@ -192,6 +193,35 @@ func (p Parameters) URI(secret, issuer, account string, counter int64) string {
 	u := url.URL{Scheme: "otpauth", Host: string(p.Kind), Path: "/" + issuer + ":" + account,
 		RawQuery: strings.ReplaceAll(q.Encode(), "+", "%20")}
 	return u.String()
+}
+
+// ParseURI reads what URI and other makers of otpauth URIs write; what the URI leaves out is as in Standard. No error repeats
+// the seed.
+func ParseURI(uri string) (p Parameters, secret string, err error) {
+	broken := errors.New("this is no otpauth URI with a seed")
+	u, err := url.Parse(uri)
+	if err != nil || u.Scheme != "otpauth" {
+		return p, "", broken
+	}
+	q := u.Query()
+	number := func(name string, usual int) int {
+		n, err := strconv.Atoi(cmp.Or(q.Get(name), strconv.Itoa(usual)))
+		if err != nil {
+			return 0 // which no parameter may be
+		}
+		return n
+	}
+	p = Standard()
+	p.Kind, p.Algorithm = Kind(u.Host), Algorithm(strings.ToUpper(cmp.Or(q.Get("algorithm"), string(p.Algorithm))))
+	p.Digits, p.Period = number("digits", p.Digits), number("period", p.Period)
+	if p.Kind == HOTP {
+		p.Period = 0
+	}
+	secret = q.Get("secret")
+	if CheckSecret(secret) != nil || p.Check() != nil {
+		return Parameters{}, "", broken
+	}
+	return p, secret, nil
 }
 
 // Key is a new seed with what an app needs to take it over.

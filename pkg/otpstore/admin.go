@@ -17,6 +17,11 @@ import (
 // name was another user's. Of a seed that the user has already, what is used up stays so. The record is sealed, or not, as
 // the Store has it.
 func (s Store) Enrol(ctx context.Context, user string, uid int64, a Authenticator) error {
+	return s.Import(ctx, user, uid, a, nil)
+}
+
+// Import is Enrol with recovery codes in place of those that the user had, where there are any.
+func (s Store) Import(ctx context.Context, user string, uid int64, a Authenticator, codes []string) error {
 	return s.begin(ctx, user, func(r *Record) (bool, error) {
 		r.claim(uid)
 		if old := r.Authenticator; old != nil && old.Secret == a.Secret && old.Parameters == a.Parameters {
@@ -24,6 +29,9 @@ func (s Store) Enrol(ctx context.Context, user string, uid int64, a Authenticato
 		}
 		r.Authenticator = &a
 		r.clear = s.Clear
+		if len(codes) > 0 {
+			r.Recovery = s.newRecovery(codes)
+		}
 		return true, nil
 	})
 }
@@ -51,17 +59,22 @@ func (s Store) EnrolRemote(ctx context.Context, user string, uid int64, app, id,
 
 // SetRecovery replaces a user's recovery codes, given in the form that is hashed.
 func (s Store) SetRecovery(ctx context.Context, user string, uid int64, codes []string) error {
-	key := make([]byte, sha256.Size)
-	rand.Read(key) // never fails: crypto/rand ends the program rather than return
-	v := Recovery{Key: key, Made: s.Now().Unix()}
-	for _, c := range codes {
-		v.Hashes = append(v.Hashes, otp.RecoveryHash(key, c))
-	}
+	v := s.newRecovery(codes)
 	return s.begin(ctx, user, func(r *Record) (bool, error) {
 		r.claim(uid)
-		r.Recovery = &v
+		r.Recovery = v
 		return true, nil
 	})
+}
+
+// newRecovery hashes codes with a key of their own.
+func (s Store) newRecovery(codes []string) *Recovery {
+	v := &Recovery{Key: make([]byte, sha256.Size), Made: s.Now().Unix()}
+	rand.Read(v.Key) // never fails: crypto/rand ends the program rather than return
+	for _, c := range codes {
+		v.Hashes = append(v.Hashes, otp.RecoveryHash(v.Key, c))
+	}
+	return v
 }
 
 // Remove forgets a user, also one whose record cannot be read.

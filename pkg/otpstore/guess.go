@@ -78,8 +78,8 @@ func (g *Guesses) at(address string) int {
 
 // pausedUntil returns when an address is heard again, 0 for now.
 func (g *Guesses) pausedUntil(address string, now int64) int64 {
-	if i := g.at(address); i >= 0 && g.Sources[i].Until > now {
-		return g.Sources[i].Until
+	if i := g.at(address); i >= 0 {
+		return g.Sources[i].PausedUntil(now)
 	}
 	return 0
 }
@@ -141,13 +141,26 @@ func (g *Guesses) check() error {
 	return nil
 }
 
-// PausedAt returns the addresses that are not heard at a Unix time.
-func (g *Guesses) PausedAt(now int64) []string {
-	var paused []string
-	for _, s := range g.Sources {
-		if s.Until > now {
-			paused = append(paused, s.Address)
-		}
+// Standing is what guessing has come to.
+type Standing struct {
+	Today     int      // failures of the day, at most MaxToday
+	OnlyKnown bool     // addresses without a success are not heard
+	Sources   []Source // addresses with failures, the one that failed last is last
+}
+
+// MaxToday is how many failures a day has.
+const MaxToday = perDay
+
+// Standing tells how things stand at a Unix time.
+func (g *Guesses) Standing(now int64) Standing {
+	g.settle(now)
+	return Standing{Today: g.DayCount, OnlyKnown: g.DayCount >= perDay, Sources: g.Sources}
+}
+
+// PausedUntil tells until when the address is not heard, in Unix seconds; 0 if it is.
+func (s *Source) PausedUntil(now int64) int64 {
+	if s.Until > now {
+		return s.Until
 	}
-	return paused
+	return 0
 }

@@ -1,0 +1,74 @@
+package main
+
+import (
+	"context"
+	"errors"
+
+	"github.com/latch-linux/latch/pkg/api"
+	"github.com/latch-linux/latch/pkg/cli"
+	"github.com/latch-linux/latch/pkg/config"
+	"github.com/latch-linux/latch/pkg/latch"
+	"github.com/latch-linux/latch/pkg/otpstore"
+)
+
+// enrollAtServer has the server make a TOTP. What no code has proven is removed there again.
+func (a *app) enrollAtServer(ctx context.Context, store otpstore.Store, c *config.Config, who person, o enrollOptions, before *otpstore.Record) error {
+	if err := a.terminal.Show(""); err != nil {
+		return err
+	}
+	client, _, asking, done, err := a.connect(ctx)
+	if err != nil {
+		return err
+	}
+	made, err := client.CreateTOTP(asking, who.name+"@"+hostname(), o.label)
+	done()
+	if err != nil {
+		return err
+	}
+	if err := a.proveAtServer(ctx, store, c, client, who, o, made); err != nil {
+		return errors.Join(err, a.forgetTOTP(ctx, client, made.TOTPID))
+	}
+	if old := before.Remotes[c.AppID]; old != nil {
+		return a.forgetTOTP(ctx, client, old.ID)
+	}
+	return nil
+}
+
+func (a *app) proveAtServer(ctx context.Context, store otpstore.Store, c *config.Config, client *latch.Client, who person, o enrollOptions, made api.TOTP) error {
+	prove := func() error {
+		right := ""
+		if err := a.proveCode(ctx, func(code string) (bool, error) {
+			asking, cancel := context.WithTimeout(ctx, c.Timeout)
+			defer cancel()
+			right = code
+			return client.ValidateTOTP(asking, made.TOTPID, code)
+		}); err != nil {
+			return err
+		}
+		ctx, cancel := storing(ctx)
+		defer cancel()
+		return store.EnrolRemote(ctx, who.name, who.uid, c.AppID, made.TOTPID, right)
+	}
+	if made.URI != "" {
+		return a.showSeed(who, made.URI, o.picture, prove)
+	}
+	if o.picture != "" {
+		return errors.New("the server shows its QR code in a browser alone; leave --png out")
+	}
+	if err := a.terminal.Show("Open this in a browser and scan it:\n" + cli.Clean(made.QR) + "\n"); err != nil {
+		return err
+	}
+	return prove()
+}
+
+// forgetTOTP removes a TOTP at the server, also after an interrupt. One that is gone already is fine.
+func (a *app) forgetTOTP(ctx context.Context, client *latch.Client, id string) error {
+	ctx, cancel := storing(ctx)
+	defer cancel()
+	err := client.DeleteTOTP(ctx, id)
+	var e *latch.Error
+	if errors.As(err, &e) && e.Code == api.ErrCodeNoTOTP {
+		return nil
+	}
+	return err
+}
