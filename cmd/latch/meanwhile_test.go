@@ -21,9 +21,13 @@ import (
 // answering is a server whose every answer is made while something else happens on this machine.
 func (w *world) answering(meanwhile func() string) (url, ca string) {
 	w.t.Helper()
-	fake := httptest.NewTLSServer(http.HandlerFunc(func(rw http.ResponseWriter, _ *http.Request) {
-		io.WriteString(rw, meanwhile())
-	}))
+	return w.serving(func(rw http.ResponseWriter, _ *http.Request) { io.WriteString(rw, meanwhile()) })
+}
+
+// serving is a server of a test's own.
+func (w *world) serving(h http.HandlerFunc) (url, ca string) {
+	w.t.Helper()
+	fake := httptest.NewTLSServer(h)
 	w.t.Cleanup(fake.Close)
 	ca = filepath.Join(w.t.TempDir(), "ca.pem")
 	w.write(ca, string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: fake.Certificate().Raw})))

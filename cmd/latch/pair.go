@@ -22,18 +22,27 @@ const storeTimeout = 30 * time.Second
 type pairOptions struct {
 	importFrom string
 	anyUID     bool
+	context    contextChoice
 }
 
 func newPair(a *app) *cobra.Command {
 	var o pairOptions
 	c := &cobra.Command{
-		Use:   "pair CODE",
-		Short: "pair a user with the code that the phone shows",
+		Use:   "pair [CODE]",
+		Short: "pair a user with a phone, by link or by the code that it shows",
 		Long: `pair exchanges a pairing code for an account of the Latch server and stores it for a user of
 this machine: --user, else who called sudo, else who logged in. In a root shell --user is
 needed. The uid is stored with the name, so that a name that passes to somebody else does
 not take the latch along. If the account cannot be stored, the pairing is undone at the
-server.
+server. The server is told a name for the pairing: this machine's and the user's.
+
+Without a code, and where the server is latch-server, pair shows a link and its QR code. The
+phone opens it, shows who asks, and confirms; pair waits for that, five minutes at most, and
+finishes by itself. Interrupted after the confirmation, it finishes when it is run again.
+
+latch-server can also be told which login a question is about (host_context in
+latch.conf(5)). pair shows what that is and asks, once; without a terminal the answer is no,
+and --host-context gives it.
 
 Called as pairSYS or pairOVPN, "CODE -f FILE" first copies app_id and secret_key (and
 latch_host and ca_file, if FILE has them) from FILE into the profile's own configuration.
@@ -43,28 +52,34 @@ application. Every user must exist here and have the uid that they have there (o
 --any-uid, any), and nobody who is paired with another account is touched: else nothing is
 imported.
 ` + cli.ExitHelp,
-		Example: "  sudo latch pair AbC7xY\n  sudo latch pair --user ana AbC7xY\n  ssh web1 sudo latch list --export | sudo latch pair --import -",
+		Example: "  sudo latch pair\n  sudo latch pair AbC7xY\n  sudo latch pair --user ana AbC7xY\n  ssh web1 sudo latch list --export | sudo latch pair --import -",
 		Args:    cobra.MaximumNArgs(1),
 		RunE: func(c *cobra.Command, args []string) error {
 			switch {
 			case o.importFrom != "" && len(args) == 0 && a.user == "":
 				return a.importPairings(c.Context(), o.importFrom, o.anyUID)
-			case o.importFrom != "" || o.anyUID || len(args) == 0:
-				return cli.Usage("pair takes a code, or --import FILE [--any-uid]")
+			case o.importFrom != "" || o.anyUID:
+				return cli.Usage("pair takes a code or nothing, or --import FILE [--any-uid]")
+			case len(args) == 1 && !api.ValidCode(args[0]):
+				return errBadCode
 			}
-			return a.pair(c.Context(), args[0])
+			if err := o.context.check(); err != nil {
+				return err
+			}
+			return a.pair(c.Context(), strings.Join(args, ""), o.context)
 		},
 	}
 	c.Flags().StringVar(&o.importFrom, "import", "", "read exported pairings from `FILE`, - for standard input")
+	c.Flags().StringVar((*string)(&o.context), "host-context", "", "`yes or no`: whether latch-server is told which login a question is about")
 	c.Flags().BoolVar(&o.anyUID, "any-uid", false, "with --import: the names are the same people, whatever their uids")
 	return c
 }
 
-func (a *app) pair(ctx context.Context, code string) error {
-	if !api.ValidCode(code) {
-		return cli.WithHint(cli.ExitUsage, errors.New("a pairing code has six letters and digits, none of them S, 5, l, 1, 0 or O"),
-			"ask the phone for a new code; large and small letters differ")
-	}
+var errBadCode = cli.WithHint(cli.ExitUsage, errors.New("a pairing code has six letters and digits, none of them S, 5, l, 1, 0 or O"),
+	"ask the phone for a new code; large and small letters differ")
+
+// pair pairs by a code that has the form of one, or by link where it is "".
+func (a *app) pair(ctx context.Context, code string, choice contextChoice) error {
 	who, err := a.whoToPair()
 	if err != nil {
 		return err
@@ -86,7 +101,20 @@ func (a *app) pair(ctx context.Context, code string) error {
 		}
 		a.config = ""
 	}
-	return a.pairAs(ctx, who, code, path)
+	pairing := a.pairByLink
+	if code != "" {
+		pairing = func(ctx context.Context, who person, path string) (pairedBy, error) {
+			return a.pairByCode(ctx, who, path, code)
+		}
+	}
+	made, err := pairing(ctx, who, path)
+	if err != nil {
+		return err
+	}
+	if err := a.keep(ctx, made, who, path); err != nil {
+		return err
+	}
+	return a.offerContext(ctx, made.client, made.config, choice, who.name)
 }
 
 // pairedAs finds the pairing of a person. "ANA" and "ana" are one where the name service knows neither.
@@ -115,30 +143,25 @@ func (a *app) alreadyPaired(who person, p account.Pairing) error {
 		"to pair anew run "+unpair+" first")
 }
 
-// pairAs asks the server and stores the answer. What cannot be stored is undone at the server.
-func (a *app) pairAs(ctx context.Context, who person, code, path string) error {
-	client, _, asking, done, err := a.connect(ctx)
+// pairByCode exchanges a code for an account.
+func (a *app) pairByCode(ctx context.Context, who person, path, code string) (pairedBy, error) {
+	client, c, asking, done, err := a.connect(ctx)
 	if err != nil {
-		return err
+		return pairedBy{}, err
 	}
 	defer done()
 	if err := storable(asking, path, who.name); err != nil {
-		return fmt.Errorf("the pairing could not be stored, so the code was not sent: %w", err)
+		return pairedBy{}, fmt.Errorf("the pairing could not be stored, so the code was not sent: %w", err)
 	}
-	id, err := client.Pair(asking, code, "")
+	name := ""
+	if api.TakesCommonName(c.APIVersion) {
+		name = hostname() + ", " + who.name
+	}
+	id, err := client.Pair(asking, code, name)
 	if id == "" {
-		return lostPairing(err)
+		return pairedBy{}, lostPairing(err)
 	}
-	known := err != nil
-	// From here on an interrupt must not leave a pairing that only the server knows.
-	ctx = context.WithoutCancel(ctx)
-	if failed := storePairings(ctx, path, account.Pairing{User: who.name, AccountID: id, UID: who.uid}); failed != nil {
-		return a.undo(ctx, client, path, id, failed, known)
-	}
-	if known {
-		a.Say("the server had this pairing already")
-	}
-	return a.Report(map[string]any{"user": who.name, "paired": true}, "%s is paired", who.name)
+	return pairedBy{client: client, config: c, id: id, known: err != nil}, nil
 }
 
 // lostPairing tells what may have happened where a pairing was asked for and no answer came.

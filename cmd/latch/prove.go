@@ -137,16 +137,22 @@ func runProbe(ctx context.Context, args ...string) error {
 	return err
 }
 
-// proveServer asks about an account that nobody can have: the answer shows that the server knows the application. It
-// returns by how much the server's clock is ahead.
+// proveServer is meetServer for who wants to know nothing but that all is well.
 func (a *app) proveServer(ctx context.Context, c *config.Config) (skew time.Duration, err error) {
+	_, skew, err = a.meetServer(ctx, c)
+	return skew, err
+}
+
+// meetServer asks about an account that nobody can have: the answer shows that the server knows the application. It
+// returns by how much the server's clock is ahead, and whether it pairs by link.
+func (a *app) meetServer(ctx context.Context, c *config.Config) (links bool, skew time.Duration, err error) {
 	client, err := ports.NewClient(c, nil)
 	if err != nil {
-		return 0, err
+		return false, 0, err
 	}
 	ctx, cancel := context.WithTimeout(ctx, setupTimeout)
 	defer cancel()
-	_, err = client.Status(ctx, latch.Query{AccountID: strings.Repeat("2", api.AccountIDLength), NoOTP: true})
+	_, err = client.Status(ctx, latch.Query{AccountID: nobodysAccount, NoOTP: true})
 	skew, known := client.Skew()
 	switch {
 	case !known: // the error says why nobody answered
@@ -158,11 +164,11 @@ func (a *app) proveServer(ctx context.Context, c *config.Config) (skew time.Dura
 	switch {
 	case latch.KindOf(err) == latch.KindNotPaired:
 		a.Say("the credentials: the server knows the application")
-		return skew, nil
+		return client.Can(api.CanPairByLink), skew, nil
 	case err == nil:
-		return skew, errors.New("the server claims to know an account that does not exist")
+		return false, skew, errors.New("the server claims to know an account that does not exist")
 	}
-	return skew, err
+	return false, skew, err
 }
 
 // refuseSELinux refuses where our policy would be needed and is not loaded.

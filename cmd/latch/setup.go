@@ -67,12 +67,13 @@ The secret is never an argument: --secret-file reads it from a file, - from stan
 
 // plan is a configuration in the making.
 type plan struct {
-	path string
-	text []byte            // as it stands
-	old  *config.Config    // what it says, nil where it is not complete
-	set  map[string]string // what is to change
-	ca   []byte            // PEM to store beside it, nil for none
-	skew time.Duration     // by how much the server's clock is ahead
+	path  string
+	text  []byte            // as it stands
+	old   *config.Config    // what it says, nil where it is not complete
+	set   map[string]string // what is to change
+	ca    []byte            // PEM to store beside it, nil for none
+	links bool              // the server pairs by link
+	skew  time.Duration     // by how much the server's clock is ahead
 }
 
 func (a *app) setup(ctx context.Context, address string, o setupOptions) error {
@@ -104,7 +105,7 @@ func (a *app) setup(ctx context.Context, address string, o setupOptions) error {
 	if err := a.Report(fields, "%s is written", p.path); err != nil {
 		return err
 	}
-	return a.offerPairing(ctx, o)
+	return a.offerPairing(ctx, p, o)
 }
 
 // newPlan gathers what the flags or the person say, on top of the configuration that is there.
@@ -255,7 +256,7 @@ func (a *app) tryOut(ctx context.Context, p *plan) error {
 			return err
 		}
 	}
-	p.skew, err = a.proveServer(ctx, c)
+	p.links, p.skew, err = a.meetServer(ctx, c)
 	return err
 }
 
@@ -276,19 +277,30 @@ func (a *app) write(ctx context.Context, p *plan) error {
 	return err
 }
 
-func (a *app) offerPairing(ctx context.Context, o setupOptions) error {
+// offerPairing takes a code, or the word link where the server pairs by one.
+func (a *app) offerPairing(ctx context.Context, p *plan, o setupOptions) error {
 	if o.yes || a.JSON {
 		return nil
 	}
-	code, err := a.terminal.Ask(ctx, "Pairing code from the phone (empty to pair later)", "")
+	const word = "link"
+	question, later := "Pairing code from the phone (empty to pair later)", "latch pair CODE"
+	if p.links {
+		question, later = `Pairing code from the phone ("link" shows a link and a QR code instead; empty to pair later)`, "latch pair"
+	}
+	code, err := a.terminal.Ask(ctx, question, "")
 	if err != nil || code == "" {
-		a.Hint("pair with: latch pair CODE")
+		a.Hint("pair with: %s", later)
 		return nil
+	}
+	if p.links && strings.EqualFold(code, word) {
+		code = ""
+	} else if !api.ValidCode(code) {
+		return errBadCode
 	}
 	if _, err := a.whoToPair(); cli.StatusOf(err) == cli.ExitUsage {
 		if a.user, err = a.terminal.Ask(ctx, "Local user", ""); err != nil {
 			return err
 		}
 	}
-	return a.pair(ctx, code)
+	return a.pair(ctx, code, "")
 }

@@ -168,8 +168,9 @@ func TestSetupOnATerminal(t *testing.T) {
 		{"Application id: ", w.app.ID},
 		{"Secret: ", w.secret},
 		{"Is this the CA of your server? [y/N]: ", "y"},
-		{"Pairing code from the phone (empty to pair later): ", w.code("ana")},
+		{"Pairing code from the phone (\"link\" shows a link and a QR code instead; empty to pair later): ", w.code("ana")},
 		{"Local user: ", "ana"},
+		{"host_context = yes in " + w.conf + ")? [y/N]: ", "n"},
 	} {
 		person.sees(step.question)
 		person.types(step.answer + "\n")

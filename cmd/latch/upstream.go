@@ -2,6 +2,8 @@ package main
 
 import (
 	"github.com/spf13/cobra"
+
+	"github.com/latch-linux/latch/pkg/api"
 )
 
 // upstreamFlags are the original tool's: one letter for what is a command here.
@@ -32,7 +34,10 @@ func (o *upstreamFlags) run(a *app, c *cobra.Command) error {
 	case o.unpair:
 		return a.unpair(c.Context(), false)
 	case c.Flags().Changed("pair"):
-		return a.pair(c.Context(), o.pair)
+		if !api.ValidCode(o.pair) {
+			return errBadCode
+		}
+		return a.pair(c.Context(), o.pair, "")
 	}
 	return c.Help()
 }

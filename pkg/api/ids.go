@@ -1,6 +1,9 @@
 package api
 
-import "strings"
+import (
+	"strconv"
+	"strings"
+)
 
 // Lengths of identifiers, in characters.
 const (
@@ -65,6 +68,13 @@ func alphanumeric(s string, length int) bool {
 // Versions returns every version that a client has been seen to ask for.
 func Versions() []string {
 	return []string{"0.6", "0.7", "0.9", "1.0", "1.1", "1.3", "1.6", "2.0", "3.0"}
+}
+
+// TakesCommonName reports whether a version's pair call takes a name for the pairing: 1.3 as its SDK sends it, and 3.0 and later.
+func TakesCommonName(version string) bool {
+	major, _, _ := strings.Cut(version, ".")
+	n, err := strconv.Atoi(major)
+	return version == "1.3" || err == nil && n >= 3
 }
 
 // Path joins the version and the segments of a call: /api/VERSION/a/b. Segments are ids, codes and words that

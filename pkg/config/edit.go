@@ -19,6 +19,20 @@ func SetKeys(data []byte, set map[string]string) ([]byte, error) {
 	return edit(data, "", set)
 }
 
+// IsSet tells whether a latch.conf has a line for a key outside [operations].
+func IsSet(data []byte, key string) bool {
+	for line := range strings.Lines(strings.TrimPrefix(string(data), bom)) {
+		line = strings.TrimSpace(line)
+		if strings.HasPrefix(line, "[") {
+			return false
+		}
+		if keyOf(line) == key {
+			return true
+		}
+	}
+	return false
+}
+
 // SetOperation returns the text with name = id in [operations], which is made if there is none.
 func SetOperation(data []byte, name, id string) ([]byte, error) {
 	if strings.ContainsAny(name, "=[]#;\"`\t\r\n") || strings.TrimSpace(name) != name || name == "" {
