@@ -2,6 +2,7 @@ package main_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -11,6 +12,7 @@ import (
 
 	"github.com/latch-linux/latch/pam/testbed"
 	"github.com/latch-linux/latch/pkg/latch/fakeserver"
+	"github.com/latch-linux/latch/pkg/otp"
 	"github.com/latch-linux/latch/pkg/otpstore"
 	"github.com/latch-linux/latch/pkg/relay"
 )
@@ -98,7 +100,8 @@ func TestCodesWhereTheServerIsSilent(t *testing.T) {
 }
 
 // TestServerGoesBeforeItsCode: the latch was open, and the server is gone when it shall check the code. What is true of the
-// question about the latch is true of this one: the policies decide, and a machine that was held up opens nothing.
+// question about the latch is true of this one: the policies decide, what they open wants a code of this machine's, and a machine
+// that was held up opens nothing.
 func TestServerGoesBeforeItsCode(t *testing.T) {
 	for name, c := range map[string]struct {
 		action string
@@ -106,7 +109,7 @@ func TestServerGoesBeforeItsCode(t *testing.T) {
 		want   byte
 		reason string
 	}{
-		"open":         {"open", false, relay.Success, "no-answer-open"},
+		"open":         {"open", false, relay.Success, "no-answer-open-otp"},
 		"close":        {"close", false, relay.Refuse, "no-answer-close"},
 		"open, frozen": {"open", true, relay.Refuse, "local-failure"},
 	} {
@@ -127,6 +130,10 @@ func TestServerGoesBeforeItsCode(t *testing.T) {
 				must(t, a.cmd.Process.Signal(syscall.SIGCONT))
 			}
 			a.send(relay.Answer, "\x00123456")
+			if c.want == relay.Success {
+				a.expect(relay.Prompt)
+				a.send(relay.Answer, "\x00"+code(t))
+			}
 			if v := a.verdict(); v != c.want {
 				t.Errorf("verdict %d, want %d; log: %q", v, c.want, a.log())
 			}
@@ -169,8 +176,25 @@ func TestNoCodeToAskFor(t *testing.T) {
 		reason string
 		detail string
 	}{
-		"not enrolled":   {func(s *site) error { return os.Remove(record(s)) }, "otp-not-enrolled", "latch otp enroll --user ana"},
-		"another uid's":  {func(s *site) error { return s.enrolAs(2000) }, "otp-not-enrolled", "latch otp remove --user ana"},
+		"not enrolled": {func(s *site) error {
+			s.set("otp_required", "yes")
+			return os.Remove(record(s))
+		}, "otp-not-enrolled", "latch otp enroll --user ana"},
+		"expired": {func(s *site) error {
+			s.set("otp_lifetime", "1h")
+			return s.enrolled(-2 * time.Hour)
+		}, "otp-expired", "latch otp enroll --replace --user ana"},
+		"no records": {func(s *site) error { return os.RemoveAll(filepath.Dir(record(s))) }, "otp-failure", "restore them from a backup"},
+		"a directory that others can write": {func(s *site) error {
+			return errors.Join(os.Remove(record(s)), os.Chmod(filepath.Dir(record(s)), 0o777))
+		}, "otp-failure", "can be written by others"},
+		"not root's directory": {func(s *site) error {
+			return errors.Join(os.Remove(record(s)), os.Chown(filepath.Dir(record(s)), 4242, 4242))
+		}, "otp-failure", "belongs to uid 4242"},
+		"no directory but a file": {func(s *site) error {
+			return errors.Join(os.RemoveAll(filepath.Dir(record(s))), os.WriteFile(filepath.Dir(record(s)), nil, 0o600))
+		}, "otp-failure", "not a directory"},
+		"another uid's":  {func(s *site) error { return s.enrolAs(2000) }, "otp-failure", "latch otp remove --user ana"},
 		"damaged":        {func(s *site) error { return os.WriteFile(record(s), []byte("{}"), 0o600) }, "otp-failure", "is of another version"},
 		"world-writable": {func(s *site) error { return os.Chmod(record(s), 0o602) }, "otp-failure", "can be written by others"},
 		"no key":         {func(s *site) error { return os.Remove(s.settings["otp_key"]) }, "otp-failure", "the key of the one-time passwords is missing"},
@@ -190,6 +214,14 @@ func TestNoCodeToAskFor(t *testing.T) {
 			decides(t, s.hello(nil), relay.Refuse, c.reason).logged(c.detail)
 		})
 	}
+}
+
+// enrolled gives ana an authenticator alone, as if some time from now.
+func (s *site) enrolled(ago time.Duration) error {
+	store := otpstore.At(s.settings["state_dir"], s.settings["otp_key"])
+	err := store.Remove(context.Background(), "ana")
+	return errors.Join(err, store.Enrol(context.Background(), "ana", 1000, otpstore.Authenticator{Parameters: otp.Standard(), Secret: testbed.Seed,
+		Window: 1, Enrolled: time.Now().Add(ago).Unix()}))
 }
 
 func (s *site) enrolAs(uid int64) error {

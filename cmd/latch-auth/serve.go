@@ -59,8 +59,8 @@ func decide(conn *relay.Conn, log audit.Log, g relay.Greeting) (authn.Outcome, e
 	warn := func(err error) { log.Warn("cannot remember what was seen: " + err.Error()) }
 	login := authn.Login{
 		Request: requestOf(g), Settings: settings, Pairings: book, Server: server{ports.Server{Client: client}, startWatch()}, Person: conn,
-		Codes: ports.NewCodes(c, g.SSHConnection),
-		Host:  host{conn}, Memory: ports.NewMemory(c, warn), Clock: ports.Clock{},
+		Codes: ports.NewCodes(c, g.SSHConnection), Tokens: ports.NewTokens(c),
+		Host: host{conn}, Memory: ports.NewMemory(c, warn), Clock: ports.Clock{},
 	}
 	o, err := login.Run(context.Background())
 	if why := explain(o, g, book.Err); o.Detail == "" {
@@ -92,7 +92,7 @@ func explain(o authn.Outcome, g relay.Greeting, pairings error) string {
 		}
 		return "no code was typed; sshd's password method cannot ask for one, keyboard-interactive can"
 	case gate.CodeUnknown:
-		return fmt.Sprintf("no authenticator to ask for a code of; run: latch otp enroll --user %s", nameOf(g))
+		return fmt.Sprintf("nothing to check a code with; run: latch otp enroll --user %s", nameOf(g))
 	}
 	return ""
 }
@@ -100,7 +100,7 @@ func explain(o authn.Outcome, g relay.Greeting, pairings error) string {
 func requestOf(g relay.Greeting) authn.Request {
 	nss := map[relay.NSS]authn.NSS{relay.Found: authn.NSSFound, relay.Unknown: authn.NSSUnknown}[g.NSS]
 	return authn.Request{Account: g.Phase == relay.Account, Service: g.Service, User: g.User, NSS: nss,
-		Canonical: g.Canonical, UID: int64(g.UID), SSHAuthInfo: g.SSHAuthInfo}
+		Canonical: g.Canonical, UID: int64(g.UID), SSHAuthInfo: g.SSHAuthInfo, SSH: g.SSHConnection != ""}
 }
 
 func nameOf(g relay.Greeting) string {

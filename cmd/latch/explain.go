@@ -167,12 +167,12 @@ func (e *explanation) decide(ctx context.Context, words []string, phase pamconf.
 	if settings.Policies.Code == gate.TokenCode && phase == pamconf.Auth {
 		e.step("otp: a one-time token of the server's would be asked for where it sends one")
 	}
-	settings.Wait = 0
+	settings.Wait, settings.Ahead = 0, false // which would take and keep
 	client, err := ports.NewClient(c, nil)
 	if err != nil {
 		return authn.Outcome{}, err
 	}
-	r := authn.Request{Account: phase == pamconf.Account, Service: e.options.service, User: who.name, NSS: authn.NSSUnknown}
+	r := authn.Request{Account: phase == pamconf.Account, Service: e.options.service, User: who.name, NSS: authn.NSSUnknown, SSH: e.options.service == "sshd"}
 	if !who.unknown() {
 		r.NSS, r.Canonical, r.UID = authn.NSSFound, who.name, who.uid
 		e.step("the name service knows %q, uid %d", who.name, who.uid)
@@ -252,7 +252,7 @@ func (c tellCodes) Find(user string, uid int64) (authn.Enrolment, error) {
 	case err != nil: // is told as the reason
 	case found.Excused:
 		c.e.step("%s", found.Detail)
-	case found.Local || found.Server:
+	case found.Enrolled:
 		c.e.step("%s: one-time passwords for %s", c.Store.Dir, user)
 	default:
 		c.e.step("%s: no one-time passwords for %s; see latch otp enroll", c.Store.Dir, user)

@@ -74,8 +74,15 @@ func tryCodes(t *testing.T, rows []codeRow) {
 // TestSSHDCodes is otp = totp at a real sshd: each code passes once, and only where sshd can ask.
 func TestSSHDCodes(t *testing.T) {
 	configure(t, bed.conf.With("otp", "totp"))
-	tryCodes(t, []codeRow{{"not enrolled", "keyboard-interactive", code(t, testbed.Seed, 0), false, "otp-not-enrolled"}})
+	tryCodes(t, []codeRow{{"not enrolled", "keyboard-interactive", "/dev/null", true, "open"}})
+	configure(t, bed.conf.With("otp", "totp").With("otp_required", "yes"))
+	tryCodes(t, []codeRow{
+		{"not enrolled, required", "keyboard-interactive", code(t, testbed.Seed, 0), false, "otp-not-enrolled"},
+		{"not enrolled, required, a key", "publickey", "/dev/null", false, "otp-not-enrolled"},
+	})
 	enrolled(t)
+	tryCodes(t, []codeRow{{"required, a key alone", "publickey", "/dev/null", false, "otp-cannot-ask"}})
+	configure(t, bed.conf.With("otp", "totp"))
 	right := code(t, testbed.Seed, 0)
 	tryCodes(t, []codeRow{{"wrong", "keyboard-interactive", written(t, "no-code"), false, "otp-wrong"}})
 	if r, err := codeStore.Load(opened); err != nil || len(r.Guesses.Sources) != 1 || r.Guesses.Sources[0].Address != "127.0.0.1" {

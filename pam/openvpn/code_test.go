@@ -2,6 +2,7 @@ package openvpn
 
 import (
 	"bytes"
+	"context"
 	"encoding/base64"
 	"fmt"
 	"io"
@@ -102,33 +103,53 @@ func TestCode(t *testing.T) {
 	}
 }
 
-// TestTokenOfTheServer shows why the token that a Latch server makes is no code for OpenVPN: it is made when the server
-// is asked, which is after the client has sent its answer, and an old one is refused.
+// TestTokenOfTheServer: the token that a Latch server makes when it is asked comes after the client has sent its answer. So the
+// first try makes the phone show it, and the next one may use it, once.
 func TestTokenOfTheServer(t *testing.T) {
 	v := startVPN(t, setting{flags: []string{"--otp", "yes"}})
 	demand(t)
+	shown := func() string {
+		t.Helper()
+		token, err := bed.server.Token(ana)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return token
+	}
 	v.expect(t, map[string]bool{ana: false})
-	token, err := bed.server.Token(ana)
-	if err != nil {
-		t.Fatal(err)
+	first := shown()
+	if !v.isIn(t, ana, withCode(first)) {
+		t.Error("the token of the try before is refused")
 	}
-	if v.isIn(t, ana, withCode(token)) {
-		t.Error("an earlier login's token is good for this one")
+	if bed.log.Await("latch-auth", `user="ana"`, "open-otp", "the token of the login before") == nil {
+		t.Error("the log does not tell of it")
 	}
-	if bed.log.Await("latch-auth", `user="ana"`, "code") == nil {
-		t.Error("the log does not tell of the code")
+	second := shown() // of the login that got in
+	for what, token := range map[string]string{"the same": first, "one of a login that got in": second} {
+		if v.isIn(t, ana, withCode(token)) {
+			t.Errorf("%s opened, too", what)
+		}
+	}
+	last := shown()
+	if v.isIn(t, ana, withCode("000000")) || v.isIn(t, ana, withCode(last)) {
+		t.Error("a wrong answer leaves the token before it")
 	}
 }
 
 // TestAuthenticatorCodes has this machine check the code of an app, which the person knows before anything is asked.
 func TestAuthenticatorCodes(t *testing.T) {
 	v := startVPN(t, setting{flags: []string{"--otp", "totp"}})
-	v.expect(t, map[string]bool{ana: false}) // who has no authenticator
+	v.expect(t, map[string]bool{ana: true}) // who has no authenticator
 	store := otpstore.At("/var/lib/latch", "/etc/latch/otp.key")
 	if err := testbed.Enrol(store, ana, -1); err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { _ = os.RemoveAll(store.Dir) })
+	t.Cleanup(func() {
+		if err := store.Remove(context.Background(), ana); err != nil {
+			t.Error(err)
+		}
+	})
+	v.expect(t, map[string]bool{ana: false}) // whose client sends no code
 	code, err := testbed.CodeOf(testbed.Seed)
 	if err != nil {
 		t.Fatal(err)
@@ -140,6 +161,9 @@ func TestAuthenticatorCodes(t *testing.T) {
 		if v.isIn(t, ana, withCode(c.code)) != c.in {
 			t.Errorf("code %q: in is not %v", c.code, c.in)
 		}
+	}
+	if bed.log.Await("latch-auth", `user="ana"`, `reason="otp-used"`) == nil || bed.log.Await("latch-auth", `user="ana"`, `reason="otp-cannot-ask"`) == nil {
+		t.Error("the log does not tell why")
 	}
 	configure(t, bed.conf.With("latch_host", nowhere).With("action", "close"))
 	if v.isIn(t, ana, withCode(code)) {

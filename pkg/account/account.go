@@ -14,6 +14,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"slices"
 	"strings"
 	"unicode"
 
@@ -85,18 +86,32 @@ func (f *File) Find(canonical string) (Pairing, bool) {
 }
 
 // FindLoose returns the pairing of a user whom the host's name service does not know, so that no
-// canonical name exists: the same but for upper and lower case and blanks, or, where none is that
-// close, the same but for the realm too (user@REALM, REALM\user). Two users who are equally close are
-// an error: nobody can tell whose latch it is.
+// canonical name exists: that of the name that Same finds.
 func (f *File) FindLoose(given string) (Pairing, bool, error) {
-	if p, ok := f.Find(given); ok {
-		return p, true, nil
+	var names []string
+	for _, p := range f.All() {
+		names = append(names, p.User)
+	}
+	name, ok, err := Same(names, given)
+	if err != nil || !ok {
+		return Pairing{}, false, err
+	}
+	p, ok := f.Find(name)
+	return p, ok, nil
+}
+
+// Same returns which of the names, each there once, a directory would take a given one for: the same but for upper and lower
+// case and blanks, or, where none is that close, the same but for the realm too (user@REALM, REALM\user). Two names that are
+// equally close are an error: nobody can tell which is meant.
+func Same(names []string, given string) (name string, ok bool, err error) {
+	if slices.Contains(names, given) {
+		return given, true, nil
 	}
 	for _, same := range []func(string) string{fold, func(name string) string { return withoutRealm(fold(name)) }} {
-		var found []Pairing
-		for _, p := range f.All() {
-			if same(p.User) == same(given) {
-				found = append(found, p)
+		var found []string
+		for _, n := range names {
+			if same(n) == same(given) {
+				found = append(found, n)
 			}
 		}
 		switch len(found) {
@@ -104,10 +119,10 @@ func (f *File) FindLoose(given string) (Pairing, bool, error) {
 		case 1:
 			return found[0], true, nil
 		default:
-			return Pairing{}, false, fmt.Errorf("%q may be %q or %q, which are paired separately", given, found[0].User, found[1].User)
+			return "", false, fmt.Errorf("%q may be %q or %q, which are kept separately", given, found[0], found[1])
 		}
 	}
-	return Pairing{}, false, nil
+	return "", false, nil
 }
 
 // fold makes names equal that directories hold for equal: case, outer and repeated blanks, and the

@@ -46,6 +46,7 @@ type Entry struct {
 	Reason  string
 	Took    time.Duration
 	Detail  string // what an administrator needs besides, without secrets; may be empty
+	Loud    bool   // worth a warning, although nobody was refused
 }
 
 // Line returns the entry's text: outcome user= service= phase= rhost= reason= ms= and, where there is one, detail=.
@@ -59,7 +60,10 @@ func (e Entry) Line() string {
 }
 
 func (e Entry) severity() severity {
-	if e.Outcome == "refused" {
+	switch {
+	case e.Loud:
+		return warning
+	case e.Outcome == "refused":
 		return notice
 	}
 	return info

@@ -37,6 +37,7 @@ type Request struct {
 	Canonical   string // with NSSFound: pw_name
 	UID         int64  // with NSSFound
 	SSHAuthInfo string // SSH_AUTH_INFO_0
+	SSH         bool   // through sshd
 }
 
 // name is what the log and the exemptions know the user by.
@@ -53,6 +54,7 @@ type Settings struct {
 	Operation      string        // operation id, or "" for the whole application
 	Echo           bool          // show a code while it is typed
 	Quiet          bool          // profile openvpn: no message but the prompt
+	Ahead          bool          // profile openvpn: codes are typed before the server is asked
 	Unseen         bool          // the account phase asks so that the phone shows nothing
 	Timeout        time.Duration // for one question, its repetition included
 	LocalCode      time.Duration // for checking a code on this machine
@@ -150,6 +152,7 @@ type Login struct {
 	Pairings Pairings
 	Server   Server
 	Codes    Codes
+	Tokens   Tokens
 	Person   Person
 	Host     Host
 	Memory   Memory
@@ -160,6 +163,7 @@ type Login struct {
 type Outcome struct {
 	gate.Decision
 	Detail string
+	Loud   bool // an administrator should hear of it, although it opens
 }
 
 func outcome(d gate.Decision) Outcome { return Outcome{Decision: d} }
@@ -174,12 +178,17 @@ func (l *Login) Run(ctx context.Context) (Outcome, error) {
 		return outcome(gate.Exempt(why)), nil
 	}
 	p, decided := l.pairing()
+	var (
+		o   Outcome
+		a   Answer
+		err error
+	)
 	if decided != nil {
-		return outcome(*decided), nil
+		o = outcome(*decided)
+	} else {
+		o, a = l.ask(ctx, p)
 	}
-	o, a := l.ask(ctx, p)
-	var err error
-	if o.Verdict != gate.Success && !l.Request.Account && l.Settings.Wait > 0 && o.Reason == "closed" {
+	if o.Reason == "closed" && !l.Request.Account && l.Settings.Wait > 0 {
 		o, a = l.wait(ctx, p, o)
 	}
 	if o.Code != gate.NoCode {
@@ -211,9 +220,9 @@ func (l *Login) exempt() (gate.Reason, bool, error) {
 	return "", false, nil
 }
 
-// pairing returns the user's pairing, or the decision where there is none to ask about.
+// pairing returns the user's pairing, or the decision where there is none to ask about; the user's name stands in both.
 func (l *Login) pairing() (Pairing, *gate.Decision) {
-	stop := func(d gate.Decision) (Pairing, *gate.Decision) { return Pairing{}, &d }
+	stop := func(d gate.Decision) (Pairing, *gate.Decision) { return Pairing{User: l.Request.name()}, &d }
 	p, found, failed := Pairing{}, false, error(nil)
 	switch l.Request.NSS {
 	case NSSFound:
@@ -232,7 +241,7 @@ func (l *Login) pairing() (Pairing, *gate.Decision) {
 	case failed != nil:
 		return stop(gate.Failed(gate.BadPairings))
 	case !found:
-		return stop(gate.NotOurs(l.Settings.Policies))
+		return stop(gate.NotOurs(l.policies()))
 	case l.Request.NSS == NSSFound && p.UID >= 0 && p.UID != l.Request.UID:
 		// The name has passed to somebody else, who neither inherits the latch nor gets in by having none.
 		return stop(gate.Failed(gate.UIDChanged))
@@ -296,11 +305,18 @@ func (l *Login) weigh(p Pairing, q Question, a Answer) Outcome {
 		}
 	}
 	l.mark(p, a)
-	policies := l.Settings.Policies
-	if l.Request.Account {
-		policies.Code = gate.NoCode // which the auth phase has asked for, or a key made needless
+	return Outcome{Decision: gate.Answered(l.policies(), a.Kind, seen, a.Token != "" && !q.NoToken), Detail: a.Detail}
+}
+
+// policies are latch.conf's. In the account phase nobody can be asked for a code: the auth phase has done so, or there was none. A
+// login through sshd has it in the same process where it asked, so one that comes here has shown a key or a ticket alone; that is
+// enough unless a code is required.
+func (l *Login) policies() gate.Policies {
+	p := l.Settings.Policies
+	if l.Request.Account && !(p.Required && l.Request.SSH) {
+		p.Code = gate.NoCode
 	}
-	return Outcome{gate.Answered(policies, a.Kind, seen, a.Token != "" && !q.NoToken), a.Detail}
+	return p
 }
 
 // mark keeps or takes back the note that ask made. What the phone was not to show says nothing of what it has shown.

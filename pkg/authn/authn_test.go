@@ -15,6 +15,9 @@ import (
 
 const account = "account-of-ana"
 
+// openByCode is the reason of an open latch and a right code.
+const openByCode gate.Reason = "open-otp"
+
 // now is the instant that the fake clock starts at.
 var now = time.Date(2026, 3, 9, 7, 5, 3, 0, time.UTC)
 
@@ -46,6 +49,8 @@ type world struct {
 	uids      []int64 // whose codes were looked for or checked
 	keepsOwn  bool
 	spent     []string
+	kept      string // token for the next login
+	noTokens  error
 }
 
 func (w *world) Find(name string) (authn.Pairing, bool, error) {
@@ -103,7 +108,7 @@ func scene() (*world, *authn.Login) {
 		Request: authn.Request{Service: "sshd", User: "ana", NSS: authn.NSSFound, Canonical: "ana", UID: 1000},
 		Settings: authn.Settings{Timeout: time.Second, Policies: gate.Policies{Action: gate.Open, OnError: gate.Close,
 			Unpaired: gate.Open, UnpairedByServer: gate.Close}},
-		Pairings: w, Server: w, Codes: codes{w}, Person: person{w}, Host: w, Memory: w, Clock: w,
+		Pairings: w, Server: w, Codes: codes{w}, Tokens: w, Person: person{w}, Host: w, Memory: w, Clock: w,
 	}
 }
 
@@ -218,7 +223,7 @@ func TestNobodyEntersUnseen(t *testing.T) {
 		aloud  authn.Answer
 		reason gate.Reason
 	}{
-		"open":              {authn.Answer{Kind: gate.On, Token: "g4K9wz", Made: now}, gate.CodeRight},
+		"open":              {authn.Answer{Kind: gate.On, Token: "g4K9wz", Made: now}, openByCode},
 		"closed meanwhile":  {authn.Answer{Kind: gate.Off}, "closed"},
 		"no answer":         {authn.Answer{Kind: gate.NoAnswer}, "no-answer-close"},
 		"no token any more": {authn.Answer{Kind: gate.On}, "open"},
@@ -301,7 +306,7 @@ func TestToken(t *testing.T) {
 		change func(*world, *authn.Login)
 		reason gate.Reason
 	}{
-		"right":            {func(w *world, _ *authn.Login) { w.reply = token }, gate.CodeRight},
+		"right":            {func(w *world, _ *authn.Login) { w.reply = token }, openByCode},
 		"wrong":            {func(w *world, _ *authn.Login) { w.reply = "g4K9wy" }, gate.CodeWrong},
 		"other case":       {func(w *world, _ *authn.Login) { w.reply = "G4K9WZ" }, gate.CodeWrong},
 		"prefix":           {func(w *world, _ *authn.Login) { w.reply = token[:5] }, gate.CodeWrong},
@@ -316,13 +321,13 @@ func TestToken(t *testing.T) {
 			w.answers[0] = authn.Answer{Kind: gate.On, Token: token, Made: now}
 			c.change(w, l)
 			o, err := l.Run(t.Context())
-			if want := map[bool]gate.Verdict{true: gate.Success}[c.reason == gate.CodeRight]; err != nil || o.Verdict != want || o.Reason != c.reason {
+			if want := map[bool]gate.Verdict{true: gate.Success}[c.reason == openByCode]; err != nil || o.Verdict != want || o.Reason != c.reason {
 				t.Errorf("%v %q, error %v", o.Verdict, o.Reason, err)
 			}
 			if len(w.prompts) != 1 || !strings.HasPrefix(w.prompts[0], "Latch ") {
 				t.Errorf("prompts %q", w.prompts)
 			}
-			if want := fmt.Sprint("true ", token, " ", c.reason == gate.CodeRight); len(w.spent) != 1 || w.spent[0] != want {
+			if want := fmt.Sprint("true ", token, " ", c.reason == openByCode); len(w.spent) != 1 || w.spent[0] != want {
 				t.Errorf("the server was told %q, want %q", w.spent, want)
 			}
 		})

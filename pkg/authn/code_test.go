@@ -50,6 +50,24 @@ func (c codes) CheckByServer(ctx context.Context, user string, uid int64, typed 
 	}
 }
 
+func (c codes) CheckRecovery(ctx context.Context, user string, uid int64, typed string) authn.Typed {
+	if typed != "recovery" {
+		return authn.Typed{Proof: gate.ProofWrong}
+	}
+	return c.Check(ctx, user, uid, typed)
+}
+
+func (w *world) Keep(_ context.Context, _, _, token string, _ time.Duration) error {
+	w.kept = token
+	return w.noTokens
+}
+
+func (w *world) Take(_ context.Context, _, _, reply string) (bool, error) {
+	same := w.kept != "" && reply == w.kept
+	w.kept = ""
+	return same, w.noTokens
+}
+
 func (w *world) bounded(ctx context.Context) {
 	if _, bounded := ctx.Deadline(); !bounded {
 		w.unbounded++
@@ -81,7 +99,7 @@ func (w *world) Spend(_ context.Context, accountID, token string, right bool) {
 func coded(otp gate.Code) (*world, *authn.Login) {
 	w, l := scene()
 	w.pairings["ana"] = authn.Pairing{User: "ana", AccountID: account, UID: 1000}
-	w.enrolled = map[string]authn.Enrolment{"ana": {Local: true, Server: true}}
+	w.enrolled = map[string]authn.Enrolment{"ana": {User: "ana", Enrolled: true, Local: true, Server: true}}
 	w.reply, w.proof, w.validates = "123456", gate.ProofRight, gate.On
 	l.Settings.Policies.Code = otp
 	l.Settings.LocalCode = time.Millisecond
@@ -97,16 +115,12 @@ func TestCodes(t *testing.T) {
 		opens   bool
 		checked []string
 	}{
-		"right":          {gate.LocalCode, nil, "open-otp", true, []string{here}},
-		"wrong":          {gate.LocalCode, func(w *world, _ *authn.Login) { w.proof = gate.ProofWrong }, gate.CodeWrong, false, []string{here}},
-		"used":           {gate.LocalCode, func(w *world, _ *authn.Login) { w.proof = gate.ProofUsed }, gate.CodeUsed, false, []string{here}},
-		"paused":         {gate.LocalCode, func(w *world, _ *authn.Login) { w.proof = gate.ProofPaused }, gate.CodePaused, false, []string{here}},
-		"store fails":    {gate.LocalCode, func(w *world, _ *authn.Login) { w.proof = gate.ProofFailed }, gate.CodeFailed, false, []string{here}},
-		"cannot be read": {gate.LocalCode, func(w *world, _ *authn.Login) { w.noStore = errors.New("damaged") }, gate.CodeFailed, false, nil},
-		"not enrolled":   {gate.LocalCode, func(w *world, _ *authn.Login) { w.enrolled = nil }, gate.CodeUnknown, false, nil},
-		"enrolled elsewhere": {gate.LocalCode, func(w *world, _ *authn.Login) {
-			w.enrolled["ana"] = authn.Enrolment{Server: true}
-		}, gate.CodeUnknown, false, nil},
+		"right":           {gate.LocalCode, nil, "open-otp", true, []string{here}},
+		"wrong":           {gate.LocalCode, func(w *world, _ *authn.Login) { w.proof = gate.ProofWrong }, gate.CodeWrong, false, []string{here}},
+		"used":            {gate.LocalCode, func(w *world, _ *authn.Login) { w.proof = gate.ProofUsed }, gate.CodeUsed, false, []string{here}},
+		"paused":          {gate.LocalCode, func(w *world, _ *authn.Login) { w.proof = gate.ProofPaused }, gate.CodePaused, false, []string{here}},
+		"store fails":     {gate.LocalCode, func(w *world, _ *authn.Login) { w.proof = gate.ProofFailed }, gate.CodeFailed, false, []string{here}},
+		"cannot be read":  {gate.LocalCode, func(w *world, _ *authn.Login) { w.noStore = errors.New("damaged") }, gate.CodeFailed, false, nil},
 		"excused":         {gate.LocalCode, func(w *world, _ *authn.Login) { w.enrolled["ana"] = authn.Enrolment{Excused: true} }, "open-otp-excused", true, nil},
 		"cannot be asked": {gate.LocalCode, func(w *world, _ *authn.Login) { w.cannotAsk = true }, gate.CodeNotAsked, false, nil},
 		"nothing typed":   {gate.LocalCode, func(w *world, _ *authn.Login) { w.reply = "" }, gate.CodeNotAsked, false, nil},
@@ -116,24 +130,25 @@ func TestCodes(t *testing.T) {
 			l.Request.NSS, l.Request.User = authn.NSSUnknown, " ANA"
 		}, "open-otp", true, []string{here}},
 
-		"server: right":        {gate.ServerCode, nil, "open-otp", true, []string{there}},
-		"server: wrong":        {gate.ServerCode, func(w *world, _ *authn.Login) { w.validates = gate.Off }, gate.CodeWrong, false, []string{there}},
-		"server: not enrolled": {gate.ServerCode, func(w *world, _ *authn.Login) { w.enrolled["ana"] = authn.Enrolment{Local: true} }, gate.CodeUnknown, false, nil},
-		"server: own":          {gate.ServerCode, func(w *world, _ *authn.Login) { w.enrolled, w.keepsOwn = nil, true }, "open-otp", true, []string{own}},
+		"server: right": {gate.ServerCode, nil, "open-otp", true, []string{there}},
+		"server: wrong": {gate.ServerCode, func(w *world, _ *authn.Login) { w.validates = gate.Off }, gate.CodeWrong, false, []string{there}},
+		"server: own":   {gate.ServerCode, func(w *world, _ *authn.Login) { w.enrolled, w.keepsOwn = nil, true }, "open-otp", true, []string{own}},
 		"server: no own": {gate.ServerCode, func(w *world, l *authn.Login) {
 			w.enrolled, w.keepsOwn, w.validates, l.Settings.Policies.OnError = nil, true, gate.Off, gate.Open
 		}, gate.CodeUnknown, false, []string{own}},
 		"server: recovery here, own there": {gate.ServerCode, func(w *world, _ *authn.Login) {
 			w.enrolled["ana"], w.keepsOwn = authn.Enrolment{Local: true}, true
 		}, "open-otp", true, []string{own}},
-		"here: own is no matter": {gate.LocalCode, func(w *world, _ *authn.Login) { w.enrolled, w.keepsOwn = nil, true }, gate.CodeUnknown, false, nil},
-		"server: silent, open":   {gate.ServerCode, func(w *world, _ *authn.Login) { w.validates = gate.NoAnswer }, "no-answer-open", true, []string{there}},
+		"server: silent, open": {gate.ServerCode, func(w *world, _ *authn.Login) { w.validates = gate.NoAnswer }, "no-answer-open-otp", true, []string{there, here}},
+		"server: silent, nothing here": {gate.ServerCode, func(w *world, _ *authn.Login) {
+			w.validates, w.enrolled["ana"] = gate.NoAnswer, authn.Enrolment{User: "ana", Enrolled: true, Server: true}
+		}, gate.CodeUnknown, false, []string{there}},
 		"server: silent, close": {gate.ServerCode, func(w *world, l *authn.Login) {
 			w.validates, l.Settings.Policies.Action = gate.NoAnswer, gate.Close
 		}, "no-answer-close", false, []string{there}},
 		"server: silent, last": {gate.ServerCode, func(w *world, l *authn.Login) {
 			w.validates, l.Settings.Policies.Action = gate.NoAnswer, gate.Last
-		}, "no-answer-last-open", true, []string{there}},
+		}, "no-answer-last-open-otp", true, []string{there, here}},
 		"server: silent, otp": {gate.ServerCode, func(w *world, l *authn.Login) {
 			w.validates, l.Settings.Policies.Action = gate.NoAnswer, gate.OTP
 		}, "no-answer-otp", true, []string{there, here}},

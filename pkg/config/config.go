@@ -138,8 +138,11 @@ func (c *Config) Hold() int {
 	if c.OTP == "server-totp" {
 		hold += c.Timeout // the server is asked once more
 	}
-	if c.AsksHere() {
+	switch {
+	case c.AsksHere():
 		hold += LocalCode
+	case c.OTP == "yes": // where a recovery code passes, too; a timeout that was long enough without stays so
+		hold = min(hold+LocalCode, max(hold, maxHold*time.Second))
 	}
 	return int(hold / time.Second)
 }
@@ -149,7 +152,7 @@ func (c *Config) Asks() bool { return c.OTP == "yes" || c.AsksHere() }
 
 // AsksHere reports whether a login may come to be asked for a code that this machine keeps something for.
 func (c *Config) AsksHere() bool {
-	return c.OTP == "totp" || c.OTP == "server-totp" || c.Action == OTP || c.OnError == OTP || c.UnpairedByServer == OTP
+	return c.OTP == "totp" || c.OTP == "server-totp" || c.OTP == "yes" && c.OTPRequired || c.Action == OTP || c.OnError == OTP || c.UnpairedByServer == OTP
 }
 
 // Profile is a set of files: one application, its configuration and its pairings.

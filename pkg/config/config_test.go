@@ -362,11 +362,19 @@ func TestOTP(t *testing.T) {
 	if err := os.WriteFile(path, []byte(required+"timeout = 60\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	for mode, hold := range map[string]int{"": 61, "no": 61, "yes": 61, "totp": 66} {
+	for mode, hold := range map[string]int{"": 61, "no": 61, "yes": 66, "totp": 66} {
 		c, err := Args{Config: path, OTP: mode}.Load()
 		if err != nil || c.Hold() != hold || c.AsksHere() != (mode == "totp") {
 			t.Errorf("otp=%s: hold %d, %v", mode, c.Hold(), err)
 		}
+	}
+	for timeout, hold := range map[string]int{"96": 100, "99": 100} {
+		if c := parsed(t, required+"otp = yes\ntimeout = "+timeout); c.Hold() != hold {
+			t.Errorf("a timeout of %s that was in order before recovery codes passed for a token: hold %d", timeout, c.Hold())
+		}
+	}
+	if c := parsed(t, required+"otp = yes\notp_required = yes"); !c.AsksHere() || c.Hold() != 14 {
+		t.Errorf("a token that is required: hold %d", c.Hold())
 	}
 	if _, err := (Args{Config: path, OTP: "server-totp"}).Load(); err == nil || !strings.Contains(err.Error(), "otp=server-totp of the PAM line") {
 		t.Errorf("two questions of a minute: %v", err)

@@ -85,7 +85,15 @@ func (e *examination) records(store otpstore.Store, users []string) (has map[str
 	return has, bad
 }
 
-// withoutCodes names who would be refused for having nothing to type.
+// spares tells whether who is not enrolled is let in wherever a code is asked for.
+func (e *examination) spares() bool {
+	c := *e.config
+	c.OTP = "no"
+	return !c.OTPRequired && !c.AsksHere() && e.config.OTP != "server-totp" &&
+		!slices.ContainsFunc(e.ours, func(l line) bool { return l.profile == e.profile && l.otp == "server-totp" })
+}
+
+// withoutCodes names who has nothing to type.
 func (e *examination) withoutCodes(has map[string]bool) int {
 	f, err := account.Load(e.profile.Accounts)
 	if err != nil {
@@ -98,7 +106,11 @@ func (e *examination) withoutCodes(has map[string]bool) int {
 		}
 	}
 	if len(without) > 0 {
-		e.warn("codes", e.latch("otp enroll --user NAME"), "refused where a code is asked for, since they have none: %s", strings.Join(without, ", "))
+		what := "refused where a code is asked for"
+		if e.spares() {
+			what = "let in without a code while otp_required is no"
+		}
+		e.warn("codes", e.latch("otp enroll --user NAME"), "%s, since they have none: %s", what, strings.Join(without, ", "))
 	}
 	return len(without)
 }

@@ -55,7 +55,8 @@ const (
 // Policies are the choices of latch.conf.
 type Policies struct {
 	Action, OnError, Unpaired, UnpairedByServer Policy
-	Code                                        Code // what an open latch asks for besides
+	Code                                        Code // what every way in asks for besides, of whoever is enrolled
+	Required                                    bool // who has nothing to type is refused
 }
 
 // Seen is what this machine saw of a latch the last time that the server said.
@@ -68,12 +69,13 @@ const (
 	SeenClosed
 )
 
-// Decision is a verdict with its reason. One with a Code refuses until Coded has heard what was typed; its reason is the one
-// of the success.
+// Decision is a verdict with its reason. One with a Code refuses until Coded has heard what came of asking for it; its reason is
+// the one of the way in that the code guards.
 type Decision struct {
 	Verdict Verdict
 	Reason  Reason
 	Code    Code
+	Spared  Verdict // with a Code: what who is not enrolled gets
 }
 
 // Reasons that no server answer leads to.
@@ -99,7 +101,12 @@ const (
 	CodePaused     Reason = "otp-paused"
 	CodeUnknown    Reason = "otp-not-enrolled"
 	CodeFailed     Reason = "otp-failure"
-	CodeRight      Reason = "open-otp"
+)
+
+// What a right code and a bypass add to the reason of the way in.
+const (
+	byCode   Reason = "-otp"
+	byBypass Reason = "-otp-excused"
 )
 
 // Proof is what came of asking for a code.
@@ -114,19 +121,22 @@ const (
 	ProofUsed              // right once before
 	ProofExpired           // too old
 	ProofNotAsked          // nobody could be asked, or nothing was typed
-	ProofNotEnrolled       // there is nothing that could be typed
+	ProofNotEnrolled       // nothing is kept of this person
+	ProofUnfit             // what is kept is for codes of another kind
 	ProofPaused            // not looked at, after too many that were wrong
 )
 
 // Coded decides about a login that asked for a code, by what came of it.
 func Coded(d Decision, p Proof) Decision {
 	why := map[Proof]Reason{ProofWrong: CodeWrong, ProofUsed: CodeUsed, ProofExpired: CodeExpired, ProofNotAsked: CodeNotAsked,
-		ProofNotEnrolled: CodeUnknown, ProofPaused: CodePaused}[p]
+		ProofNotEnrolled: CodeUnknown, ProofUnfit: CodeUnknown, ProofPaused: CodePaused}[p]
 	switch {
 	case d.Code != NoCode && p == ProofRight:
-		return Decision{Verdict: Success, Reason: d.Reason}
+		return Decision{Verdict: Success, Reason: d.Reason + byCode}
 	case d.Code != NoCode && p == ProofExcused:
-		return Decision{Verdict: Success, Reason: d.Reason + "-excused"}
+		return Decision{Verdict: Success, Reason: d.Reason + byBypass}
+	case d.Code != NoCode && p == ProofNotEnrolled && d.Spared != Refuse:
+		return Decision{Verdict: d.Spared, Reason: d.Reason}
 	case why == "":
 		why = CodeFailed
 	}
@@ -141,21 +151,23 @@ func Failed(why Reason) Decision { return Decision{Verdict: Refuse, Reason: why}
 
 // NotOurs decides about a user without a pairing here.
 func NotOurs(p Policies) Decision {
-	if p.Unpaired == Open {
-		return Decision{Verdict: Ignore, Reason: UnpairedOpen}
+	if p.Unpaired != Open {
+		return Decision{Verdict: Refuse, Reason: UnpairedClose}
 	}
-	return Decision{Verdict: Refuse, Reason: UnpairedClose}
+	return p.guard(Decision{Verdict: Ignore, Reason: UnpairedOpen}, true, false)
 }
 
 // Answered decides about a paired user. token tells that the server sent a one-time token; seen is what an earlier
 // answer was.
 func Answered(p Policies, a Answer, seen Seen, token bool) Decision {
+	return p.guard(p.latch(a, seen), a == On || a == NotPaired, a == On && token)
+}
+
+// latch decides by the latch alone.
+func (p Policies) latch(a Answer, seen Seen) Decision {
 	switch a {
 	case On:
-		if p.Code == NoCode || p.Code == TokenCode && !token {
-			return Decision{Verdict: Success, Reason: "open"}
-		}
-		return Decision{Reason: CodeRight, Code: p.Code}
+		return Decision{Verdict: Success, Reason: "open"}
 	case Off:
 		return Decision{Verdict: Refuse, Reason: "closed"}
 	case NoAnswer:
@@ -168,6 +180,22 @@ func Answered(p Policies, a Answer, seen Seen, token bool) Decision {
 		return choose(p.UnpairedByServer, "unpaired-by-server")
 	}
 	return Failed(Local)
+}
+
+// guard puts the code that latch.conf wants before a way in. reached tells that the server could check one, token that it sent one.
+func (p Policies) guard(d Decision, reached, token bool) Decision {
+	if d.Verdict == Refuse || p.Code == NoCode || p.Code == TokenCode && !token && !p.Required {
+		return d
+	}
+	code, spared := p.Code, d.Verdict
+	if code == ServerCode && !reached || code == TokenCode && !token {
+		code = LocalCode
+	}
+	// Whether somebody is enrolled at the server this machine cannot tell, so it takes the paired for it.
+	if p.Required || p.Code == TokenCode || p.Code == ServerCode && d.Verdict == Success {
+		spared = Refuse
+	}
+	return Decision{Reason: d.Reason, Code: code, Spared: spared}
 }
 
 func noAnswer(action Policy, seen Seen) Decision {
@@ -188,7 +216,7 @@ func choose(p Policy, what Reason) Decision {
 	case Open:
 		return Decision{Verdict: Success, Reason: what + "-open"}
 	case OTP:
-		return Decision{Reason: what + "-otp", Code: LocalCode}
+		return Decision{Reason: what, Code: LocalCode}
 	}
 	return Decision{Verdict: Refuse, Reason: what + "-close"}
 }

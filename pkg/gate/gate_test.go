@@ -22,7 +22,7 @@ off          -      -       refuse   closed
 local        -      -       refuse   local-failure
 99           -      -       refuse   local-failure
 none         open   -       success  no-answer-open
-none         otp    -       ask      no-answer-otp
+none         otp    -       ask      no-answer
 none         close  -       refuse   no-answer-close
 none         99     -       refuse   no-answer-close
 none         last   open    success  no-answer-last-open
@@ -30,15 +30,15 @@ none         last   closed  refuse   no-answer-last-closed
 none         last   never   refuse   no-answer-never-seen
 none         last   99      refuse   no-answer-never-seen
 error        open   -       success  error-open
-error        otp    -       ask      error-otp
+error        otp    -       ask      error
 error        close  -       refuse   error-close
 error        last   -       refuse   error-close
 certificate  open   -       success  bad-certificate-open
-certificate  otp    -       ask      bad-certificate-otp
+certificate  otp    -       ask      bad-certificate
 certificate  close  -       refuse   bad-certificate-close
 certificate  last   -       refuse   bad-certificate-close
 201          open   -       success  unpaired-by-server-open
-201          otp    -       ask      unpaired-by-server-otp
+201          otp    -       ask      unpaired-by-server
 201          close  -       refuse   unpaired-by-server-close
 201          last   -       refuse   unpaired-by-server-close
 `
@@ -97,39 +97,59 @@ func words(d gate.Decision) string {
 	return fmt.Sprint(map[gate.Verdict]string{gate.Refuse: "refuse", gate.Success: "success", gate.Ignore: "ignore"}[d.Verdict], " ", d.Reason)
 }
 
-// TestAnOpenLatchAsksForACode is the key otp, which matters beside no answer but "on".
-func TestAnOpenLatchAsksForACode(t *testing.T) {
+// TestEveryWayInAsks: whatever opens without the key otp asks for a code with it, and what refuses goes on refusing. The one
+// exception is a token that the server did not send.
+func TestEveryWayInAsks(t *testing.T) {
 	for name, answer := range answers {
-		for _, token := range []bool{false, true} {
-			for _, code := range []gate.Code{gate.NoCode, gate.TokenCode, gate.LocalCode, gate.ServerCode, 99} {
-				d := gate.Answered(gate.Policies{Action: gate.Open, OnError: gate.Open, Code: code}, answer, gate.SeenOpen, token)
-				asks := answer == gate.On && code != gate.NoCode && (code != gate.TokenCode || token)
-				if want := map[bool]gate.Code{true: code}[asks]; d.Code != want {
-					t.Errorf("%s, otp %d, token %v: asks for %d, want %d", name, code, token, d.Code, want)
-				}
-				if asks && (d.Verdict != gate.Refuse || d.Reason != gate.CodeRight) || d.Verdict == gate.Success && d.Code != gate.NoCode {
-					t.Errorf("%s, otp %d, token %v: %+v before the code", name, code, token, d)
+		for _, policy := range policies {
+			for _, token := range []bool{false, true} {
+				for _, required := range []bool{false, true} {
+					for _, code := range []gate.Code{gate.TokenCode, gate.LocalCode, gate.ServerCode, 99} {
+						p := gate.Policies{Action: policy, OnError: policy, UnpairedByServer: policy}
+						bare := gate.Answered(p, answer, gate.SeenOpen, token)
+						p.Code, p.Required = code, required
+						d := gate.Answered(p, answer, gate.SeenOpen, token)
+						if bare.Verdict == gate.Refuse || code == gate.TokenCode && !required && !(token && answer == gate.On) {
+							if d != bare {
+								t.Errorf("%s, policy %d, otp %d: %+v, without otp %+v", name, policy, code, d, bare)
+							}
+							continue
+						}
+						if d.Verdict != gate.Refuse || d.Code == gate.NoCode || d.Reason != bare.Reason {
+							t.Errorf("%s, policy %d, otp %d, token %v: %+v opens without a code", name, policy, code, token, d)
+						}
+						if required && d.Spared != gate.Refuse {
+							t.Errorf("%s, policy %d, otp %d: who is not enrolled gets %v", name, policy, code, d.Spared)
+						}
+					}
 				}
 			}
 		}
 	}
 }
 
-// TestCoded: the right code opens a decision that asks for one, and nothing else does.
+// TestCoded: the right code opens a decision that asks for one, and nothing else does; who is not enrolled gets what the decision
+// spares them.
 func TestCoded(t *testing.T) {
 	reasons := map[gate.Proof]gate.Reason{gate.ProofFailed: gate.CodeFailed, gate.ProofWrong: gate.CodeWrong, gate.ProofUsed: gate.CodeUsed,
 		gate.ProofExpired: gate.CodeExpired, gate.ProofNotAsked: gate.CodeNotAsked, gate.ProofNotEnrolled: gate.CodeUnknown,
-		gate.ProofPaused: gate.CodePaused, 99: gate.CodeFailed, gate.ProofRight: "x-otp", gate.ProofExcused: "x-otp-excused"}
+		gate.ProofUnfit: gate.CodeUnknown, gate.ProofPaused: gate.CodePaused, 99: gate.CodeFailed,
+		gate.ProofRight: "x-otp", gate.ProofExcused: "x-otp-excused"}
 	for proof, reason := range reasons {
 		for _, code := range []gate.Code{gate.NoCode, gate.TokenCode, gate.LocalCode, gate.ServerCode, 99} {
-			want := gate.Decision{Reason: reason}
-			if opens := proof == gate.ProofRight || proof == gate.ProofExcused; opens && code == gate.NoCode {
-				want.Reason = gate.CodeFailed
-			} else if opens {
-				want.Verdict = gate.Success
-			}
-			if got := gate.Coded(gate.Decision{Reason: "x-otp", Code: code}, proof); got != want {
-				t.Errorf("proof %d, code %d: %+v, want %+v", proof, code, got, want)
+			for _, spared := range []gate.Verdict{gate.Refuse, gate.Success, gate.Ignore} {
+				want := gate.Decision{Reason: reason}
+				switch opens := proof == gate.ProofRight || proof == gate.ProofExcused; {
+				case opens && code == gate.NoCode:
+					want.Reason = gate.CodeFailed
+				case opens:
+					want.Verdict = gate.Success
+				case proof == gate.ProofNotEnrolled && code != gate.NoCode && spared != gate.Refuse:
+					want = gate.Decision{Verdict: spared, Reason: "x"}
+				}
+				if got := gate.Coded(gate.Decision{Reason: "x", Code: code, Spared: spared}, proof); got != want {
+					t.Errorf("proof %d, code %d, spared %d: %+v, want %+v", proof, code, spared, got, want)
+				}
 			}
 		}
 	}

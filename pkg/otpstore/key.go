@@ -102,6 +102,9 @@ func (s Store) CreateKey(ctx context.Context) (created bool, err error) {
 		if n > 0 {
 			return ErrNoKey
 		}
+		if err := s.makeDirectory(); err != nil {
+			return err
+		}
 		created = true
 		return writeNewKey(s.KeyFile)
 	})

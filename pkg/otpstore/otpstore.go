@@ -31,6 +31,7 @@ import (
 var (
 	ErrNotEnrolled = errors.New("has no one-time passwords on this machine")
 	ErrNoKey       = errors.New("the key of the one-time passwords is missing; restore it from a backup, or remove the users' records and enrol them anew")
+	ErrNoRecords   = errors.New("the records of the one-time passwords are missing; restore them from a backup, or make the directory anew, mode 0700, if there were none")
 	ErrOtherKey    = errors.New("does not open with the key of the one-time passwords; restore the right key from a backup")
 	ErrClear       = errors.New("is not sealed, and otp_refuse_clear = yes: seal it with latch otp encrypt")
 )
@@ -156,7 +157,7 @@ func (s Store) load(user string) (*Record, keys, error) {
 	}
 	data, err := securefile.Read(path, sizeLimit)
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil, keys{}, fmt.Errorf("%q %w", user, ErrNotEnrolled)
+		return nil, keys{}, s.noRecord(user)
 	}
 	if err != nil {
 		return nil, keys{}, err
@@ -173,6 +174,20 @@ func (s Store) load(user string) (*Record, keys, error) {
 		return nil, keys{}, fmt.Errorf("%q %w", path, err)
 	}
 	return r, k, nil
+}
+
+// noRecord says what it means that a user has no file. CreateKey makes the directory before the key: with the key there and no
+// directory, the records of everybody are lost, and nobody must get in by having none.
+func (s Store) noRecord(user string) error {
+	if _, err := os.Lstat(s.Dir); err == nil || !errors.Is(err, fs.ErrNotExist) {
+		return errors.Join(err, fmt.Errorf("%q %w", user, ErrNotEnrolled))
+	}
+	for _, file := range []string{s.KeyFile, s.KeyFile + nextKey} {
+		if _, err := os.Lstat(file); !errors.Is(err, fs.ErrNotExist) {
+			return errors.Join(err, fmt.Errorf("%w: %q is there and %q is not", ErrNoRecords, file, s.Dir))
+		}
+	}
+	return fmt.Errorf("%q %w", user, ErrNotEnrolled)
 }
 
 // change edits a user's record under its lock and writes it, also where edit fails with an error, if edit says so. create lets

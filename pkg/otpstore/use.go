@@ -35,6 +35,7 @@ type Try struct {
 	Address   string // of AddressKey
 	Typed     string
 	Unlimited bool // root's own check: failures are neither counted nor limited
+	Recovery  bool // recovery codes alone
 	// App is the application whose server checks the code, through Ask; "" lets the authenticator of this machine do it. Ask
 	// returns RightCode, Wrong, or Failed where the server did not say. The user's other logins wait meanwhile. The id is "" for
 	// a user of whom this machine knows none: the person may have enrolled at the server.
@@ -111,6 +112,12 @@ func digitsOf(typed string) string {
 	return strings.NewReplacer(" ", "", "-", "").Replace(typed)
 }
 
+// IsRecovery tells whether this could be a recovery code.
+func IsRecovery(typed string) bool {
+	_, ok := otp.NormalRecovery(typed)
+	return ok || isEmergency(typed)
+}
+
 // isEmergency tells whether this could be an emergency code of google-authenticator's.
 func isEmergency(typed string) bool {
 	digits := digitsOf(typed)
@@ -127,6 +134,9 @@ func (s Store) useCode(r *Record, t Try) Used {
 		if used := s.useRecovery(r, typed); used.Result == RightRecovery {
 			return used
 		}
+	}
+	if t.Recovery {
+		return Used{Result: Wrong}
 	}
 	if t.App != "" {
 		return Used{Result: s.useRemote(r.Remotes[t.App], typed, t.Ask)}

@@ -244,3 +244,57 @@ func TestNothingIsRightThatWasNotKept(t *testing.T) {
 		t.Errorf("without a key: %v, %v", used, err)
 	}
 }
+
+// TestLostRecords: with its key there and the directory gone, nobody counts as one who was never enrolled.
+func TestLostRecords(t *testing.T) {
+	b := newBed(t)
+	if _, err := b.Load("eva"); !errors.Is(err, ErrNotEnrolled) {
+		t.Errorf("before anything: %v", err)
+	}
+	b.enrol(totp())
+	if _, err := b.Load("eva"); !errors.Is(err, ErrNotEnrolled) {
+		t.Errorf("another user's: %v", err)
+	}
+	if err := os.RemoveAll(b.Dir); err != nil {
+		t.Fatal(err)
+	}
+	for _, user := range []string{"ana", "eva"} {
+		if _, err := b.Load(user); errors.Is(err, ErrNotEnrolled) || !errors.Is(err, ErrNoRecords) {
+			t.Errorf("%s: %v", user, err)
+		}
+	}
+	if err := os.Remove(b.KeyFile); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := b.Load("ana"); !errors.Is(err, ErrNotEnrolled) {
+		t.Errorf("as if nothing had ever been: %v", err)
+	}
+}
+
+// TestRecoveryAlone is a prompt for the server's token: it takes recovery codes, and no code of an authenticator, however long.
+func TestRecoveryAlone(t *testing.T) {
+	b := newBed(t)
+	eight := totp()
+	eight.Digits = 8
+	b.enrol(eight)
+	if err := b.SetRecovery(t.Context(), "ana", 1000, []string{"ABCDEFGHJK"}); err != nil {
+		t.Fatal(err)
+	}
+	code, err := eight.Code(eight.Secret, b.now.Unix()/30)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct {
+		typed string
+		want  Result
+	}{{code, Wrong}, {"ABCDE-FGHJK", RightRecovery}, {"ABCDE-FGHJK", Wrong}} {
+		used, err := b.Use(t.Context(), Try{User: "ana", UID: 1000, Typed: c.typed, Recovery: true})
+		if err != nil || used.Result != c.want || !IsRecovery(c.typed) {
+			t.Errorf("%s: %v, %v; want %v", c.typed, used.Result, err, c.want)
+		}
+	}
+	b.uses("", code, RightCode)
+	if IsRecovery("g4K9wz") || IsRecovery("") {
+		t.Error("a token looks like a recovery code")
+	}
+}

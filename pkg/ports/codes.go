@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/latch-linux/latch/pkg/account"
 	"github.com/latch-linux/latch/pkg/authn"
 	"github.com/latch-linux/latch/pkg/config"
 	"github.com/latch-linux/latch/pkg/gate"
@@ -31,32 +32,80 @@ func NewCodes(c *config.Config, sshConnection string) Codes {
 	return Codes{Store: CodeStore(c), App: c.AppID, Address: otpstore.AddressKey(sshConnection)}
 }
 
+// NewTokens keeps the server's tokens where latch.conf says.
+func NewTokens(c *config.Config) otpstore.Tokens { return otpstore.TokensAt(c.RunDir, authn.TokenLife) }
+
 // Find implements authn.Codes.
 func (c Codes) Find(user string, uid int64) (authn.Enrolment, error) {
-	r, err := c.Store.Load(user)
+	r, err := c.load(user, uid)
 	switch {
 	case errors.Is(err, otpstore.ErrNotEnrolled):
 		return authn.Enrolment{}, nil
 	case err != nil:
 		return authn.Enrolment{}, err
 	case r.OthersThan(uid):
-		return authn.Enrolment{Detail: fmt.Sprintf("the one-time passwords are those of uid %d; run: latch otp remove --user %s", r.UID, user)}, nil
+		// The name has passed to somebody else, who neither has the codes nor gets in by having none.
+		return authn.Enrolment{}, fmt.Errorf("the one-time passwords are those of uid %d; run: latch otp remove --user %s", r.UID, r.User)
 	}
 	left, err := r.Bypass.Left()
 	if err != nil {
 		return authn.Enrolment{}, err
 	}
 	if left > 0 {
-		return authn.Enrolment{Excused: true,
+		return authn.Enrolment{User: r.User, Excused: true,
 			Detail: fmt.Sprintf("%s excused the user for %v more: %s", r.Bypass.By, left.Round(time.Minute), r.Bypass.Reason)}, nil
 	}
-	recovery := r.RecoveryLeft() > 0
-	return authn.Enrolment{Local: recovery || r.Authenticator != nil, Server: recovery || r.Remotes[c.App] != nil}, nil
+	return c.enrolment(r), nil
+}
+
+// enrolment says what a record is good for. Recovery codes that are all used up still tell that their user was enrolled; those that
+// came with a TOTP of another application's say nothing of this one.
+func (c Codes) enrolment(r *otpstore.Record) authn.Enrolment {
+	here, there, recovery := r.Authenticator != nil, r.Remotes[c.App] != nil, r.RecoveryLeft() > 0
+	expired := here && c.Store.Expired(r.Authenticator)
+	e := authn.Enrolment{User: r.User, Enrolled: here || there || r.Recovery != nil && len(r.Remotes) == 0,
+		Local: recovery || here && !expired, Server: recovery || there, Recovery: recovery, Expired: expired}
+	if expired {
+		e.Detail = expiredAdvice(r.User)
+	}
+	return e
+}
+
+func expiredAdvice(user string) string {
+	return "the authenticator has expired; run: latch otp enroll --replace --user " + user
+}
+
+// load reads a user's record. Who has no uid has a name that no name service knows, and a record in any spelling of it.
+func (c Codes) load(user string, uid int64) (*otpstore.Record, error) {
+	r, err := c.Store.Load(user)
+	if uid >= 0 || !errors.Is(err, otpstore.ErrNotEnrolled) {
+		return r, err
+	}
+	names, failed := c.Store.Users()
+	if failed != nil {
+		return nil, failed
+	}
+	name, found, failed := account.Same(names, user)
+	switch {
+	case failed != nil:
+		return nil, failed
+	case !found:
+		return nil, err
+	}
+	return c.Store.Load(name)
 }
 
 // Check implements authn.Codes.
 func (c Codes) Check(ctx context.Context, user string, uid int64, typed string) authn.Typed {
 	return c.use(ctx, otpstore.Try{User: user, UID: uid, Address: c.Address, Typed: typed})
+}
+
+// CheckRecovery implements authn.Codes.
+func (c Codes) CheckRecovery(ctx context.Context, user string, uid int64, typed string) authn.Typed {
+	if !otpstore.IsRecovery(typed) {
+		return authn.Typed{Proof: gate.ProofWrong}
+	}
+	return c.use(ctx, otpstore.Try{User: user, UID: uid, Address: c.Address, Typed: typed, Recovery: true})
 }
 
 // CheckByServer implements authn.Codes.
@@ -105,11 +154,11 @@ func (c Codes) use(ctx context.Context, t otpstore.Try) authn.Typed {
 	case otpstore.RightCode:
 		return authn.Typed{Proof: gate.ProofRight}
 	case otpstore.RightRecovery:
-		return authn.Typed{Proof: gate.ProofRight, Detail: fmt.Sprintf("a recovery code was used up, %d are left", used.Left)}
+		return authn.Typed{Proof: gate.ProofRight, Loud: true, Detail: fmt.Sprintf("a recovery code was used up, %d are left", used.Left)}
 	case otpstore.Wrong:
 		return authn.Typed{Proof: gate.ProofWrong}
 	case otpstore.Expired:
-		return authn.Typed{Proof: gate.ProofFailed, Detail: fmt.Sprintf("the authenticator has expired; run: latch otp enroll --replace --user %s", t.User)}
+		return authn.Typed{Proof: gate.ProofExpired, Detail: expiredAdvice(t.User)}
 	case otpstore.Replayed:
 		return authn.Typed{Proof: gate.ProofUsed}
 	case otpstore.Paused:

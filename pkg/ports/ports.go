@@ -24,8 +24,8 @@ import (
 func Settings(c *config.Config, args config.Args) (authn.Settings, error) {
 	s := authn.Settings{
 		Policies: gate.Policies{Action: policy(c.Action), OnError: policy(c.OnError),
-			Unpaired: policy(c.Unpaired), UnpairedByServer: policy(c.UnpairedByServer), Code: code(c.OTP)},
-		Echo: c.OTPEcho, LocalCode: config.LocalCode, Quiet: args.Profile == "openvpn", Unseen: args.Notify == "no", Timeout: c.Timeout, Wait: c.Wait,
+			Unpaired: policy(c.Unpaired), UnpairedByServer: policy(c.UnpairedByServer), Code: code(c.OTP), Required: c.OTPRequired},
+		Echo: c.OTPEcho, LocalCode: config.LocalCode, Quiet: args.Profile == "openvpn", Ahead: args.Profile == "openvpn", Unseen: args.Notify == "no", Timeout: c.Timeout, Wait: c.Wait,
 		ExemptUsers: c.ExemptUsers, ExemptGroups: c.ExemptGroups, ExemptServices: c.ExemptServices, AccountSkip: c.AccountSkip,
 	}
 	if args.Operation == "" {
