@@ -77,7 +77,7 @@ func TestRolesAndLinks(t *testing.T) {
 	if err != nil || l.Purpose != store.LinkReset || l.Data != store.LinkReplaceFactors {
 		t.Errorf("%+v, %v", l, err)
 	}
-	acts, err := s.Acts(store.AuditQuery{Text: "link."})
+	acts, err := s.Acts(store.AuditQuery{Act: "link.make"})
 	if err != nil || len(acts) != 5 || acts[0].Actor.Via != store.ViaCommand || acts[0].Target != "root" {
 		t.Errorf("%+v, %v", acts, err)
 	}

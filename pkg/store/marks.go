@@ -54,3 +54,9 @@ func (s *Store) JournalAfter(p Position, limit int) (j Journal, err error) {
 	j.Acts, err = s.acts(`WHERE id > ? ORDER BY id LIMIT ?`, p.Act, limit)
 	return j, err
 }
+
+// HistoryAfter returns the entries behind an id, from from to to (milliseconds, both inclusive), in the order of their ids: what
+// an export reads page by page.
+func (s *Store) HistoryAfter(id, from, to int64, limit int) ([]Entry, error) {
+	return s.entries(`WHERE h.id > ? AND h.t BETWEEN ? AND ? ORDER BY h.id LIMIT ?`, id, from, to, limit)
+}

@@ -61,6 +61,10 @@ func findUser(q source, name string) (User, error) {
 	return u, err
 }
 
+// pairingsOfUser counts the pairings of users u.
+const pairingsOfUser = `(SELECT count(*) FROM pairings p JOIN applications a ON a.id = p.app
+	WHERE p.user = u.id AND p.unpaired IS NULL AND a.removed IS NULL)`
+
 // Users lists everybody by name, with the number of pairings.
 func (s *Store) Users() ([]User, error) {
 	var list []User
@@ -69,10 +73,7 @@ func (s *Store) Users() ([]User, error) {
 		err := scan(append(u.fields(), &u.Pairings)...)
 		list = append(list, u)
 		return err
-	}, `SELECT `+userColumns+`,
-			(SELECT count(*) FROM pairings p JOIN applications a ON a.id = p.app
-			WHERE p.user = u.id AND p.unpaired IS NULL AND a.removed IS NULL)
-		FROM users u WHERE u.removed IS NULL ORDER BY u.name`)
+	}, `SELECT `+userColumns+`, `+pairingsOfUser+` FROM users u WHERE u.removed IS NULL ORDER BY u.name`)
 	return list, err
 }
 
