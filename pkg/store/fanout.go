@@ -85,7 +85,8 @@ func happenings(q source, from, to int64) ([]happened, error) {
 		if err == nil && context != "" {
 			told := map[string]string{}
 			err = json.Unmarshal([]byte(context), &told)
-			n.Login, n.Host, n.Service, n.Address = told["user"], told["host"], told["service"], told["rhost"]
+			o := OriginOf(told, n.Asker)
+			n.Login, n.Host, n.Service, n.Address = o.User, o.Host, o.Service, o.Address
 		}
 		list = append(list, h)
 		return err
@@ -93,7 +94,7 @@ func happenings(q source, from, to int64) ([]happened, error) {
 			a.name, a.app_id, a.contact_email, a.contact_phone, coalesce(p.account_id, '')
 		FROM history h JOIN applications a ON a.id = h.app JOIN users u ON u.id = h.user AND u.removed IS NULL
 		LEFT JOIN pairings p ON p.id = h.pairing
-		WHERE h.id > ? AND h.id <= ? AND NOT (h.silent AND h.action = 'get' AND h.value = 'on')
+		WHERE h.id > ? AND h.id <= ? AND h.what != 'token' AND NOT (h.silent AND h.action = 'get' AND h.value = 'on')
 			AND (h.user IN (SELECT user FROM notice_channels WHERE given_up IS NULL)
 				OR h.app IN (SELECT app FROM notice_channels WHERE given_up IS NULL) AND h.action != 'get')
 		ORDER BY h.id`, from, to)

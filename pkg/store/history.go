@@ -36,6 +36,22 @@ func (a Attempt) context() (any, error) {
 	return string(text), err
 }
 
+// Origin is who asks, as far as the host tells: each part may be "".
+type Origin struct {
+	Host    string // as it calls itself
+	Service string // of PAM, such as sshd
+	Phase   string // auth or account
+	Address string // where the login comes from
+	User    string // of the host
+	Asker   string // the address that the question came from, which no host can make up
+}
+
+// OriginOf takes apart what an entry, a token or a notice holds of who asked.
+func OriginOf(context map[string]string, ip string) Origin {
+	return Origin{Host: context["host"], Service: context["service"], Phase: context["phase"], Address: context["rhost"],
+		User: context["user"], Asker: ip}
+}
+
 // readContext reads such a column.
 func readContext(text string) (context map[string]string, err error) {
 	if text != "" {

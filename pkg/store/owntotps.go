@@ -92,7 +92,10 @@ func (s *Store) BeginOwnTOTP(ctx context.Context, user, secret string) error {
 		if err != nil {
 			return err
 		}
-		return s.putOwn(t, u.Row, false, secret, 0, 0)
+		if err := s.putOwn(t, u.Row, false, secret, 0, 0); err != nil {
+			return err
+		}
+		return touch(t, u.Row)
 	})
 }
 
@@ -180,7 +183,7 @@ func (s *Store) ProveOwnTOTP(ctx context.Context, user string, match func(secret
 		if err := s.putOwn(t, u.Row, true, k.Secret, step, expires); err != nil {
 			return err
 		}
-		return s.audit(ctx, t, "totp.enrol", u.Name, nil)
+		return errors.Join(s.audit(ctx, t, "totp.enrol", u.Name, nil), touch(t, u.Row))
 	})
 	if err != nil {
 		return err
@@ -245,6 +248,6 @@ func (s *Store) RemoveOwnTOTP(ctx context.Context, user string) error {
 		if n == 0 {
 			return ErrNotEnrolled
 		}
-		return s.audit(ctx, t, "totp.remove", u.Name, nil)
+		return errors.Join(s.audit(ctx, t, "totp.remove", u.Name, nil), touch(t, u.Row))
 	})
 }

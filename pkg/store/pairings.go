@@ -278,7 +278,8 @@ func (s *Store) RenamePairing(ctx context.Context, user, app, name string) error
 			return err
 		}
 		for _, o := range owned {
-			if err := t.exec(`UPDATE pairings SET own_name = ? WHERE id = ?`, name, o.pairing.row); err != nil {
+			err := errors.Join(t.exec(`UPDATE pairings SET own_name = ? WHERE id = ?`, name, o.pairing.row), touch(t, o.pairing.user))
+			if err != nil {
 				return err
 			}
 		}

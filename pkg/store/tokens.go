@@ -75,7 +75,7 @@ func (s *Store) SpendToken(ctx context.Context, app Application, accountID, toke
 			if right {
 				value = "used"
 			}
-			return s.record(t, event{pairing: p, action: ActionGet, what: "token", value: value, was: "-", name: k.App, node: k.Node, attempt: a})
+			return s.record(t, event{pairing: p, action: ActionDeveloper, what: "token", value: value, was: "-", name: k.App, node: k.Node, attempt: a})
 		}
 		return nil
 	})
