@@ -25,13 +25,15 @@ type Delivery struct {
 }
 
 // Claim hands up to limit channels that have something to deliver to this worker, each with the notice that has waited longest,
-// for as long as delivering may take. A worker that dies loses them to the next one. Claim writes only when there is something.
+// for as long as delivering may take; those that work come first. A worker that dies loses them to the next one. Claim writes only
+// when there is something.
 func (s *Store) Claim(ctx context.Context, limit int) ([]Delivery, error) {
-	const due = `c.given_up IS NULL AND (c.next_try <= ?1 OR c.next_try > ?1 + ?3) AND (c.lease <= ?1 OR c.lease > ?1 + ?3)
-		AND EXISTS (SELECT 1 FROM outbox o WHERE o.channel = c.id AND o.expires > ?1) LIMIT ?2`
+	const due = `FROM (SELECT DISTINCT channel FROM outbox WHERE expires > ?1) o JOIN notice_channels c ON c.id = o.channel
+		WHERE c.given_up IS NULL AND (c.next_try <= ?1 OR c.next_try > ?1 + ?3) AND (c.lease <= ?1 OR c.lease > ?1 + ?3)
+		ORDER BY c.failures, c.id LIMIT ?2`
 	now, slack := s.millis(), maxWait.Milliseconds()
 	var waiting int
-	err := s.reads.get([]any{&waiting}, `SELECT count(*) FROM (SELECT 1 FROM notice_channels c WHERE `+due+`)`, now, limit, slack)
+	err := s.reads.get([]any{&waiting}, `SELECT count(*) FROM (SELECT 1 `+due+`)`, now, limit, slack)
 	if err != nil || waiting == 0 {
 		return nil, err
 	}
@@ -43,7 +45,7 @@ func (s *Store) Claim(ctx context.Context, limit int) ([]Delivery, error) {
 			err := scan(&d.Channel.Row)
 			list = append(list, d)
 			return err
-		}, `SELECT c.id FROM notice_channels c WHERE `+due, now, limit, slack)
+		}, `SELECT c.id `+due, now, limit, slack)
 		for i := 0; err == nil && i < len(list); i++ {
 			if err = t.exec(`UPDATE notice_channels SET lease = ? WHERE id = ?`, now+claimLife.Milliseconds(), list[i].Channel.Row); err == nil {
 				err = s.loadDelivery(t, &list[i])
@@ -69,6 +71,11 @@ func (s *Store) loadDelivery(q source, d *Delivery) error {
 		return err
 	}, `SELECT o.id, n.id, n.user, n.sealed FROM outbox o JOIN notices n ON n.id = o.notice
 		WHERE o.channel = ? AND o.expires > ? ORDER BY o.id LIMIT 1`, d.Channel.Row, s.millis())
+}
+
+// Release gives a channel back that nothing came of, so that the next worker need not wait until the claim is over.
+func (s *Store) Release(ctx context.Context, d Delivery) error {
+	return s.write(ctx, func(t *tx) error { return t.exec(`UPDATE notice_channels SET lease = 0 WHERE id = ?`, d.Channel.Row) })
 }
 
 // speak finds the language of a delivery: the person's choice, or that of the page on which the channel was added.

@@ -52,6 +52,7 @@ CREATE TABLE notice_windows (
     facts   TEXT NOT NULL,
     PRIMARY KEY (user, pairing, node, kind)
 ) WITHOUT ROWID;
+CREATE INDEX notice_windows_since ON notice_windows (since);
 
 -- What was told. sealed is the notice as JSON: its link closes a latch.
 CREATE TABLE notices (
