@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -25,38 +26,45 @@ func (o *latchOptions) flags(c *cobra.Command) {
 
 func newSetLatch(p *program, verb, effect string, open bool) *cobra.Command {
 	var o latchOptions
+	var length time.Duration
 	c := &cobra.Command{
 		Use: verb + " USER", Short: verb + " latches of a person, as the phone does",
 		Long:    fmt.Sprintf("%s sets a person's latches so that the host %s. A closed latch closes the operations\nbelow it.\n", verb, effect) + cli.ExitHelp,
 		Example: "  latch-server " + verb + " ana --app servers", Args: cobra.ExactArgs(1),
 		RunE: func(c *cobra.Command, args []string) error {
-			return p.setLatch(c.Context(), args[0], o, open)
+			if c.Flags().Changed("for") && (length < time.Second || length > store.MaxOpenTime) {
+				return cli.Usage("--for takes a time from 1s to %s, such as 10m, not %s", store.MaxOpenTime, length)
+			}
+			return p.setLatch(c.Context(), args[0], o, open, length)
 		},
 	}
 	o.flags(c)
+	if open {
+		c.Flags().DurationVar(&length, "for", 0, "close again by itself after this time, such as 10m; default: stay open")
+		c.Example += "\n  latch-server open ana --app servers --operation ssh --for 10m"
+	}
 	return c
 }
 
-func (p *program) setLatch(ctx context.Context, user string, o latchOptions, open bool) error {
+func (p *program) setLatch(ctx context.Context, user string, o latchOptions, open bool, length time.Duration) error {
 	if o.operation != "" && o.app == "" {
 		return cli.Usage("--operation needs --app")
 	}
 	return p.withStore(func(s *store.Store) error {
-		// Hosts would go on reading closed, whatever is set.
-		if u, err := s.User(user); open && err == nil && u.Disabled {
-			return fmt.Errorf("%q: %w", user, store.ErrUserDisabled)
-		} else if open && err == nil && u.Lost {
-			return fmt.Errorf("%q: %w", user, store.ErrPhoneLost)
-		}
-		apps, err := s.SetByUser(ctx, user, o.app, o.operation, open)
+		d, err := s.SwitchByName(ctx, user, o.operation, store.Switch{App: o.app, Open: open, For: length})
 		if err != nil {
 			return err
 		}
-		what := strings.Join(apps, ", ")
+		what := strings.Join(d.Apps, ", ")
 		if o.operation != "" {
 			what += " / " + o.operation
 		}
-		return p.Report(map[string]any{"user": user, "applications": apps, "status": word(open)}, "%s: %s", what, word(open))
+		fields := map[string]any{"user": user, "applications": d.Apps, "status": word(open)}
+		if d.Until == 0 {
+			return p.Report(fields, "%s: %s", what, word(open))
+		}
+		fields["until"] = rfc3339(d.Until)
+		return p.Report(fields, "%s: %s until %s", what, word(open), rfc3339(d.Until))
 	})
 }
 

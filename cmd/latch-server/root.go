@@ -107,7 +107,7 @@ The commands work while the server serves.
 	root.PersistentFlags().StringVar(&p.data, "data", defaultData, "directory of the database and its key")
 	root.PersistentFlags().BoolVar(&p.JSON, "json", p.JSON, "print one JSON object")
 	root.AddCommand(
-		newInit(p), newServe(p), newApp(p), newUser(p), newCode(p), newOpen(p), newClose(p), newStatus(p), newChoose(p), newToken(p),
+		newInit(p), newServe(p), newApp(p), newUser(p), newCode(p), newOpen(p), newClose(p), newStatus(p), newChoose(p), newSchedule(p), newToken(p),
 		newOperation(p), newControl(p), newAPIUser(p), newHistory(p), newPrune(p), newBackup(p), newRestore(p), newVersion(p),
 		cli.NewCompletion(&p.Printer, "latch-server"),
 	)

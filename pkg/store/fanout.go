@@ -154,7 +154,7 @@ func (s *Store) live(q source, r *receivers, user, app, t int64) (rows []int64, 
 func (s *Store) tellPerson(t *tx, r *receivers, h, before happened) error {
 	n := h.notice
 	n.Kind = h.kind()
-	if h.closedByUse(before) || n.Action == ActionTimer {
+	if h.closedByUse(before) || n.Action == ActionTimer || n.Action == ActionSchedule {
 		return nil
 	}
 	channels, err := s.live(t, r, n.User, 0, n.T)

@@ -30,35 +30,32 @@ func (s *Store) SetByApplication(ctx context.Context, app Application, accountID
 	})
 }
 
-// SetByUser is Switch for somebody who is known by name: the application's latch, or the operation's by id or name, of one
-// application or (app "", operation "") of all. It returns the names of the applications.
+// SetByUser opens or closes latches of somebody who is known by name: the application's latch, or the operation's by id or
+// name, of one application or (app "", operation "") of all. It returns the names of the applications.
 func (s *Store) SetByUser(ctx context.Context, user, app, operation string, open bool) ([]string, error) {
-	a := Switch{App: app, Open: open}
-	var d Switched
-	err := s.write(ctx, func(t *tx) error {
-		u, err := findUser(t, user)
-		if err != nil {
-			return err
-		}
-		owned, err := owns(t, u, app)
-		if err != nil {
-			return err
-		}
-		a.User = u.Row
-		if operation != "" {
-			op, err := findOperation(t, owned[0].app.Row, operation)
-			if err != nil {
-				return err
-			}
-			a.Target.OperationID = op.ID
-		}
-		d, err = s.turn(t, owned, a)
-		return err
-	})
+	d, err := s.SwitchByName(ctx, user, operation, Switch{App: app, Open: open})
+	return d.Apps, err
+}
+
+// SwitchByName is Switch with the person and the operation by name; those of sw are not read.
+func (s *Store) SwitchByName(ctx context.Context, user, operation string, sw Switch) (Switched, error) {
+	u, err := s.User(user)
 	if err != nil {
-		return nil, err
+		return Switched{}, err
 	}
-	return d.Apps, nil
+	sw.User = u.Row
+	if operation != "" {
+		app, err := s.Application(sw.App)
+		if err != nil {
+			return Switched{}, err
+		}
+		op, err := s.Operation(app.Row, operation)
+		if err != nil {
+			return Switched{}, err
+		}
+		sw.Target.OperationID = op.ID
+	}
+	return s.Switch(ctx, sw)
 }
 
 func userNode(t *tx, o owned, operation string, now int64) (target, error) {

@@ -206,9 +206,9 @@ func TestLostPhoneClosesEverything(t *testing.T) {
 	if u, _ = b.User("ana"); !u.Lost || b.signedIn(session) || known || f != (Factors{Password: true, RecoveryLeft: 1}) {
 		t.Errorf("lost %v, signed in %v, browser known %v, factors %+v", u.Lost, b.signedIn(session), known, f)
 	}
-	// Whatever opens by itself or by an admin's command stays closed for hosts until the person is back.
+	// Nothing opens until the person is back.
 	_, err = b.SetByUser(b.ctx, "ana", "", "", true)
-	b.must(err)
+	b.refused("opening by an admin's command", err, ErrPhoneLost)
 	b.reads(account, false)
 	b.must(b.Unpair(b.ctx, b.app, account, Attempt{}))
 	b.reads(account, false)

@@ -41,7 +41,7 @@ type Switched struct {
 }
 
 // Switch opens or closes latches. A child of a closed node can be set too; it reads closed until what is above it opens.
-// A disabled person can close but not open (ErrUserDisabled).
+// Somebody who is disabled or lost their phone can close but not open: ErrUserDisabled, ErrPhoneLost.
 func (s *Store) Switch(ctx context.Context, a Switch) (Switched, error) {
 	var d Switched
 	if err := a.check(); err != nil {
@@ -52,8 +52,8 @@ func (s *Store) Switch(ctx context.Context, a Switch) (Switched, error) {
 		if err != nil {
 			return err
 		}
-		if (u.Disabled || u.Lost) && a.Open {
-			return fmt.Errorf("%q: %w", u.Name, ErrUserDisabled)
+		if err := mayOpen(u); a.Open && err != nil {
+			return err
 		}
 		owned, err := owns(t, u, a.App)
 		if err != nil {
@@ -63,6 +63,17 @@ func (s *Store) Switch(ctx context.Context, a Switch) (Switched, error) {
 		return err
 	})
 	return d, err
+}
+
+// mayOpen fails for somebody whose latches read closed whatever is set.
+func mayOpen(u User) error {
+	switch {
+	case u.Disabled:
+		return fmt.Errorf("%q: %w", u.Name, ErrUserDisabled)
+	case u.Lost:
+		return fmt.Errorf("%q: %w", u.Name, ErrPhoneLost)
+	}
+	return nil
 }
 
 func (a Switch) check() error {
@@ -211,8 +222,8 @@ func (s *Store) undo(t *tx, u User, act int64, b before, a Attempt) error {
 	if err != nil {
 		return err
 	}
-	if b.On && (u.Disabled || u.Lost) {
-		return fmt.Errorf("%q: %w", u.Name, ErrUserDisabled)
+	if err := mayOpen(u); b.On && err != nil {
+		return err
 	}
 	to := n.setting
 	to.on, to.changed, to.cause, to.until, to.held, to.switched = b.On, b.Changed, b.Cause, b.Until, b.Held, 0
