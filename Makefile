@@ -168,6 +168,7 @@ install:
 	@set -e; for page in $(BUILD)/docs/man1/*.1; do scripts/put 0644 $$page $(DESTDIR)$(MANDIR)/man1/$${page##*/}; done
 	@set -e; for entry in $(LINKS); do scripts/put link $(from) $(to); done
 	@test -e $(DESTDIR)$(SYSCONFDIR)/latch/latch.conf || scripts/put 0600 conf/latch.conf $(DESTDIR)$(SYSCONFDIR)/latch/latch.conf
+	@test -n '$(DESTDIR)' || $(BINDIR)/latch otp key --create || :
 	@$(SYSTEMCTL) daemon-reload
 
 # A PAM line that names a missing module refuses every login, so those lines go first. Those of other directories than

@@ -29,7 +29,7 @@ records: copy the file to where a backup of the records does not lie, and say so
 a copy, hand it to --compare; one that is right counts as said. latch doctor warns as long as nobody did,
 and again after latch otp rekey. To restore the key put the file back, root's and with mode 0600.
 
---create makes the key where there is none, as the first enrolment would.
+--create makes the key where there is none, as the first enrolment would, and prints its name if it did.
 ` + cli.ExitHelp,
 		Example: "  sudo latch otp key\n  sudo latch otp key --backed-up\n  ssh vault cat web1/otp.key | sudo latch otp key --compare -",
 		RunE: func(c *cobra.Command, _ []string) error {
@@ -130,10 +130,10 @@ func (a *app) createKey(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if !created {
-		return a.Report(map[string]any{"file": store.KeyFile, "created": false}, "%s is there already", store.KeyFile)
+	if !created && !a.JSON {
+		return nil
 	}
-	return a.Report(map[string]any{"file": store.KeyFile, "created": true}, "created %s", store.KeyFile)
+	return a.Report(map[string]any{"file": store.KeyFile, "created": created}, "%s", store.KeyFile)
 }
 
 func newOTPRekey(a *app) *cobra.Command {

@@ -48,11 +48,14 @@ func expect(t *testing.T, when string, got, want map[string]string) {
 
 // TestMakeInstallAndUninstall goes there and back.
 func TestMakeInstallAndUninstall(t *testing.T) {
-	const conf, policy = "/etc/latch/latch.conf", "/usr/local/share/selinux/packages/latch.pp"
+	const conf, key, policy = "/etc/latch/latch.conf", "/etc/latch/otp.key", "/usr/local/share/selinux/packages/latch.pp"
 	mk(t, "uninstall", "PURGE=1") // what somebody may have installed on the host
 	before := places(t)
 	mk(t, "install")
 	installed := places(t)
+	if info, err := os.Stat(key); err != nil || info.Mode() != 0o600 {
+		t.Errorf("the key of the one-time passwords: %v, %v", info, err)
+	}
 	if out := mk(t, "install"); out != "" {
 		t.Errorf("a second make install does something:\n%s", out)
 	}
@@ -74,10 +77,13 @@ func TestMakeInstallAndUninstall(t *testing.T) {
 		t.Errorf("make uninstall does not say what it keeps:\n%s", out)
 	}
 	after := places(t)
-	if _, kept := after[conf]; !kept {
-		t.Error("make uninstall takes latch.conf away")
+	for _, file := range []string{conf, key} {
+		if _, kept := after[file]; !kept {
+			t.Errorf("make uninstall takes %s away", file)
+		}
+		delete(after, file)
 	}
-	delete(after, conf)
+	delete(after, "/etc/latch/.lock/otp.key")
 	expect(t, "make uninstall", after, before)
 	mk(t, "uninstall", "PURGE=1")
 	expect(t, "PURGE=1", places(t), before)

@@ -28,7 +28,8 @@ func (e *examination) codes() {
 	place, before := [2]string{store.Dir, store.KeyFile}, len(e.findings)
 	told := slices.Contains(e.stores, place)
 	e.stores = append(e.stores, place)
-	if err := securefile.CheckPrivate(store.KeyFile); err != nil && !(missing(err) && len(users) == 0) {
+	needed, uncounted := store.Sealed()
+	if err := securefile.CheckPrivate(store.KeyFile); err != nil && !(missing(err) && needed == 0 && uncounted == nil) {
 		if told {
 			return
 		}
@@ -36,6 +37,7 @@ func (e *examination) codes() {
 		return
 	}
 	has, bad := e.records(store, users)
+	e.atRest(store, users)
 	if told { // another profile's users have theirs in the same place
 		e.findings = e.findings[:before]
 	}
@@ -76,6 +78,9 @@ func (e *examination) records(store otpstore.Store, users []string) (has map[str
 		case err == nil && known && r.OthersThan(uid):
 			bad++
 			e.warn("codes", remove, "%q had the uid %d when enrolled and has %d now: no code is taken", user, r.UID, uid)
+		case r.Authenticator != nil && store.Expired(r.Authenticator):
+			bad++
+			e.warn("codes", e.latch("otp enroll --replace --user "+user), "the authenticator of %q has expired: no code of it is taken", user)
 		case left > 0:
 			bad++
 			e.warn("codes", e.latch("bypass --end --user "+user), "%q is excused from codes", user)

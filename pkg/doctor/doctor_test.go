@@ -14,6 +14,8 @@ import (
 	"github.com/latch-linux/latch/pkg/config"
 	"github.com/latch-linux/latch/pkg/doctor"
 	"github.com/latch-linux/latch/pkg/installer"
+	"github.com/latch-linux/latch/pkg/otp"
+	"github.com/latch-linux/latch/pkg/otpstore"
 )
 
 // patient is a machine of files in a directory of its own, with a server that answers.
@@ -222,4 +224,46 @@ func TestCodesAreToldOnce(t *testing.T) {
 	if got := lookedAt(m, "codes"); strings.Count(got, "\n") != 1 || strings.Contains(got, "[]") {
 		t.Errorf("want one line of two profiles:\n%s", got)
 	}
+}
+
+// TestCodesAtRest: a key in no backup, records in the clear and authenticators that have ended are told, with what to do.
+func TestCodesAtRest(t *testing.T) {
+	m := patient(t)
+	conf := "app_id = " + strings.Repeat("a", 20) + "\nsecret_key = " + strings.Repeat("b", 40) + "\nstate_dir = " + m.Root + "/var\notp_key = " + m.Root + "/otp.key\n"
+	put(t, m.Profiles[0].Accounts, "")
+	put(t, m.Root+"/etc/pam.d/sshd", "auth requisite pam_unix.so\nauth required pam_latch.so\n")
+	store := otpstore.At(m.Root+"/var", m.Root+"/otp.key")
+	must := func(err error) {
+		t.Helper()
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	_, err := store.CreateKey(t.Context())
+	must(err)
+	v := otpstore.Authenticator{Parameters: otp.Standard(), Secret: otp.Standard().NewSecret(), Window: otpstore.UsualWindow, Enrolled: time.Now().Unix() - 3600}
+	must(store.Enrol(t.Context(), "ana", -1, v))
+	told := func(lines string, present bool, want ...string) {
+		t.Helper()
+		put(t, m.Profiles[0].Config, conf+lines)
+		got := lookedAt(m, "codes")
+		for _, text := range want {
+			if strings.Contains(got, text) != present {
+				t.Errorf("%q is told: %v, in\n%s", text, !present, got)
+			}
+		}
+	}
+	const backup, sealed, ended = "is in no backup", "not sealed: ana", `the authenticator of "ana" has expired`
+	told("", true, "warn "+m.Root+"/otp.key "+backup, "latch otp key --backed-up]")
+	told("", false, sealed, ended)
+	must(store.Confirm(t.Context(), "eva"))
+	told("", false, backup, sealed, ended)
+	told("otp_lifetime = 1h\n", true, ended, "latch otp enroll --replace --user ana]")
+	store.Clear = true
+	must(store.Enrol(t.Context(), "ana", -1, v))
+	told("", true, sealed, "[latch otp encrypt --all]")
+	told("otp_encrypt = no\n", true, "otp_encrypt = no: whoever reads")
+	told("otp_refuse_clear = yes\n", true, "fail", "is not sealed")
+	must(os.Remove(m.Root + "/otp.key"))
+	told("", false, "restore", backup)
 }
