@@ -66,6 +66,7 @@ type Entry struct {
 	User, App                string
 	Action, What, Value, Was string
 	Name                     string // of the application, operation or instance
+	Node                     string // its public id, "" in entries of older versions
 	UserAgent, IP            string
 	Silent                   bool
 	Context                  map[string]string
@@ -107,7 +108,7 @@ const MaxHistory = 1000
 
 func scanEntry(scan func(...any) error) (e Entry, err error) {
 	var context string
-	err = scan(&e.ID, &e.T, &e.User, &e.App, &e.Action, &e.What, &e.Value, &e.Was, &e.Name,
+	err = scan(&e.ID, &e.T, &e.User, &e.App, &e.Action, &e.What, &e.Value, &e.Was, &e.Name, &e.Node,
 		&e.UserAgent, &e.IP, &e.Silent, &context)
 	if err == nil {
 		e.Context, err = readContext(context)
@@ -169,7 +170,7 @@ func (s *Store) entries(which string, args ...any) ([]Entry, error) {
 		e, err := scanEntry(scan)
 		list = append(list, e)
 		return err
-	}, `SELECT h.id, h.t, coalesce(u.name, ''), coalesce(a.name, ''), h.action, h.what, h.value, h.was, h.name,
+	}, `SELECT h.id, h.t, coalesce(u.name, ''), coalesce(a.name, ''), h.action, h.what, h.value, h.was, h.name, h.node,
 			h.user_agent, h.ip, h.silent, coalesce(h.context, '')
 		FROM history h LEFT JOIN users u ON u.id = h.user LEFT JOIN applications a ON a.id = h.app `+which, args...)
 	if err != nil {

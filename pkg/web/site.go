@@ -102,6 +102,9 @@ func (s *Site) routes() {
 		s.shellRoutes,
 		s.latchesRoutes,
 		s.liveRoutes,
+		s.servicesRoutes,
+		s.hostcodeRoutes,
+		s.tokensRoutes,
 	} {
 		area()
 	}

@@ -1,0 +1,116 @@
+package web
+
+import (
+	"errors"
+	"html/template"
+	"strings"
+
+	"github.com/latch-linux/latch/pkg/otp"
+	"github.com/latch-linux/latch/pkg/store"
+)
+
+// authenticatorPath is the page of the TOTP that hosts with otp = server-totp ask a person for.
+const authenticatorPath = "/services/authenticator"
+
+func (s *Site) hostcodeRoutes() {
+	s.person("GET "+authenticatorPath, s.authenticatorPage)
+	s.person("POST "+authenticatorPath+"/begin", s.beginAuthenticator)
+	s.person("POST "+authenticatorPath+"/prove", s.proveAuthenticator)
+	s.person("POST "+authenticatorPath+"/remove", s.removeAuthenticator)
+}
+
+// authenticator is what the page shows: what is in use, and a seed that waits for its first code.
+type authenticator struct {
+	Rules    store.TOTPRules
+	Enrolled *moment // since when
+	Expires  *moment // nil for never
+	Pending  bool
+	QR, URI  template.URL
+	Secret   string // in groups of four
+}
+
+func (s *Site) authenticatorPage(x *exchange) error {
+	d, err := x.authenticator()
+	if err != nil {
+		return err
+	}
+	return x.page("hostcode", d)
+}
+
+func (x *exchange) authenticator() (d authenticator, err error) {
+	me := x.visitor.User.Name
+	if d.Rules, err = x.site.store.TOTPRules(); err != nil {
+		return d, err
+	}
+	used, err := x.site.store.OwnTOTP(me, true)
+	if err == nil {
+		since := x.moment(used.Created)
+		d.Enrolled = &since
+		if used.Expires != 0 {
+			until := x.moment(used.Expires)
+			d.Expires = &until
+		}
+	} else if !errors.Is(err, store.ErrNotEnrolled) {
+		return d, err
+	}
+	if !d.Rules.Enrol {
+		return d, nil
+	}
+	waiting, err := x.site.store.OwnTOTP(me, false)
+	if errors.Is(err, store.ErrNotEnrolled) {
+		return d, nil
+	}
+	if err != nil {
+		return d, err
+	}
+	uri := otp.Standard().URI(waiting.Secret, d.Rules.Issuer, d.Rules.LabelFor(me), 0)
+	qr, err := otp.QR(uri)
+	d.Pending, d.QR, d.URI, d.Secret = true, template.URL(qr), template.URL(uri), inFours(waiting.Secret)
+	return d, err
+}
+
+// inFours makes a secret one that can be typed.
+func inFours(secret string) string {
+	var b strings.Builder
+	for i, c := range secret {
+		if i > 0 && i%4 == 0 {
+			b.WriteByte(' ')
+		}
+		b.WriteRune(c)
+	}
+	return b.String()
+}
+
+func (s *Site) beginAuthenticator(x *exchange) error {
+	err := s.store.BeginOwnTOTP(x.r.Context(), x.visitor.User.Name, otp.Standard().NewSecret())
+	return x.authenticatorDone(err, "")
+}
+
+func (s *Site) proveAuthenticator(x *exchange) error {
+	code := strings.ReplaceAll(x.r.PostFormValue("code"), " ", "")
+	err := s.store.ProveOwnTOTP(x.r.Context(), x.visitor.User.Name, func(secret string, last int64) (int64, bool) {
+		return otp.Match(secret, code, s.now(), last)
+	})
+	return x.authenticatorDone(err, "hostcode.enrolled")
+}
+
+func (s *Site) removeAuthenticator(x *exchange) error {
+	return x.authenticatorDone(s.store.RemoveOwnTOTP(x.r.Context(), x.visitor.User.Name), "hostcode.removed")
+}
+
+// authenticatorDone goes back to the page, which says what came of it.
+func (x *exchange) authenticatorDone(err error, done string) error {
+	switch {
+	case errors.Is(err, store.ErrTOTPWrong):
+		x.flashBad("hostcode.wrong")
+	case errors.Is(err, store.ErrSwitchedOff):
+		x.flashBad("hostcode.off")
+	case errors.Is(err, store.ErrNotEnrolled):
+		x.flashBad("hostcode.late")
+	case err != nil:
+		return err
+	case done != "":
+		x.flash(done)
+	}
+	return x.redirect(authenticatorPath)
+}
