@@ -332,13 +332,28 @@ func FuzzRecord(f *testing.F) {
 	})
 }
 
-// FuzzEnvelope: whatever lies in the file is refused without a panic.
+// FuzzEnvelope: whatever lies in the file is refused without a panic, or is in the clear and written again as it was read.
 func FuzzEnvelope(f *testing.F) {
 	f.Add([]byte(`{"format":1,"user":"ana","sealed":"AAAA"}`))
 	f.Add([]byte(`{"format":1,"user":"ana"}{}`))
+	f.Add([]byte(`{"format":1,"user":"ana","clear":{"uid":-1,"guesses":{}}}`))
+	f.Add([]byte(`{"format":1,"user":"ana","clear":{"uid":-1,"authenticator":{"kind":"hotp","algorithm":"SHA512","digits":8,"secret":"` + seed + `","window":-1,"lifetime":-1,"next":5,"enrolled":1},"guesses":{}}}`))
 	f.Fuzz(func(t *testing.T, data []byte) {
-		if r, err := parse(data, "ana", keys{}); err == nil {
-			t.Errorf("%q was opened without a key: %+v", data, r)
+		r, err := parse(data, "ana", keys{})
+		switch {
+		case err != nil && strings.Contains(err.Error(), seed):
+			t.Errorf("the error repeats a seed: %v", err)
+		case err != nil:
+			return
+		case !r.IsClear():
+			t.Fatalf("%q was opened without a key: %+v", data, r)
+		}
+		again, err := r.format(keys{})
+		if err != nil {
+			t.Fatalf("%q cannot be written again: %v", data, err)
+		}
+		if _, err := parse(again, "ana", keys{}); err != nil {
+			t.Errorf("%q is written as %q: %v", data, again, err)
 		}
 	})
 }

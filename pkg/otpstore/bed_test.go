@@ -26,6 +26,9 @@ func TestMain(m *testing.M) {
 	if play := os.Getenv(playVariable); play != "" {
 		os.Exit(login(strings.Fields(play)))
 	}
+	if play := os.Getenv(actVariable); play != "" {
+		os.Exit(act(strings.Fields(play)))
+	}
 	os.Exit(m.Run())
 }
 
