@@ -14,12 +14,13 @@ const (
 	CanPairByLink  = "pair-by-link" // POST, GET and DELETE host/pairing
 	CanSpendTokens = "spend-tokens" // POST host/token/{account}
 	CanOwnTOTP     = "own-totp"     // POST host/totp/{account}/validate
+	CanAwait       = "await"        // GET host/await/{account}…
 	CanContext     = "host-context" // shows people what the headers of host context tell
 )
 
 // ServerHeader is the value of HeaderServer.
 func ServerHeader(version string) string {
-	return strings.Join([]string{version, CanPairByLink, CanSpendTokens, CanOwnTOTP, CanContext}, " ")
+	return strings.Join([]string{version, CanPairByLink, CanSpendTokens, CanOwnTOTP, CanAwait, CanContext}, " ")
 }
 
 // Can tells whether a value of HeaderServer has a word.

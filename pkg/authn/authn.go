@@ -103,6 +103,10 @@ type Pairings interface {
 // Server asks the Latch server. It returns by ctx's deadline.
 type Server interface {
 	Ask(ctx context.Context, q Question) Answer
+	// CanAwait reports whether its latest answer said that it can hold an answer until a latch is open.
+	CanAwait() bool
+	// Await asks silently and is answered when the latch is open, or after some seconds in which it was not.
+	Await(ctx context.Context, q Question) Answer
 	// Validate has a code of the user's authenticator checked: On is right, Off is wrong.
 	Validate(ctx context.Context, id, code string) Answer
 	// KeepsOwn reports whether its latest answer said that people enrol authenticators at the server themselves.
@@ -340,16 +344,32 @@ func (l *Login) wait(ctx context.Context, p Pairing, refused Outcome) (Outcome, 
 	ctx, cancel := context.WithTimeout(ctx, l.Settings.Wait)
 	defer cancel()
 	end := l.Clock.Now().Add(l.Settings.Wait)
-	for l.Clock.Now().Before(end) && l.Clock.Sleep(ctx, pollEvery) {
-		q := l.question(p)
-		if l.Server.Ask(ctx, q.silent()).Kind != gate.On {
+	for q := l.question(p); ctx.Err() == nil && l.Clock.Now().Before(end); {
+		if !l.await(ctx, q) {
 			continue
 		}
 		if a := l.Server.Ask(ctx, q); a.Kind == gate.On {
 			return l.weigh(p, q, a), a
 		}
+		l.Clock.Sleep(ctx, pollEvery)
 	}
 	return refused, Answer{}
+}
+
+// await asks once, not sooner than pollEvery after the question before, and tells whether the latch is open now. A server that
+// can hold its answer is asked at once: the answer comes with the phone's touch.
+func (l *Login) await(ctx context.Context, q Question) bool {
+	if !l.Server.CanAwait() {
+		return l.Clock.Sleep(ctx, pollEvery) && l.Server.Ask(ctx, q.silent()).Kind == gate.On
+	}
+	begun := l.Clock.Now()
+	if l.Server.Await(ctx, q.silent()).Kind == gate.On {
+		return true
+	}
+	if early := pollEvery - l.Clock.Now().Sub(begun); early > 0 {
+		l.Clock.Sleep(ctx, early)
+	}
+	return false
 }
 
 func (l *Login) mayTell(o Outcome) bool {

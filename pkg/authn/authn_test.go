@@ -34,7 +34,8 @@ type world struct {
 	unbounded int // questions without a deadline
 	prompts   []string
 	told      []string
-	vain      bool // asked about in vain within the last minute
+	awaits    time.Duration // how long the server holds an answer; 0 = it cannot
+	vain      bool          // asked about in vain within the last minute
 	seen      gate.Seen
 	memory    []string
 	asked     map[string]bool // in vain, or still being asked, by user and service
@@ -68,6 +69,17 @@ func (w *world) Ask(ctx context.Context, q authn.Question) authn.Answer {
 	}
 	w.questions = append(w.questions, q)
 	return w.answers[min(len(w.questions), len(w.answers))-1]
+}
+
+func (w *world) CanAwait() bool { return w.awaits > 0 }
+
+// Await holds every answer as long as awaits says, but for one that opens.
+func (w *world) Await(ctx context.Context, q authn.Question) authn.Answer {
+	a := w.Ask(ctx, q)
+	if a.Kind != gate.On {
+		w.time = w.time.Add(w.awaits)
+	}
+	return a
 }
 
 func (w *world) Member(group string) (bool, error) { return w.groups[group], w.hostGone }
@@ -370,6 +382,21 @@ func TestWaitForThePhone(t *testing.T) {
 	}
 	if waited := w.time.Sub(now); waited != l.Settings.Wait {
 		t.Errorf("waited %v", waited)
+	}
+
+	for held, questions := range map[time.Duration]int{5 * time.Second: 1 + 3, time.Millisecond: 1 + 8} {
+		w, l = scene()
+		l.Settings.Wait, w.awaits = 15*time.Second, held
+		w.answers = []authn.Answer{{Kind: gate.Off}}
+		if o, _ := l.Run(t.Context()); o.Verdict != gate.Refuse || len(w.questions) != questions || !w.questions[1].Silent || !w.questions[1].NoToken {
+			t.Errorf("a server that holds its answers for %v: %v after %d questions, want %d", held, o.Verdict, len(w.questions), questions)
+		}
+		w, l = scene()
+		l.Settings.Wait, w.awaits = 15*time.Second, held
+		w.answers = []authn.Answer{{Kind: gate.Off}, {Kind: gate.On}}
+		if o, _ := l.Run(t.Context()); o.Verdict != gate.Success || !w.time.Equal(now) || len(w.questions) != 3 || w.questions[2].Silent {
+			t.Errorf("an answer that was held until the phone opened: %v after %v and %+v", o.Verdict, w.time.Sub(now), w.questions)
+		}
 	}
 
 	w, l = scene()

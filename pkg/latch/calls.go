@@ -21,22 +21,28 @@ type Query struct {
 
 // Status asks whether a latch is open.
 func (c *Client) Status(ctx context.Context, q Query) (Status, error) {
-	segments, asked := append([]string{"status"}, node(q.AccountID, q.OperationID, q.InstanceID)...), c.options.Credentials.ID
-	if q.OperationID != "" {
-		asked = q.OperationID
-	}
-	if q.InstanceID != "" {
-		asked = q.InstanceID
-	}
+	segments := append([]string{"status"}, node(q.AccountID, q.OperationID, q.InstanceID)...)
 	if q.NoOTP {
 		segments = append(segments, "nootp")
 	}
 	if q.Silent {
 		segments = append(segments, "silent")
 	}
+	return c.status(ctx, q, segments)
+}
+
+// status makes a call whose answer is that of a status call.
+func (c *Client) status(ctx context.Context, q Query, segments []string) (Status, error) {
 	a, err := c.call(ctx, http.MethodGet, nil, segments...)
 	if err != nil {
 		return Status{Offset: c.Offset()}, err
+	}
+	asked := c.options.Credentials.ID
+	if q.OperationID != "" {
+		asked = q.OperationID
+	}
+	if q.InstanceID != "" {
+		asked = q.InstanceID
 	}
 	s, err := readStatus(a.data, asked, !q.NoOTP)
 	if ahead, known := c.Skew(); known && s.Token != "" {

@@ -74,6 +74,13 @@ func (c *Client) ValidateOwnTOTP(ctx context.Context, accountID, code string) (r
 	return err == nil, true, err
 }
 
+// Await is a silent Status without a token that latch-server answers when the latch is open, or after some seconds in which it
+// was not. It is for a login that was refused and waits for the phone; such waiting leaves no trace of its own.
+func (c *Client) Await(ctx context.Context, q Query) (Status, error) {
+	q.NoOTP, q.Silent = true, true
+	return c.status(ctx, q, append([]string{"host", "await"}, node(q.AccountID, q.OperationID, q.InstanceID)...))
+}
+
 // keep has the connection of the latest answer wait for SpendToken, if the server can that, and closes the one before.
 func (c *Client) keep(t *try) {
 	if t.transport == nil {

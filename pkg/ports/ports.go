@@ -103,7 +103,18 @@ type Server struct{ Client *latch.Client }
 
 // Ask turns every failure into an answer of the gate's.
 func (s Server) Ask(ctx context.Context, q authn.Question) authn.Answer {
-	status, err := s.Client.Status(ctx, latch.Query{AccountID: q.AccountID, OperationID: q.OperationID, NoOTP: q.NoToken, Silent: q.Silent})
+	return answered(s.Client.Status(ctx, latch.Query{AccountID: q.AccountID, OperationID: q.OperationID, NoOTP: q.NoToken, Silent: q.Silent}))
+}
+
+// CanAwait implements authn.Server.
+func (s Server) CanAwait() bool { return s.Client.Can(api.CanAwait) }
+
+// Await implements authn.Server.
+func (s Server) Await(ctx context.Context, q authn.Question) authn.Answer {
+	return answered(s.Client.Await(ctx, latch.Query{AccountID: q.AccountID, OperationID: q.OperationID}))
+}
+
+func answered(status latch.Status, err error) authn.Answer {
 	if err != nil {
 		return authn.Answer{Kind: kindOf(err), Detail: detailOf(err)}
 	}

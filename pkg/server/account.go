@@ -3,6 +3,7 @@ package server
 import (
 	"errors"
 	"strconv"
+	"time"
 
 	"github.com/latch-linux/latch/pkg/api"
 	"github.com/latch-linux/latch/pkg/store"
@@ -51,6 +52,24 @@ func (s *Server) status(r *request) (any, error) {
 		App: r.signer.app, AccountID: r.http.PathValue("account"), Target: to.Target, NoOTP: to.noOTP,
 		Token: token, Message: printable(r.params.Get("msg")), Attempt: r.attempt(to.silent),
 	})
+	if err != nil {
+		return nil, err
+	}
+	return api.StatusData{Operations: map[string]api.StatusNode{answer.ID: statusNode(answer)}}, nil
+}
+
+// awaitLimit is how long an answer is held: less than the time that hosts give one question.
+const awaitLimit = 5 * time.Second
+
+// await answers as a silent status call does, but a latch that is closed only after it opened or awaitLimit has passed.
+func (s *Server) await(r *request) (any, error) {
+	to, err := target(r.http, allowInstance)
+	if err != nil {
+		return nil, err
+	}
+	answer, err := s.store.AwaitOpen(r.ctx, store.StatusRequest{
+		App: r.signer.app, AccountID: r.http.PathValue("account"), Target: to.Target, NoOTP: true, Attempt: r.attempt(true),
+	}, awaitLimit)
 	if err != nil {
 		return nil, err
 	}

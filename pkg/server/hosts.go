@@ -17,11 +17,13 @@ const PairPath = "/pair/"
 // hostRoutes are our own calls, beyond the Latch API.
 func (s *Server) hostRoutes() map[string]handler {
 	return map[string]handler{
-		"POST host/pairing":                 s.requestPairing,
-		"GET host/pairing/{id}":             s.showPairing,
-		"DELETE host/pairing/{id}":          s.withdrawPairing,
-		"POST host/token/{account}":         s.spendToken,
-		"POST host/totp/{account}/validate": s.validateOwnTOTP,
+		"POST host/pairing":                  s.requestPairing,
+		"GET host/pairing/{id}":              s.showPairing,
+		"DELETE host/pairing/{id}":           s.withdrawPairing,
+		"POST host/token/{account}":          s.spendToken,
+		"GET host/await/{account}":           s.await,
+		"GET host/await/{account}/{rest...}": s.await,
+		"POST host/totp/{account}/validate":  s.validateOwnTOTP,
 	}
 }
 

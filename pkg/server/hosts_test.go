@@ -5,6 +5,7 @@ import (
 	"net/url"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/latch-linux/latch/pkg/api"
 	"github.com/latch-linux/latch/pkg/otp"
@@ -15,7 +16,7 @@ import (
 func TestWhoseServerItIs(t *testing.T) {
 	b := newBed(t)
 	_, header, _ := b.send(b.request(b.app, "GET", "/api/1.3/status/nobody", nil, nil))
-	for _, word := range []string{api.CanPairByLink, api.CanSpendTokens, api.CanOwnTOTP, api.CanContext} {
+	for _, word := range []string{api.CanPairByLink, api.CanSpendTokens, api.CanOwnTOTP, api.CanAwait, api.CanContext} {
 		if !api.Can(header.Get(api.HeaderServer), word) {
 			t.Errorf("%q lacks %q", header.Get(api.HeaderServer), word)
 		}
@@ -119,5 +120,44 @@ func TestOwnTOTP(t *testing.T) {
 	}
 	if body := b.call("POST", path, url.Values{"code": {bad}}); !strings.Contains(body, `{"error":{"code":306,"message":"too many`) {
 		t.Errorf("after too many: %s", body)
+	}
+}
+
+// TestAwait: the answer comes with the phone's touch, is a plain one without an attempt that was refused, and leaves no trace.
+func TestAwait(t *testing.T) {
+	b := newBed(t)
+	id := b.pair("ana")
+	path := "host/await/" + id
+	b.code(b.call("GET", "host/await/nobody", nil), 201)
+	b.code(b.call("GET", path+"/op/nothing", nil), 301)
+	_, err := b.store.SetByUser(b.ctx, "ana", "", "", false)
+	b.must(err)
+	lines := func() int {
+		list, err := b.store.Log("ana", 100)
+		b.must(err)
+		return len(list)
+	}
+	before := lines()
+	if body := b.call("GET", path, nil); !strings.Contains(body, `"off"`) || lines() != before+1 {
+		t.Errorf("without an attempt: %s, %d lines of history more", body, lines()-before)
+	}
+	before = lines()
+	answer := make(chan string, 1)
+	go func() { answer <- b.call("GET", path, nil) }()
+	time.Sleep(300 * time.Millisecond)
+	select {
+	case body := <-answer:
+		t.Fatalf("answered at once: %s", body)
+	default:
+	}
+	_, err = b.store.SetByUser(b.ctx, "ana", "", "", true)
+	b.must(err)
+	if body := <-answer; !strings.Contains(body, `"on"`) || lines() != before+1 {
+		t.Errorf("after the phone opened: %s, %d lines of history more, want the phone's alone", body, lines()-before)
+	}
+	_, err = b.store.SetByUser(b.ctx, "ana", "", "", false)
+	b.must(err)
+	if body := b.call("GET", path, nil); !strings.Contains(body, `"off"`) {
+		t.Errorf("after awaitLimit: %s", body)
 	}
 }
