@@ -105,6 +105,7 @@ func (s *Site) routes() {
 		s.servicesRoutes,
 		s.hostcodeRoutes,
 		s.tokensRoutes,
+		s.scheduleRoutes,
 	} {
 		area()
 	}
