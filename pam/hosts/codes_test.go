@@ -112,7 +112,7 @@ func TestSSHDServerCodes(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	tryCodes(t, []codeRow{{"an authenticator of this machine's alone", "keyboard-interactive", code(t, testbed.Seed, 0), false, "otp-wrong"}})
+	tryCodes(t, []codeRow{{"an authenticator of this machine's alone", "keyboard-interactive", code(t, testbed.Seed, 0), false, "otp-not-enrolled"}})
 	made, err := client.CreateTOTP(t.Context(), opened, opened)
 	if err != nil {
 		t.Fatal(err)

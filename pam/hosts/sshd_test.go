@@ -279,6 +279,19 @@ func TestSSHDOneTimeToken(t *testing.T) {
 			if r.in(opened) != row.in {
 				t.Errorf("in = %v, want %v\n%s", !row.in, row.in, r.stderr)
 			}
+			// The login is over, so the token is of no use: latch-server hears of it, and the phone shows it no more.
+			for begun := time.Now(); ; time.Sleep(50 * time.Millisecond) {
+				tokens, err := bed.server.Tokens(opened)
+				if err != nil {
+					t.Fatal(err)
+				}
+				if len(tokens) == 0 {
+					break
+				}
+				if time.Since(begun) > 30*time.Second {
+					t.Fatalf("the phone still shows %q", tokens)
+				}
+			}
 		})
 	}
 }

@@ -150,18 +150,28 @@ func (s *Server) Code(user string) (string, error) {
 	return answer.Code, err
 }
 
-// Token returns the newest one-time token that the person's phone shows.
-func (s *Server) Token(user string) (string, error) {
+// Tokens returns the one-time tokens that the person's phone shows, oldest first.
+func (s *Server) Tokens(user string) (tokens []string, err error) {
 	var answer struct {
 		Tokens []struct{ Token string }
 	}
-	if err := s.runJSON(&answer, "token", user); err != nil {
+	err = s.runJSON(&answer, "token", user)
+	for _, k := range answer.Tokens {
+		tokens = append(tokens, k.Token)
+	}
+	return tokens, err
+}
+
+// Token returns the newest one-time token that the person's phone shows.
+func (s *Server) Token(user string) (string, error) {
+	tokens, err := s.Tokens(user)
+	if err == nil && len(tokens) == 0 {
+		err = fmt.Errorf("the phone of %q shows no one-time token", user)
+	}
+	if err != nil {
 		return "", err
 	}
-	if len(answer.Tokens) == 0 {
-		return "", fmt.Errorf("the phone of %q shows no one-time token", user)
-	}
-	return answer.Tokens[len(answer.Tokens)-1].Token, nil
+	return tokens[len(tokens)-1], nil
 }
 
 // DemandTokens makes the server send one-time tokens for an application, or stops that.
