@@ -58,6 +58,9 @@ func TestMain(m *testing.M) {
 	}))
 }
 
+// logged is what every test's commands told the system's log.
+var logged *testbed.Syslog
+
 // setUp makes the machine and its server. Everything lies in memory.
 func setUp() error {
 	const scratch = "/run/scratch"
@@ -74,6 +77,10 @@ func setUp() error {
 		}
 	}
 	if err := install(); err != nil {
+		return err
+	}
+	var err error
+	if logged, err = testbed.ListenSyslog(); err != nil {
 		return err
 	}
 	return shared.start(filepath.Join(scratch, "server"))

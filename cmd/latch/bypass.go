@@ -52,25 +52,30 @@ func (a *app) bypass(ctx context.Context, o bypassOptions) error {
 	}
 	ctx, cancel := storing(ctx)
 	defer cancel()
-	by := a.caller()
 	if o.end {
 		if err := store.EndBypass(ctx, who.name); err != nil {
 			return err
 		}
-		audit.Log{}.Warn(fmt.Sprintf("%s took back that %s is excused from codes", by, who.name))
+		a.audit("took back that %s is excused from codes", who.name)
 		return a.Report(map[string]any{"user": who.name, "excused": false}, "%s is asked for codes again", who.name)
 	}
 	if err := a.readyKey(ctx, store); err != nil {
 		return err
 	}
-	if err := store.Excuse(ctx, who.name, who.uid, otpstore.Bypass{Reason: o.reason, By: by}, o.lasts); err != nil {
+	if err := store.Excuse(ctx, who.name, who.uid, otpstore.Bypass{Reason: o.reason, By: a.caller()}, o.lasts); err != nil {
 		return err
 	}
-	audit.Log{}.Warn(fmt.Sprintf("%s excused %s from codes for %v: %s", by, who.name, o.lasts, o.reason))
+	a.audit("excused %s from codes for %v: %s", who.name, o.lasts, o.reason)
 	return a.Report(map[string]any{"user": who.name, "excused": true, "seconds": int(o.lasts.Seconds())}, "%s is excused from codes for %v", who.name, o.lasts)
 }
 
-// tellBypass says that no codes are asked of a user now, if that is so: among the fields for scripts, aloud for people.
+// audit logs what was done to a person's codes, and by whom.
+func (a *app) audit(format string, args ...any) {
+	audit.Log{}.Warn(a.caller() + " " + fmt.Sprintf(format, args...))
+}
+
+// tellBypass says that no codes are asked of a user now, if that is so: among the fields for scripts, if there are any, and
+// aloud for people.
 func (a *app) tellBypass(c *config.Config, user string, fields map[string]any) {
 	if a.uid != 0 {
 		return // root's file
@@ -86,10 +91,19 @@ func (a *app) tellBypass(c *config.Config, user string, fields map[string]any) {
 	switch {
 	case err != nil:
 		a.Say("%v", err)
-	case left > 0 && a.JSON:
+	case left > 0 && a.JSON && fields != nil:
 		fields["bypass"] = map[string]any{"seconds": int(left.Seconds()), "by": r.Bypass.By, "reason": r.Bypass.Reason}
 	case left > 0:
 		a.Say("%s is excused from codes for %v more, by %s: %s", user, left.Round(time.Second), r.Bypass.By, r.Bypass.Reason)
+	}
+}
+
+// tellUnpairedBypass tells of the bypass of a user who has no latch to show.
+func (a *app) tellUnpairedBypass() {
+	c, err := a.load()
+	who, unknown := a.who()
+	if err == nil && unknown == nil {
+		a.tellBypass(c, who.name, nil)
 	}
 }
 

@@ -223,5 +223,6 @@ func (a *app) removeCodes(ctx context.Context, local bool) error {
 	if err := store.Remove(ctx, who.name); err != nil {
 		return err
 	}
+	a.audit("removed the one-time passwords of %s", who.name)
 	return a.Report(map[string]any{"user": who.name, "enrolled": false}, "%s has no one-time passwords any more", who.name)
 }

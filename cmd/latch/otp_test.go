@@ -250,6 +250,12 @@ func TestOTPBypass(t *testing.T) {
 	if out := w.ok("otp", "list"); !strings.Contains(out, "2h0m0s") {
 		t.Errorf("list: %s", out)
 	}
+	if len(logged.Await("root excused ana from codes for 2h0m0s: lost the phone")) != 1 {
+		t.Error("the log does not tell who gave it and why")
+	}
+	if o := w.run("status", "--user", "ana"); o.status != cli.ExitNotPaired || !strings.Contains(o.err, "ana is excused from codes for") {
+		t.Errorf("status of somebody who is not paired: %v", o)
+	}
 	w.pair("ana")
 	if o := w.run("status", "--user", "ana"); o.out != "open\n" || !strings.Contains(o.err, "ana is excused from codes for ") || !strings.Contains(o.err, "by root: lost the phone") {
 		t.Errorf("status: %v", o)
@@ -260,6 +266,9 @@ func TestOTPBypass(t *testing.T) {
 	w.ok("bypass", "--user", "ana", "--end")
 	if o := w.run("status", "--user", "ana"); o.err != "" {
 		t.Errorf("status after its end: %v", o)
+	}
+	if len(logged.Await("root took back that ana is excused")) != 1 {
+		t.Error("the log does not tell who took it back")
 	}
 	if r, err := store.Load("ana"); err != nil || r.Bypass != nil {
 		t.Errorf("%+v, %v", r, err)

@@ -132,6 +132,7 @@ func (a *app) enroll(ctx context.Context, o enrollOptions) error {
 	if err != nil {
 		return err
 	}
+	a.audit("enrolled %s (%s)", who.name, kind)
 	if c.OTP != mode && (o.server || !c.AsksHere()) {
 		a.Say("%s asks nobody for such a code yet: set otp = %s, or have a PAM line say it", c.Path, mode)
 	}

@@ -188,6 +188,9 @@ func TestOTPImport(t *testing.T) {
 	if err != nil || r.Authenticator.Secret != googleSeed || r.Authenticator.Kind != otp.HOTP || r.Authenticator.Next != 7 || r.Authenticator.Window != 4 {
 		t.Errorf("eva: %+v, %v", r, err)
 	}
+	if len(logged.Await("root enrolled ana (totp, from "+anas+")")) == 0 {
+		t.Error("the log does not tell who enrolled ana")
+	}
 	if users, err := store.Users(); err != nil || len(users) != 2 {
 		t.Errorf("%q, %v", users, err)
 	}

@@ -137,6 +137,7 @@ func (a *app) importFile(ctx context.Context, store otpstore.Store, file string,
 	if err := store.Import(ctx, who.name, who.uid, v, g.Scratch); err != nil {
 		return who, g, fmt.Errorf("%s: %w", file, err)
 	}
+	a.audit("enrolled %s (%s, from %s)", who.name, g.Kind, file)
 	for _, note := range g.Notes {
 		a.Say("%s: %s", file, note)
 	}

@@ -70,11 +70,14 @@ func (a *app) key(ctx context.Context, o keyOptions) error {
 }
 
 func (a *app) showKey(store otpstore.Store) error {
-	print, err := store.Fingerprint()
+	n, err := store.Sealed()
 	if err != nil {
 		return err
 	}
-	n, err := store.Sealed()
+	print, err := store.Fingerprint()
+	if errors.Is(err, otpstore.ErrNoKey) && n == 0 {
+		return cli.WithHint(cli.ExitError, fmt.Errorf("there is no %s, and no record that needs it", store.KeyFile), "to make it say --create")
+	}
 	if err != nil {
 		return err
 	}

@@ -13,7 +13,7 @@ import (
 func TestOTPKey(t *testing.T) {
 	w := newWorld(t)
 	store := w.withCodes()
-	w.fails(cli.ExitError, []string{"is missing"}, "otp", "key")
+	w.fails(cli.ExitError, []string{"no record that needs it", "--create"}, "otp", "key")
 	if out := w.ok("otp", "key", "--create"); out != store.KeyFile+"\n" || w.ok("otp", "key", "--create") != "" {
 		t.Errorf("printed %q", out)
 	}

@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -55,10 +56,14 @@ func otpSheet(store otpstore.Store, r *otpstore.Record, app string) cli.Row {
 		heard = "known addresses, and recovery codes"
 	}
 	row := otpRow(store, r, app)
-	return append(row, cli.Row{{Name: "code", Value: code}, {Name: "window", Value: window}, {Name: "enrolled", Value: enrolled},
-		{Name: "expires", Value: expires}, {Name: "sealed", Value: !r.IsClear()}, {Name: "recovery_codes_made", Value: made},
+	named := func(name string) cli.Cell {
+		return row[slices.IndexFunc(row, func(c cli.Cell) bool { return c.Name == name })]
+	}
+	return cli.Row{named("user"), named("uid"), named("authenticator"), {Name: "code", Value: code}, {Name: "window", Value: window},
+		{Name: "enrolled", Value: enrolled}, {Name: "expires", Value: expires}, named("last_used"), named("server"),
+		named("recovery_codes"), {Name: "recovery_codes_made", Value: made}, {Name: "sealed", Value: !r.IsClear()}, named("excused"),
 		{Name: "wrong_today", Value: standing.Today}, {Name: "wrong_allowed", Value: otpstore.MaxToday}, {Name: "heard", Value: heard},
-		{Name: "wrong_from", Value: sourcesOf(standing, now)}, {Name: "known_addresses", Value: addresses(r.Guesses.Known)}}...)
+		{Name: "wrong_from", Value: sourcesOf(standing, now)}, {Name: "known_addresses", Value: addresses(r.Guesses.Known)}}
 }
 
 // describe tells what a code is made of.

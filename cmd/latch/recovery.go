@@ -81,6 +81,7 @@ func (a *app) giveRecovery(ctx context.Context, store otpstore.Store, who person
 	if err := store.SetRecovery(ctx, who.name, who.uid, normal); err != nil {
 		return err
 	}
+	a.audit("made new recovery codes for %s", who.name)
 	return a.terminal.Show("Recovery codes of " + cli.Clean(who.name) + ". Each passes once; keep them away from the phone:\n\n  " +
 		strings.Join(codes, "\n  ") + "\n\n")
 }

@@ -2,9 +2,11 @@ package main
 
 import (
 	"context"
+	"errors"
 
 	"github.com/spf13/cobra"
 
+	"github.com/latch-linux/latch/pkg/account"
 	"github.com/latch-linux/latch/pkg/cli"
 	"github.com/latch-linux/latch/pkg/latch"
 )
@@ -28,6 +30,9 @@ sends no notice to the phone: it is not a login. A bypass that lasts is told bes
 
 func (a *app) status(ctx context.Context, operation string) error {
 	p, err := a.pairing()
+	if errors.Is(err, account.ErrNotPaired) {
+		a.tellUnpairedBypass()
+	}
 	if err != nil {
 		return err
 	}
