@@ -184,7 +184,7 @@ func (b *bed) sendSigned(method, path, signed, body string) string {
 	b.must(err)
 	date := b.now().UTC().Format(api.DateLayout)
 	mac := hmac.New(sha1.New, []byte(b.app.Secret))
-	io.WriteString(mac, method+"\n"+date+"\n\n"+path+"\n"+signed)
+	io.WriteString(mac, strings.TrimSuffix(method+"\n"+date+"\n\n"+path+"\n"+signed, "\n"))
 	r.Header.Set(api.HeaderDate, date)
 	r.Header.Set("Authorization", "11PATHS "+b.app.ID+" "+base64.StdEncoding.EncodeToString(mac.Sum(nil)))
 	r.Header.Set("Content-Type", "application/x-www-form-urlencoded")

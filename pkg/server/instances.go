@@ -48,7 +48,11 @@ func (s *Server) listInstances(r *request) (any, error) {
 	return all, nil
 }
 
+// changeInstance is also how old SDKs create.
 func (s *Server) changeInstance(r *request) (any, error) {
+	if r.params.Has(repeatable) {
+		return s.createInstance(r)
+	}
 	to, err := oneInstance(r)
 	if err != nil {
 		return nil, err

@@ -48,6 +48,10 @@ func (s *Server) routes() {
 		"POST operation/{op}":   s.changeOperation,
 		"DELETE operation/{op}": s.removeOperation,
 
+		// The Java and Ruby SDKs of before 2016 created with POST; Python's changes an operation's instance under operation/.
+		"POST instance/{account}":            s.createInstance,
+		"POST operation/{account}/{rest...}": s.changeInstance,
+
 		"PUT instance/{account}":              s.createInstance,
 		"PUT instance/{account}/{rest...}":    s.createInstance,
 		"GET instance/{account}":              s.listInstances,
