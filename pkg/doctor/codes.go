@@ -114,6 +114,8 @@ func (e *examination) withoutCodes(has map[string]bool) int {
 		what := "refused where a code is asked for"
 		if e.spares() {
 			what = "let in without a code while otp_required is no"
+		} else if e.config.OTP == "server-totp" {
+			what += ", unless they have enrolled at latch-server's page"
 		}
 		e.warn("codes", e.latch("otp enroll --user NAME"), "%s, since they have none: %s", what, strings.Join(without, ", "))
 	}

@@ -85,6 +85,9 @@ func TestWhatIsFound(t *testing.T) {
 		check, state string
 		says         string
 	}{
+		"host context for the cloud": {func(t *testing.T, m *doctor.Machine) {
+			put(t, m.Profiles[0].Config, "app_id = "+strings.Repeat("a", 20)+"\nsecret_key = "+strings.Repeat("b", 40)+"\nhost_context = yes\n")
+		}, "host_context", "warn", "latch.tu.com is told nothing"},
 		"a certificate for 31 days": {ends(31), "certificate", "ok", "until"},
 		"a certificate for 29 days": {ends(29), "certificate", "warn", "ends on"},
 		"a certificate of the past": {ends(-1), "certificate", "warn", "ends on"},

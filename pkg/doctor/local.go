@@ -109,6 +109,9 @@ func (e *examination) configuration() {
 	} else {
 		e.ok("action", "action = %v when the Latch server does not answer", c.Action)
 	}
+	if c.HostContext && c.Cloud() {
+		e.warn("host_context", "set host_context = no", "host_context = yes is for latch-server; %s is told nothing of it", c.Host.Host)
+	}
 	if c.OnError == config.Open {
 		e.warn("on_error", "set on_error = close", "on_error = open: whoever can make the server's answers fail opens every latch")
 	}
