@@ -205,25 +205,17 @@ func (a *app) showSeed(who person, uri, picture string, prove func() error) erro
 	if p, secret, err := otp.ParseURI(uri); err == nil { // a server may have another form of it
 		byHand = fmt.Sprintf(", or type the secret there (%s):\n\n  %s\n", describe(p), inFours(secret))
 	}
-	if picture != "" {
-		remove, err := writePicture(picture, uri)
-		if err != nil {
-			return err
-		}
-		proven := prove
-		prove = func() error {
-			if err := proven(); err != nil {
-				return errors.Join(err, remove())
-			}
-			a.Say("%s holds the seed: remove it as soon as the phone has it", picture)
-			return nil
-		}
-	}
 	shown := fmt.Sprintf("For %s:\n\n%s\n%s\n\nScan it with the authenticator app%s\n", cli.Clean(who.name), qr, cli.Clean(uri), byHand)
-	if err := a.terminal.Show(shown); err != nil {
+	data, err := otp.QRPNG(uri)
+	if err != nil {
 		return err
 	}
-	return prove()
+	return a.withPicture(picture, data, func() error {
+		if err := a.terminal.Show(shown); err != nil {
+			return err
+		}
+		return prove()
+	})
 }
 
 // inFours parts a secret as people read it out.
@@ -238,27 +230,31 @@ func inFours(secret string) string {
 	return b.String()
 }
 
-// writePicture makes a file that was not there before, for root alone, and returns what removes that file and no other.
-func writePicture(path, uri string) (remove func() error, err error) {
-	picture, err := otp.QRPNG(uri)
-	if err != nil {
-		return nil, err
+// withPicture writes a file that was not there before, for root alone, if it has a name. Where do fails it goes again, from
+// that directory, wherever its path leads by then.
+func (a *app) withPicture(path string, data []byte, do func() error) error {
+	if path == "" {
+		return do()
 	}
 	dir, err := os.OpenRoot(filepath.Dir(path))
 	if err != nil {
-		return nil, err
+		return err
 	}
+	defer dir.Close()
 	name := filepath.Base(path)
 	f, err := dir.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
 	if err != nil {
-		return nil, errors.Join(fmt.Errorf("writing %s: %w", path, err), dir.Close())
+		return fmt.Errorf("writing %s: %w", path, err)
 	}
-	remove = func() error { return errors.Join(dir.Remove(name), dir.Close()) }
-	_, err = f.Write(picture)
-	if err = errors.Join(err, f.Chmod(0o600), f.Close()); err != nil {
-		return nil, errors.Join(err, remove())
+	_, err = f.Write(data)
+	if err = errors.Join(err, f.Chmod(0o600), f.Close()); err == nil {
+		err = do()
 	}
-	return remove, nil
+	if err != nil {
+		return errors.Join(err, dir.Remove(name))
+	}
+	a.Say("%s holds the seed: remove it as soon as the phone has it", path)
+	return nil
 }
 
 // proveCode asks for the app's first code until right says so.

@@ -135,6 +135,7 @@ func TestOTPPictureOfNothing(t *testing.T) {
 	w := newWorld(t)
 	w.withCodes()
 	dir := t.TempDir()
+	w.fails(cli.ExitError, []string{"no terminal"}, "otp", "enroll", "--user", "ana", "--png", filepath.Join(dir, "ana.png"))
 	e := w.enrolling("--user", "ana", "--png", filepath.Join(dir, "ana.png"))
 	for range enrolTries {
 		e.sees("Code that the app shows: ")

@@ -2,7 +2,9 @@ package main
 
 import (
 	"context"
+	"encoding/base64"
 	"errors"
+	"strings"
 
 	"github.com/latch-linux/latch/pkg/api"
 	"github.com/latch-linux/latch/pkg/cli"
@@ -52,13 +54,17 @@ func (a *app) proveAtServer(ctx context.Context, store otpstore.Store, c *config
 	if made.URI != "" {
 		return a.showSeed(who, made.URI, o.picture, prove)
 	}
-	if o.picture != "" {
-		return errors.New("the server shows its QR code in a browser alone; leave --png out")
+	coded, isPNG := strings.CutPrefix(made.QR, "data:image/png;base64,")
+	data, err := base64.StdEncoding.DecodeString(coded)
+	if o.picture != "" && (!isPNG || err != nil) {
+		return errors.New("the server gave no PNG; leave --png out")
 	}
-	if err := a.terminal.Show("Open this in a browser and scan it:\n" + cli.Clean(made.QR) + "\n"); err != nil {
-		return err
-	}
-	return prove()
+	return a.withPicture(o.picture, data, func() error {
+		if err := a.terminal.Show("Open this in a browser and scan it:\n" + cli.Clean(made.QR) + "\n"); err != nil {
+			return err
+		}
+		return prove()
+	})
 }
 
 // forgetTOTP removes a TOTP at the server, also after an interrupt. One that is gone already is fine.
