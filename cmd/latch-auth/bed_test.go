@@ -132,6 +132,11 @@ type talk struct {
 // begin starts latch-auth as somebody; nil is root.
 func begin(t *testing.T, as *syscall.Credential) *talk {
 	t.Helper()
+	return start(t, as, built.Auth)
+}
+
+func start(t *testing.T, as *syscall.Credential, argv ...string) *talk {
+	t.Helper()
 	pair, err := syscall.Socketpair(syscall.AF_UNIX, syscall.SOCK_STREAM|syscall.SOCK_CLOEXEC, 0)
 	must(t, err)
 	near, far := os.NewFile(uintptr(pair[0]), "module"), os.NewFile(uintptr(pair[1]), "authenticator")
@@ -139,7 +144,7 @@ func begin(t *testing.T, as *syscall.Credential) *talk {
 	defer far.Close()
 	conn, err := net.FileConn(near)
 	must(t, err)
-	c := &talk{t: t, module: conn.(*net.UnixConn), cmd: exec.Command(built.Auth), ended: make(chan error, 1)}
+	c := &talk{t: t, module: conn.(*net.UnixConn), cmd: exec.Command(argv[0], argv[1:]...), ended: make(chan error, 1)}
 	c.cmd.Env, c.cmd.Dir, c.cmd.ExtraFiles = []string{}, "/", []*os.File{far}
 	c.cmd.SysProcAttr = &syscall.SysProcAttr{Credential: as}
 	must(t, c.module.SetDeadline(time.Now().Add(patience)))
@@ -269,5 +274,30 @@ func must(t *testing.T, err error) {
 	t.Helper()
 	if err != nil {
 		t.Fatal(err)
+	}
+}
+
+// under begins a conversation with a latch-auth that another program starts.
+func under(t *testing.T, g relay.Greeting, wrap ...string) *talk {
+	t.Helper()
+	c := start(t, nil, append(wrap, built.Auth)...)
+	c.greet(g)
+	return c
+}
+
+// answered types a reply at the prompt and tells whether that opens. A process that ends before it says so does not.
+func (c *talk) answered(reply string) bool {
+	for {
+		f, err := relay.ReadFrame(c.module)
+		switch {
+		case err != nil:
+			return false
+		case f.Type == relay.Prompt:
+			if relay.WriteFrame(c.module, relay.Answer, []byte("\x00"+reply)) != nil {
+				return false
+			}
+		case f.Type == relay.Verdict:
+			return f.Payload[0] == relay.Success
+		}
 	}
 }

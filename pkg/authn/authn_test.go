@@ -52,6 +52,7 @@ type world struct {
 	spent     []string
 	kept      string // token for the next login
 	noTokens  error
+	loud      bool // what is checked here
 }
 
 func (w *world) Find(name string) (authn.Pairing, bool, error) {

@@ -25,7 +25,7 @@ func (c codes) Check(ctx context.Context, user string, uid int64, typed string) 
 	c.uids = append(c.uids, uid)
 	c.bounded(ctx)
 	c.checked = append(c.checked, "here "+typed)
-	return authn.Typed{Proof: c.proof, Detail: "typed here"}
+	return authn.Typed{Proof: c.proof, Detail: "typed here", Loud: c.loud}
 }
 
 func (c codes) CheckByServer(ctx context.Context, user string, uid int64, typed string, validate func(id, code string) authn.Answer) authn.Typed {
