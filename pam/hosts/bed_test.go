@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"slices"
 	"strings"
 	"testing"
 
@@ -98,15 +99,19 @@ func (b *theBed) ask(string) error {
 	return nil
 }
 
-// quicken takes away what the tests would spend waiting: pam_unix's two seconds after a wrong password and su's own one.
+// quicken takes away what the tests would spend waiting after a refusal: pam_unix's two seconds, login's three and su's own one.
 func quicken() error {
-	text, err := os.ReadFile(commonAuth)
-	if err != nil {
-		return err
-	}
-	quick := strings.ReplaceAll(string(text), "pam_unix.so nullok", "pam_unix.so nullok nodelay")
-	if err := os.WriteFile(commonAuth, []byte(quick), 0o644); err != nil {
-		return err
+	for file, change := range map[string][2]string{
+		commonAuth:         {"pam_unix.so nullok", "pam_unix.so nullok nodelay"},
+		"/etc/pam.d/login": {"delay=3000000", "delay=0"},
+	} {
+		text, err := os.ReadFile(file)
+		if err != nil {
+			return err
+		}
+		if err := os.WriteFile(file, []byte(strings.ReplaceAll(string(text), change[0], change[1])), 0o644); err != nil {
+			return err
+		}
 	}
 	return os.WriteFile("/etc/default/su", []byte("FAIL_DELAY 0\n"), 0o644)
 }
@@ -120,7 +125,7 @@ func (b *theBed) addUsers(scratch string) error {
 	if err != nil {
 		return err
 	}
-	names := append([]string{opened, closed, unpaired}, crowd()...)
+	names := append(append([]string{opened, closed, unpaired}, crowd()...), coders()...)
 	b.users = make(map[string]testbed.User, len(names))
 	for i, name := range names {
 		u, err := testbed.AddUser(name, 5001+i)
@@ -147,6 +152,15 @@ func crowd() []string {
 	return names
 }
 
+// coders are users with an open latch, one for each host, who type codes side by side.
+func coders() []string {
+	var names []string
+	for host := range terminals {
+		names = append(names, coder(host))
+	}
+	return names
+}
+
 func (b *theBed) serve(scratch string) (err error) {
 	if b.server, err = testbed.StartServer("/usr/local/bin/latch-server", scratch+"/data"); err != nil {
 		return err
@@ -164,14 +178,14 @@ func (b *theBed) serve(scratch string) (err error) {
 }
 
 func (b *theBed) pairUsers(string) error {
-	for _, name := range append([]string{opened, closed}, crowd()...) {
+	for _, name := range append(append([]string{opened, closed}, crowd()...), coders()...) {
 		if err := b.server.AddUser(name); err != nil {
 			return err
 		}
 		if err := testbed.Pair(b.server, cli, confFile, accountsFile, name); err != nil {
 			return err
 		}
-		if name == opened {
+		if name == opened || slices.Contains(coders(), name) {
 			continue
 		}
 		if err := b.server.Close(name); err != nil {

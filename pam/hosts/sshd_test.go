@@ -32,7 +32,7 @@ func (b *theBed) startSSHD(scratch string) error {
 		return err
 	}
 	args := []string{"-f", "/dev/null", "-D", "-E", scratch + "/sshd.log"}
-	for _, option := range []string{"ListenAddress=127.0.0.1", "Port=" + sshPort, "HostKey=" + hostKey, "PidFile=none", "UsePAM=yes",
+	for _, option := range []string{"ListenAddress=127.0.0.1", "ListenAddress=::", "Port=" + sshPort, "HostKey=" + hostKey, "PidFile=none", "UsePAM=yes",
 		"PasswordAuthentication=yes", "KbdInteractiveAuthentication=yes", "MaxStartups=100", "UseDNS=no", "Subsystem=sftp internal-sftp"} {
 		args = append(args, "-o", option)
 	}
