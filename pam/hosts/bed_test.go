@@ -40,6 +40,8 @@ type theBed struct {
 	users  map[string]testbed.User
 	conf   testbed.Conf // the configuration in confFile unless a test changes it for its own time
 	key    string       // the private key of every user
+
+	hostKey string // of every sshd
 }
 
 var bed theBed

@@ -23,17 +23,24 @@ func (b *theBed) startSSHD(scratch string) error {
 	if err := os.MkdirAll("/run/sshd", 0o755); err != nil {
 		return err
 	}
-	hostKey := scratch + "/host_key"
-	if out, err := exec.Command("ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", hostKey).CombinedOutput(); err != nil {
+	b.hostKey = scratch + "/host_key"
+	if out, err := exec.Command("ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", b.hostKey).CombinedOutput(); err != nil {
 		return fmt.Errorf("ssh-keygen: %w: %s", err, out)
 	}
-	askpass := "#!/bin/sh\ncase $1 in\n*one-time* | *code*) cat \"$TOKEN_FILE\" ;;\n*) printf '%s\\n' \"$PASSWORD\" ;;\nesac\n"
+	askpass := "#!/bin/sh\nprintf '%s\\n' \"$1\" >>\"$ASKED\"\n" +
+		"case $1 in\n*one-time* | *code*) cat \"$TOKEN_FILE\" ;;\n*) printf '%s\\n' \"$PASSWORD\" ;;\nesac\n"
 	if err := os.WriteFile(askpassFile, []byte(askpass), 0o755); err != nil {
 		return err
 	}
-	args := []string{"-f", "/dev/null", "-D", "-E", scratch + "/sshd.log"}
-	for _, option := range []string{"ListenAddress=127.0.0.1", "ListenAddress=::", "Port=" + sshPort, "HostKey=" + hostKey, "PidFile=none", "UsePAM=yes",
-		"PasswordAuthentication=yes", "KbdInteractiveAuthentication=yes", "MaxStartups=100", "UseDNS=no", "Subsystem=sftp internal-sftp"} {
+	_, err := runSSHD(sshPort, "PasswordAuthentication=yes")
+	return err
+}
+
+// runSSHD starts an sshd of the tests' and waits until it listens. The first value of an option counts.
+func runSSHD(port string, options ...string) (*exec.Cmd, error) {
+	args := []string{"-f", "/dev/null", "-D", "-E", bed.hostKey + ".log"}
+	for _, option := range append(options, "ListenAddress=127.0.0.1", "ListenAddress=::", "Port="+port, "HostKey="+bed.hostKey, "PidFile=none", "UsePAM=yes",
+		"KbdInteractiveAuthentication=yes", "MaxStartups=100", "UseDNS=no", "Subsystem=sftp internal-sftp") {
 		args = append(args, "-o", option)
 	}
 	// Newer ones lock out an address after a few failures; all of ours come from one address.
@@ -42,10 +49,20 @@ func (b *theBed) startSSHD(scratch string) error {
 	}
 	cmd := exec.Command("/usr/sbin/sshd", args...)
 	if err := cmd.Start(); err != nil {
-		return err
+		return nil, err
 	}
 	go cmd.Wait()
-	return awaitListener("127.0.0.1:" + sshPort)
+	return cmd, awaitListener("127.0.0.1:" + port)
+}
+
+// secondSSHD runs one more sshd for the time of a test.
+func secondSSHD(t *testing.T, port string, options ...string) {
+	t.Helper()
+	cmd, err := runSSHD(port, options...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = cmd.Process.Kill() })
 }
 
 const askpassFile = "/run/askpass"
@@ -76,7 +93,7 @@ func sshOptions(method string) []string {
 // client is an ssh-like command with the environment in which it asks our script instead of a terminal.
 func client(method, password, tokenFile, name string, args ...string) *exec.Cmd {
 	cmd := exec.Command(name, append(sshOptions(method), args...)...)
-	cmd.Env = append(os.Environ(), "SSH_ASKPASS="+askpassFile, "SSH_ASKPASS_REQUIRE=force", "PASSWORD="+password, "TOKEN_FILE="+tokenFile)
+	cmd.Env = append(os.Environ(), "SSH_ASKPASS="+askpassFile, "SSH_ASKPASS_REQUIRE=force", "PASSWORD="+password, "TOKEN_FILE="+tokenFile, "ASKED=/dev/null")
 	return cmd
 }
 

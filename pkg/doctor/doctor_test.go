@@ -269,4 +269,30 @@ func TestCodesAtRest(t *testing.T) {
 	told("otp_refuse_clear = yes\n", true, "fail", "is not sealed")
 	must(os.Remove(m.Root + "/otp.key"))
 	told("", false, "restore", backup)
+
+}
+
+// TestSSHDAndCodes: what sshd lets in by, and whether a code can be asked for there.
+func TestSSHDAndCodes(t *testing.T) {
+	const password, key = "password method cannot ask for a code", "refuses a key alone"
+	for _, c := range []struct{ keys, sshd, says string }{
+		{"otp = totp", "kbdinteractiveauthentication no\npasswordauthentication yes", password},
+		{"otp = totp", "kbdinteractiveauthentication yes\npasswordauthentication yes", ""},
+		{"action = otp", "kbdinteractiveauthentication no\npasswordauthentication yes", password},
+		{"otp = no", "kbdinteractiveauthentication no\npasswordauthentication yes", ""},
+		{"otp = totp\notp_required = yes", "authenticationmethods any\nkbdinteractiveauthentication yes", key},
+		{"otp = totp\notp_required = yes", "kbdinteractiveauthentication yes", key},
+		{"otp = totp\notp_required = yes", "authenticationmethods publickey,keyboard-interactive:pam\nkbdinteractiveauthentication yes", ""},
+		{"otp = totp\notp_required = yes", "authenticationmethods publickey,keyboard-interactive publickey\nkbdinteractiveauthentication yes", key},
+		{"otp = totp", "authenticationmethods any\nkbdinteractiveauthentication yes", ""},
+	} {
+		m := patient(t)
+		put(t, m.Profiles[0].Config, "app_id = "+strings.Repeat("a", 20)+"\nsecret_key = "+strings.Repeat("b", 40)+"\n"+c.keys+"\n")
+		put(t, m.Root+"/etc/pam.d/sshd", "auth requisite pam_unix.so\nauth required pam_latch.so\naccount required pam_latch.so\n")
+		m.Run = runs("/usr/sbin/sshd -T", "usepam yes\npubkeyauthentication yes\n"+c.sshd+"\n")
+		got := lookedAt(m, "sshd")
+		if c.says != "" && !strings.Contains(got, c.says) || c.says == "" && strings.Contains(got, "warn") {
+			t.Errorf("%q, %q: want %q in\n%s", c.keys, c.sshd, c.says, got)
+		}
+	}
 }

@@ -98,10 +98,26 @@ func (e *examination) sshd() {
 		e.warn("sshd", "exempt the addresses that many people share with PerSourcePenaltyExemptList",
 			"PerSourcePenalties is on: a few refusals of one closed user block everybody who comes from the same address")
 	}
-	if c := e.configOf("sshd"); c != nil && c.Asks() && s["kbdinteractiveauthentication"] == "no" && s["passwordauthentication"] == "yes" {
+	c := e.configOf("sshd")
+	if c == nil || !c.Asks() {
+		return
+	}
+	if s["kbdinteractiveauthentication"] == "no" && s["passwordauthentication"] == "yes" {
 		e.warn("sshd", "set KbdInteractiveAuthentication yes and PasswordAuthentication no",
 			"otp is set, and sshd's password method cannot ask for a code")
 	}
+	if c.OTPRequired && c.OTP != "no" && s["pubkeyauthentication"] == "yes" && keyAlone(s["authenticationmethods"]) {
+		e.warn("sshd", "set AuthenticationMethods publickey,keyboard-interactive:pam, or exempt who logs in by key",
+			"otp_required = yes refuses a key alone, which sshd takes for enough")
+	}
+}
+
+// keyAlone tells whether one of sshd's lists of methods is through with a key. Without a list every method is enough.
+func keyAlone(methods string) bool {
+	lists := strings.Fields(methods)
+	return len(lists) == 0 || slices.ContainsFunc(lists, func(l string) bool {
+		return !strings.Contains(l, "keyboard-interactive") && !strings.Contains(l, "password")
+	})
 }
 
 // penalises tells whether refused logins close sshd to a whole address (OpenSSH 9.8 and newer), and nobody has seen to it.
