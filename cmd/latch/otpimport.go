@@ -54,18 +54,39 @@ func (a *app) importGoogle(ctx context.Context, files []string, replace bool) er
 		if err != nil && len(files) == 1 {
 			return err
 		}
-		told := any(nil)
 		if err != nil {
-			left, told = append(left, file), err.Error()
-			a.Say("%v", err)
+			left = append(left, file)
+			a.sayWhy(err)
 		}
-		rows = append(rows, cli.Row{{Name: "file", Value: file}, {Name: "user", Value: who.name}, {Name: "authenticator", Value: string(g.Kind)},
-			{Name: "recovery_codes", Value: len(g.Scratch)}, {Name: "error", Value: told}})
+		rows = append(rows, a.importRow(file, who, g, err))
 	}
-	if err := a.Table("files", rows); err != nil || len(left) == 0 {
+	if err := a.Table("files", rows); err != nil {
 		return err
 	}
-	return &undoneError{"not imported: " + strings.Join(left, ", ")}
+	if len(left) > 0 {
+		return &undoneError{"not imported: " + strings.Join(left, ", ")}
+	}
+	a.Say("when this works, remove the files, and the PAM lines with pam_google_authenticator.so")
+	return nil
+}
+
+// sayWhy tells of an error that does not end the command, and what to do.
+func (a *app) sayWhy(err error) {
+	a.Say("%v", err)
+	var known *cli.Error
+	if errors.As(err, &known) && known.Hint != "" {
+		a.Hint("%s", known.Hint)
+	}
+}
+
+// importRow is what came of a file; scripts get the error as well.
+func (a *app) importRow(file string, who person, g otp.Google, err error) cli.Row {
+	row := cli.Row{{Name: "file", Value: file}, {Name: "user", Value: who.name}, {Name: "authenticator", Value: string(g.Kind)},
+		{Name: "recovery_codes", Value: len(g.Scratch)}, {Name: "imported", Value: err == nil}}
+	if a.JSON && err != nil {
+		row = append(row, cli.Cell{Name: "error", Value: err.Error()})
+	}
+	return row
 }
 
 // readGoogle reads a file that belongs to a user, and tells to whom: no link is followed, and no error repeats what it holds.
