@@ -55,6 +55,9 @@ func (b *bed) serve(o options) error {
 		}
 	}
 	b.printLoad(all, o)
+	if err := b.live(all, o); err != nil {
+		return err
+	}
 	for _, p := range all {
 		if err := p.checkHistory(); err != nil {
 			return err
@@ -99,7 +102,11 @@ func (b *bed) populate(n int) (*population, error) {
 	if err := p.fill(n); err != nil {
 		return nil, err
 	}
-	b.say("%s accounts imported in %v.", p.label, time.Since(started).Round(time.Second/10))
+	took := time.Since(started)
+	if err := giveAddress(p.server); err != nil {
+		return nil, err
+	}
+	b.say("%s accounts imported in %v.", p.label, took.Round(time.Second/10))
 	return p, nil
 }
 

@@ -26,6 +26,7 @@ type options struct {
 	seconds    time.Duration // of load in each turn
 	turns      int           // of load for each kind
 	workers    int           // questions under way at once
+	pages      int           // that people look at
 	only, temp string
 }
 
@@ -39,12 +40,13 @@ func parse() options {
 	flag.DurationVar(&o.seconds, "load", 3*time.Second, "length of one turn of load")
 	flag.IntVar(&o.turns, "turns", 5, "turns of load of each kind")
 	flag.IntVar(&o.workers, "workers", 32, "questions under way at once")
+	flag.IntVar(&o.pages, "pages", 500, "pages that people look at")
 	flag.StringVar(&o.only, "only", "", "one part alone: logins, far or server")
 	// os.TempDir lies in memory on the isolated machine.
 	flag.StringVar(&o.temp, "temp", "/tmp", "directory for the databases, on the disk to be measured")
 	flag.Parse()
 	parts := []string{"", "logins", "far", "server"}
-	if min(o.rounds, o.farRounds, o.accounts, o.few, o.turns, o.workers) < 1 || o.seconds <= 0 || o.rtt < 0 ||
+	if min(o.rounds, o.farRounds, o.accounts, o.few, o.turns, o.workers, o.pages) < 1 || o.seconds <= 0 || o.rtt < 0 ||
 		!slices.Contains(parts, o.only) || flag.NArg() > 0 {
 		flag.Usage()
 		os.Exit(2)

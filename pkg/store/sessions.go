@@ -138,6 +138,9 @@ func (s *Store) EndSession(ctx context.Context, user, session int64) error {
 		if err == nil && n == 0 {
 			err = ErrNoSession
 		}
+		if err == nil {
+			err = touch(t, user)
+		}
 		if err != nil {
 			return err
 		}
@@ -156,7 +159,10 @@ func (s *Store) EndSessions(ctx context.Context, user, keep int64) error {
 }
 
 func endSessions(t *tx, user, keep int64) error {
-	return t.exec(`DELETE FROM sessions WHERE user = ? AND id != ?`, user, keep)
+	if err := t.exec(`DELETE FROM sessions WHERE user = ? AND id != ?`, user, keep); err != nil {
+		return err
+	}
+	return touch(t, user)
 }
 
 // KnowBrowser remembers that a person signed in with the browser that carries ticket, and returns the ticket: a new one where

@@ -1,5 +1,5 @@
-// Keeps an element as the server has it: every message of /live means that something changed, and then the element's
-// page is asked for its part again. While nothing can be heard the element says so by data-stale.
+// Keeps an element as the server has it: every "change" of /live means that something of the person changed, and then the
+// element's page is asked for its part again. While nothing can be heard the page says so and shows no state as true.
 export default function live(element) {
   const address = new URL(element.dataset.live || location.href, location.href);
   address.searchParams.set("fragment", "1");
@@ -13,26 +13,76 @@ export default function live(element) {
       if (answer.status === 401) { location.reload(); return; }
       if (!answer.ok) throw new Error(answer.statusText);
       put(element, await answer.text());
-      delete element.dataset.stale;
+      tellStale(false);
     } catch {
-      element.dataset.stale = "";
+      tellStale(true);
     } finally {
       asking = false;
       if (again) { again = false; refresh(); }
     }
   }
 
-  const source = new EventSource("/live");
-  source.addEventListener("open", refresh);
-  source.addEventListener("change", refresh);
-  source.addEventListener("error", () => { element.dataset.stale = ""; });
+  listen(refresh);
 }
 
-// put replaces the content and gives the focus back to the element of the same id.
+// put replaces the content, unless it is the same, and gives the focus back to the element of the same id.
 function put(element, html) {
+  if (element.shown === html) return;
+  element.shown = html;
   const focused = document.activeElement && element.contains(document.activeElement) ? document.activeElement.id : "";
   const parsed = new DOMParser().parseFromString(html, "text/html");
   element.replaceChildren(...parsed.body.childNodes);
   if (focused) document.getElementById(focused)?.focus();
   element.dispatchEvent(new CustomEvent("refreshed", { bubbles: true }));
+}
+
+// tellStale says that what is shown may be out of date.
+function tellStale(stale) {
+  document.documentElement.classList.toggle("is-offline", stale);
+  const bar = document.querySelector("[data-offline]");
+  if (bar) bar.hidden = !stale;
+}
+
+// The page has one stream for all its elements, and none while nobody looks at it.
+const beat = 15_000; // how often the server sends something when nothing changes
+const listeners = [];
+let source, silence, retry;
+
+function listen(refresh) {
+  listeners.push(refresh);
+  if (listeners.length > 1) return;
+  const look = () => document.hidden ? stop() : start();
+  document.addEventListener("visibilitychange", look);
+  addEventListener("online", start);
+  addEventListener("offline", () => tellStale(true));
+  addEventListener("pagehide", stop);
+  addEventListener("pageshow", look);
+  look();
+}
+
+function start() {
+  stop();
+  const refreshAll = () => { heard(); for (const refresh of listeners) refresh(); };
+  source = new EventSource("/live");
+  source.addEventListener("open", refreshAll);
+  source.addEventListener("change", refreshAll);
+  source.addEventListener("beat", heard);
+  source.addEventListener("error", () => {
+    tellStale(true);
+    // The browser tries again by itself, but not where the server refused.
+    if (source?.readyState === EventSource.CLOSED) { stop(); retry = setTimeout(start, 2 * beat); }
+    for (const refresh of listeners) refresh(); // it says whether somebody is still signed in
+  });
+}
+
+function heard() {
+  clearTimeout(silence);
+  silence = setTimeout(() => { tellStale(true); start(); }, 3 * beat);
+}
+
+function stop() {
+  clearTimeout(silence);
+  clearTimeout(retry);
+  source?.close();
+  source = undefined;
 }
