@@ -136,7 +136,11 @@ func (s *Server) history(r *request) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	return historyAnswer(r.signer.app, h), nil
+	image, err := s.imageURL(r.signer.app)
+	if err != nil {
+		return nil, err
+	}
+	return historyAnswer(r.signer.app, image, h), nil
 }
 
 func millis(text string, missing int64) (int64, error) {

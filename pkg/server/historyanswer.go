@@ -1,12 +1,14 @@
 package server
 
 import (
+	"strings"
+
 	"github.com/latch-linux/latch/pkg/api"
 	"github.com/latch-linux/latch/pkg/store"
 )
 
-// historyAnswer is an object with the application's id as one of its keys.
-func historyAnswer(app store.Application, h store.AccountHistory) api.History {
+// historyAnswer (image is the address of the application's picture) is an object with the application's id as one of its keys.
+func historyAnswer(app store.Application, image string, h store.AccountHistory) api.History {
 	a := h.Account
 	entries := make([]api.HistoryEntry, 0, len(h.Entries))
 	for _, e := range h.Entries {
@@ -18,7 +20,7 @@ func historyAnswer(app store.Application, h store.AccountHistory) api.History {
 	return api.History{
 		AppID: app.ID,
 		Application: api.HistoryApplication{
-			Status: statusWord(a.Status.Open), PairedOn: a.Paired, Name: app.Name, ImageURL: app.ImageURL,
+			Status: statusWord(a.Status.Open), PairedOn: a.Paired, Name: app.Name, ImageURL: image,
 			ContactPhone: app.ContactPhone, ContactEmail: app.ContactEmail,
 			TwoFactor: app.TwoFactor.String(), LockOnRequest: app.LockOnUse.String(),
 			StatusLastModified: a.Changed, Operations: historyOperations(a.Status.Children),
@@ -44,4 +46,16 @@ func historyOperations(nodes []store.NodeState) map[string]api.HistoryOperation 
 		}
 	}
 	return all
+}
+
+// imageURL is the whole address of an application's picture: an uploaded one is kept as a path of the pages.
+func (s *Server) imageURL(a store.Application) (string, error) {
+	if !strings.HasPrefix(a.ImageURL, store.PicturePath) {
+		return a.ImageURL, nil
+	}
+	base, err := s.store.Setting(store.SettingURL)
+	if err != nil || base == "" {
+		return "", err
+	}
+	return base + a.ImageURL, nil
 }

@@ -41,9 +41,13 @@ func (s *Server) listApplications(r *request) (any, error) {
 		if err != nil {
 			return nil, err
 		}
+		image, err := s.imageURL(a)
+		if err != nil {
+			return nil, err
+		}
 		all[a.ID] = api.Application{
 			Name: a.Name, TwoFactor: a.TwoFactor.String(), LockOnRequest: a.LockOnUse.String(), Secret: secret,
-			ContactPhone: a.ContactPhone, ContactEmail: a.ContactEmail, ImageURL: a.ImageURL,
+			ContactPhone: a.ContactPhone, ContactEmail: a.ContactEmail, ImageURL: image,
 			Operations: operationTree(operations, 0),
 		}
 	}
