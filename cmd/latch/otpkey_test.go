@@ -63,6 +63,12 @@ func TestOTPKey(t *testing.T) {
 	w.fails(cli.ExitError, []string{"there is no " + store.KeyFile, "put it there"}, "otp", "key", "--compare", backup)
 	w.write(store.KeyFile, w.read(backup))
 	w.ok("otp", "status", "--user", "ana")
+
+	w.must(os.Remove(store.KeyFile)) // for ever
+	w.fails(cli.ExitError, []string{"--local"}, "otp", "remove", "--user", "ana")
+	w.ok("otp", "remove", "--local", "--user", "ana")
+	w.ok("otp", "key", "--create")
+	w.ok("bypass", "--user", "ana", "--reason", "x")
 	w.fails(cli.ExitUsage, nil, "otp", "key", "--create", "--backed-up")
 	w.fails(cli.ExitUsage, nil, "otp", "key", "--compare", backup, "--backed-up")
 }
