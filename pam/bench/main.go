@@ -27,6 +27,7 @@ type options struct {
 	turns      int           // of load for each kind
 	workers    int           // questions under way at once
 	pages      int           // that people look at
+	enrolled   int           // users with one-time passwords on the machine with many
 	only, temp string
 }
 
@@ -41,12 +42,13 @@ func parse() options {
 	flag.IntVar(&o.turns, "turns", 5, "turns of load of each kind")
 	flag.IntVar(&o.workers, "workers", 32, "questions under way at once")
 	flag.IntVar(&o.pages, "pages", 500, "pages that people look at")
-	flag.StringVar(&o.only, "only", "", "one part alone: logins, far or server")
+	flag.IntVar(&o.enrolled, "enrolled", 10_000, "users with one-time passwords on the machine with many")
+	flag.StringVar(&o.only, "only", "", "one part alone: logins, codes, far or server")
 	// os.TempDir lies in memory on the isolated machine.
 	flag.StringVar(&o.temp, "temp", "/tmp", "directory for the databases, on the disk to be measured")
 	flag.Parse()
-	parts := []string{"", "logins", "far", "server"}
-	if min(o.rounds, o.farRounds, o.accounts, o.few, o.turns, o.workers, o.pages) < 1 || o.seconds <= 0 || o.rtt < 0 ||
+	parts := []string{"", "logins", "codes", "far", "server"}
+	if min(o.rounds, o.farRounds, o.accounts, o.few, o.turns, o.workers, o.pages, o.enrolled-fewEnrolled) < 1 || o.seconds <= 0 || o.rtt < 0 ||
 		!slices.Contains(parts, o.only) || flag.NArg() > 0 {
 		flag.Usage()
 		os.Exit(2)
@@ -93,7 +95,7 @@ func run(o options, dir string, out io.Writer) error {
 	parts := []struct {
 		name string
 		run  func(options) error
-	}{{"logins", b.logins}, {"far", b.far}, {"server", b.serve}}
+	}{{"logins", b.logins}, {"codes", b.codes}, {"far", b.far}, {"server", b.serve}}
 	for _, part := range parts {
 		if o.only != "" && o.only != part.name {
 			continue

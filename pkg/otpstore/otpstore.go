@@ -204,7 +204,7 @@ func (s Store) change(ctx context.Context, user string, create bool, edit func(*
 	} else if _, err := os.Lstat(path); errors.Is(err, fs.ErrNotExist) {
 		return fmt.Errorf("%q %w", user, ErrNotEnrolled) // and there may be no directory to lock in
 	}
-	return securefile.WithLock(ctx, path, func() error {
+	return securefile.Hold(ctx, path, func(h securefile.Held) error {
 		// The keys are read under the lock: Rekey counts on that.
 		r, k, err := s.load(user)
 		if create && errors.Is(err, ErrNotEnrolled) {
@@ -220,7 +220,7 @@ func (s Store) change(ctx context.Context, user string, create bool, edit func(*
 		}
 		data, failed := r.format(k)
 		if failed == nil {
-			failed = securefile.Write(path, data, 0o600)
+			failed = h.Write(data, 0o600)
 		}
 		return errors.Join(err, failed)
 	})

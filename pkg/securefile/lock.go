@@ -21,6 +21,30 @@ const lockDir = ".lock"
 // unfinished copies that a killed writer of path left are removed before fn runs. Every writer of path
 // must hold its lock; readers need none.
 func WithLock(ctx context.Context, path string, fn func() error) error {
+	return withLock(ctx, path, func(parent int, base string) error {
+		sweep(parent, path, base)
+		return fn()
+	})
+}
+
+// Held is a path that is locked.
+type Held struct{ path, base string }
+
+// Hold is WithLock for a directory of many files, which it does not list: fn writes through h, whose unfinished copies have one
+// name, and the next one to hold the lock removes it.
+func Hold(ctx context.Context, path string, fn func(h Held) error) error {
+	return withLock(ctx, path, func(parent int, base string) error {
+		_ = unix.Unlinkat(parent, temporaryPrefix(base), 0) // most often there is none; Write says what is wrong
+		return fn(Held{path, base})
+	})
+}
+
+// Write is the package's Write.
+func (h Held) Write(data []byte, mode fs.FileMode) error {
+	return replace(h.path, temporaryPrefix(h.base), data, mode)
+}
+
+func withLock(ctx context.Context, path string, fn func(parent int, base string) error) error {
 	parent, base, err := openParent(path)
 	if err != nil {
 		return err
@@ -34,8 +58,7 @@ func WithLock(ctx context.Context, path string, fn func() error) error {
 	if err := acquire(ctx, lock); err != nil {
 		return fmt.Errorf("waiting for the lock of %q: %w", path, err)
 	}
-	sweep(parent, path, base)
-	return fn()
+	return fn(parent, base)
 }
 
 // openLock opens the file that is locked in place of dir/base, which itself is replaced at every write.

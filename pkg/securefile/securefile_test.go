@@ -330,3 +330,52 @@ func TestWithLockHonoursItsContext(t *testing.T) {
 		t.Errorf("got %v", err)
 	}
 }
+
+// TestHold: the copies that killed writers left are gone when the lock is held again, and the directory is not listed for it.
+func TestHold(t *testing.T) {
+	dir, _ := scene(t)
+	path := filepath.Join(dir, "ana")
+	write := func(text string) {
+		t.Helper()
+		if err := Hold(t.Context(), path, func(h Held) error { return h.Write([]byte(text), 0o600) }); err != nil {
+			t.Fatal(err)
+		}
+	}
+	write("first")
+	leftover := filepath.Join(dir, ".ana.new-")
+	if err := os.WriteFile(leftover, []byte("half"), 0o400); err != nil {
+		t.Fatal(err)
+	}
+	if err := Hold(t.Context(), path, func(Held) error { return nil }); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := os.Lstat(leftover); err == nil {
+		t.Error("the leftover lies there")
+	}
+	if err := os.Symlink("/etc/passwd", leftover); err != nil {
+		t.Fatal(err)
+	}
+	write("second")
+	if data, err := os.ReadFile(path); err != nil || string(data) != "second" {
+		t.Errorf("%q, %v", data, err)
+	}
+	var in atomic.Int32
+	var all sync.WaitGroup
+	for range 8 {
+		all.Go(func() {
+			if err := Hold(t.Context(), path, func(h Held) error {
+				if in.Add(1) != 1 {
+					t.Error("two hold it")
+				}
+				defer in.Add(-1)
+				return h.Write([]byte("third"), 0o600)
+			}); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	all.Wait()
+	if names, err := os.ReadDir(dir); err != nil || len(names) != 3 {
+		t.Errorf("%v, %v", names, err)
+	}
+}

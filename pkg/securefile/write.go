@@ -16,6 +16,11 @@ import (
 // a power failure. On an error the old file stands as it was. The parents are judged as in Open; what
 // lies at path itself is replaced without being followed, only a directory is an error.
 func Write(path string, data []byte, mode fs.FileMode) error {
+	return replace(path, temporaryPrefix(filepath.Base(path))+rand.Text(), data, mode)
+}
+
+// replace is Write with a name for the unfinished copy.
+func replace(path, temporary string, data []byte, mode fs.FileMode) error {
 	parent, base, err := openParent(path)
 	if err != nil {
 		return err
@@ -28,7 +33,6 @@ func Write(path string, data []byte, mode fs.FileMode) error {
 	defer dir.Close()
 
 	fd := int(dir.Fd())
-	temporary := temporaryPrefix(base) + rand.Text()
 	if err := create(dir, temporary, data, mode.Perm()); err != nil {
 		_ = unix.Unlinkat(fd, temporary, 0)
 		return err
