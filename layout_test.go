@@ -25,6 +25,7 @@ var homes = map[string][]string{
 	"github.com/aymanbagabas/go-udiff":      {"pkg/installer"},
 	"github.com/boombuler/barcode":          {"pkg/otp"},
 	"github.com/creack/pty":                 {"pam/", "pkg/cli", "cmd/latch"},
+	"github.com/go-webauthn/webauthn":       {"pkg/web"},
 	"github.com/hashicorp/go-retryablehttp": {"pkg/latch"},
 	"github.com/msteinert/pam/v2":           {"pam/", "cmd/latch-probe"},
 	"github.com/pquerna/otp":                {"pkg/otp"},

@@ -78,6 +78,10 @@ func (x *exchange) serve(h handler, may func(*visitor) bool) error {
 	if may != nil && !may(x.visitor) {
 		return statusError(http.StatusForbidden)
 	}
+	x.useLanguage()
+	if x.inPanel() {
+		return x.servePanel(h)
+	}
 	return h(x)
 }
 

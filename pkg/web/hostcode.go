@@ -13,10 +13,10 @@ import (
 const authenticatorPath = "/services/authenticator"
 
 func (s *Site) hostcodeRoutes() {
-	s.person("GET "+authenticatorPath, s.authenticatorPage)
-	s.person("POST "+authenticatorPath+"/begin", s.beginAuthenticator)
-	s.person("POST "+authenticatorPath+"/prove", s.proveAuthenticator)
-	s.person("POST "+authenticatorPath+"/remove", s.removeAuthenticator)
+	s.person("GET "+authenticatorPath, s.hostAuthenticatorPage)
+	s.person("POST "+authenticatorPath+"/begin", s.beginHostAuthenticator)
+	s.person("POST "+authenticatorPath+"/prove", s.proveHostAuthenticator)
+	s.person("POST "+authenticatorPath+"/remove", s.removeHostAuthenticator)
 }
 
 // authenticator is what the page shows: what is in use, and a seed that waits for its first code.
@@ -29,7 +29,7 @@ type authenticator struct {
 	Secret   string // in groups of four
 }
 
-func (s *Site) authenticatorPage(x *exchange) error {
+func (s *Site) hostAuthenticatorPage(x *exchange) error {
 	d, err := x.authenticator()
 	if err != nil {
 		return err
@@ -81,12 +81,12 @@ func inFours(secret string) string {
 	return b.String()
 }
 
-func (s *Site) beginAuthenticator(x *exchange) error {
+func (s *Site) beginHostAuthenticator(x *exchange) error {
 	err := s.store.BeginOwnTOTP(x.r.Context(), x.visitor.User.Name, otp.Standard().NewSecret())
 	return x.authenticatorDone(err, "")
 }
 
-func (s *Site) proveAuthenticator(x *exchange) error {
+func (s *Site) proveHostAuthenticator(x *exchange) error {
 	code := strings.ReplaceAll(x.r.PostFormValue("code"), " ", "")
 	err := s.store.ProveOwnTOTP(x.r.Context(), x.visitor.User.Name, func(secret string, last int64) (int64, bool) {
 		return otp.Match(secret, code, s.now(), last)
@@ -94,7 +94,7 @@ func (s *Site) proveAuthenticator(x *exchange) error {
 	return x.authenticatorDone(err, "hostcode.enrolled")
 }
 
-func (s *Site) removeAuthenticator(x *exchange) error {
+func (s *Site) removeHostAuthenticator(x *exchange) error {
 	return x.authenticatorDone(s.store.RemoveOwnTOTP(x.r.Context(), x.visitor.User.Name), "hostcode.removed")
 }
 

@@ -15,6 +15,9 @@ import (
 	"net/url"
 	"time"
 
+	"github.com/go-webauthn/webauthn/webauthn"
+
+	"github.com/latch-linux/latch/pkg/password"
 	"github.com/latch-linux/latch/pkg/store"
 )
 
@@ -41,6 +44,8 @@ type Site struct {
 	public     *url.URL // nil without a stored address
 	selfSigned bool
 	stopping   context.Context
+	hasher     *password.Hasher
+	passkeys   *webauthn.WebAuthn // nil where the address can have none
 
 	mux    *http.ServeMux
 	cross  *http.CrossOriginProtection
@@ -54,7 +59,8 @@ type Site struct {
 // New returns a site that answers from o.Store. An error means that what is embedded, or o.URL, is at fault.
 func New(o Options) (*Site, error) {
 	s := &Site{store: o.Store, now: o.Now, log: o.Log, selfSigned: o.SelfSigned, stopping: o.Stopping,
-		mux: http.NewServeMux(), cross: http.NewCrossOriginProtection()}
+		hasher: password.NewHasher(),
+		mux:    http.NewServeMux(), cross: http.NewCrossOriginProtection()}
 	if s.now == nil {
 		s.now = time.Now
 	}
@@ -93,7 +99,8 @@ func (s *Site) setURL(address string) error {
 		return fmt.Errorf("stored url: %w", err)
 	}
 	s.public = u
-	return nil
+	s.passkeys, err = newPasskeys(u)
+	return err
 }
 
 // routes lists the areas. Each adds its own in AREA.go.
@@ -101,6 +108,13 @@ func (s *Site) routes() {
 	for _, area := range []func(){
 		s.shellRoutes,
 		s.latchesRoutes,
+		s.signinRoutes,
+		s.passkeyRoutes,
+		s.proveRoutes,
+		s.linksRoutes,
+		s.lostRoutes,
+		s.accountRoutes,
+		s.factorsRoutes,
 		s.liveRoutes,
 		s.servicesRoutes,
 		s.hostcodeRoutes,

@@ -271,3 +271,18 @@ func TestAForgedFlashShowsNothing(t *testing.T) {
 		}
 	}
 }
+
+// getFrom fetches a page of another site on the same store with a client's cookies.
+func (b *bed) getFrom(s *Site, base, path string, c *client) string {
+	b.t.Helper()
+	r := httptest.NewRequest("GET", base+path, nil)
+	for name, value := range c.cookies {
+		r.AddCookie(&http.Cookie{Name: name, Value: value})
+	}
+	w := httptest.NewRecorder()
+	s.ServeHTTP(w, r)
+	if w.Code != http.StatusOK {
+		b.t.Fatalf("GET %s%s: %d", base, path, w.Code)
+	}
+	return w.Body.String()
+}

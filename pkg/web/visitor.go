@@ -1,34 +1,43 @@
 package web
 
 import (
+	"errors"
 	"net/http"
 	"time"
 
 	"github.com/latch-linux/latch/pkg/store"
 )
 
-// Roles of people. An auditor sees what an admin sees and changes nothing.
-const (
-	rolePerson  = "person"
-	roleAuditor = "auditor"
-	roleAdmin   = "admin"
-)
-
 // visitor is who is signed in.
 type visitor struct {
-	User store.User
-	Role string
-	Zone *time.Location // of the person's clock; nil means UTC
+	User    store.User
+	Session store.Session
+	Zone    *time.Location // of the person's clock; nil means UTC
 }
 
+// An auditor sees what an admin sees and changes nothing.
 func (v *visitor) isPerson() bool  { return v != nil }
-func (v *visitor) isAuditor() bool { return v != nil && (v.Role == roleAuditor || v.Role == roleAdmin) }
-func (v *visitor) isAdmin() bool   { return v != nil && v.Role == roleAdmin }
+func (v *visitor) isAuditor() bool { return v != nil && v.User.Role >= store.RoleAuditor }
+func (v *visitor) isAdmin() bool   { return v != nil && v.User.Role == store.RoleAdmin }
 
 // CanAdmin tells the templates whether the panel is worth a link.
 func (v *visitor) CanAdmin() bool { return v.isAuditor() }
 
 // identify finds out who sent a request; nil without an error is nobody.
 func (s *Site) identify(r *http.Request) (*visitor, error) {
-	return nil, nil
+	c, err := r.Cookie(sessionCookie)
+	if err != nil {
+		return nil, nil // no cookie is the only error
+	}
+	e, u, err := s.store.Session(c.Value)
+	if errors.Is(err, store.ErrNoSession) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	if err := s.store.Seen(r.Context(), e, address(r)); err != nil {
+		return nil, err
+	}
+	return &visitor{User: u, Session: e}, nil
 }
