@@ -201,6 +201,16 @@ func TestOwnTOTP(t *testing.T) {
 	b.must(b.SetSetting(b.ctx, SettingTOTPRemove, "yes"))
 	b.must(b.RemoveOwnTOTP(b.ctx, "ana"))
 	b.refused("a second removal", b.RemoveOwnTOTP(b.ctx, "ana"), ErrNotEnrolled)
+
+	b.must(b.SetSetting(b.ctx, SettingTOTPEnrol, "yes"))
+	b.must(b.BeginOwnTOTP(b.ctx, "ana", "FIFTH"))
+	b.must(b.ProveOwnTOTP(b.ctx, "ana", as(10, true)))
+	u, err := b.User("ana")
+	b.must(err)
+	b.must(b.LosePhone(b.ctx, u.Row, Attempt{}))
+	if _, err := b.OwnTOTP("ana", true); !errors.Is(err, ErrNotEnrolled) {
+		t.Errorf("a lost phone still shows codes: %v", err)
+	}
 }
 
 func TestGuessingAtOwnTOTPs(t *testing.T) {

@@ -25,12 +25,18 @@ func shutOut(t *tx, user int64) error {
 	return touch(t, user)
 }
 
-// forgetFactors forgets what a person signs in with, recovery codes apart.
+// forgetFactors forgets what a person signs in with, here and at hosts that ask for a code, recovery codes apart.
 func forgetFactors(t *tx, user int64) error {
-	if err := t.exec(`DELETE FROM passkeys WHERE user = ?`, user); err != nil {
-		return err
+	for _, statement := range []string{
+		`DELETE FROM passkeys WHERE user = ?`,
+		`DELETE FROM second_steps WHERE user = ?`,
+		`DELETE FROM own_totps WHERE user = ?`,
+	} {
+		if err := t.exec(statement, user); err != nil {
+			return err
+		}
 	}
-	return t.exec(`DELETE FROM second_steps WHERE user = ?`, user)
+	return nil
 }
 
 // forgetProofs forgets what would bring a person back.
