@@ -9,18 +9,18 @@ import (
 	"github.com/latch-linux/latch/pkg/store"
 )
 
-// authenticatorPath is the page of the TOTP that hosts with otp = server-totp ask a person for.
-const authenticatorPath = "/services/authenticator"
+// hostcodePath is the page of the TOTP that hosts with otp = server-totp ask a person for.
+const hostcodePath = "/services/authenticator"
 
 func (s *Site) hostcodeRoutes() {
-	s.person("GET "+authenticatorPath, s.hostAuthenticatorPage)
-	s.person("POST "+authenticatorPath+"/begin", s.beginHostAuthenticator)
-	s.person("POST "+authenticatorPath+"/prove", s.proveHostAuthenticator)
-	s.person("POST "+authenticatorPath+"/remove", s.removeHostAuthenticator)
+	s.person("GET "+hostcodePath, s.hostcodePage)
+	s.person("POST "+hostcodePath+"/begin", afresh(hostcodePath, s.beginHostcode))
+	s.person("POST "+hostcodePath+"/prove", s.proveHostcode)
+	s.person("POST "+hostcodePath+"/remove", afresh(hostcodePath, s.removeHostcode))
 }
 
-// authenticator is what the page shows: what is in use, and a seed that waits for its first code.
-type authenticator struct {
+// hostcode is what the page shows: what is in use, and a seed that waits for its first code.
+type hostcode struct {
 	Rules    store.TOTPRules
 	Enrolled *moment // since when
 	Expires  *moment // nil for never
@@ -29,15 +29,15 @@ type authenticator struct {
 	Secret   string // in groups of four
 }
 
-func (s *Site) hostAuthenticatorPage(x *exchange) error {
-	d, err := x.authenticator()
+func (s *Site) hostcodePage(x *exchange) error {
+	d, err := x.hostcode()
 	if err != nil {
 		return err
 	}
 	return x.page("hostcode", d)
 }
 
-func (x *exchange) authenticator() (d authenticator, err error) {
+func (x *exchange) hostcode() (d hostcode, err error) {
 	me := x.visitor.User.Name
 	if d.Rules, err = x.site.store.TOTPRules(); err != nil {
 		return d, err
@@ -81,25 +81,25 @@ func inFours(secret string) string {
 	return b.String()
 }
 
-func (s *Site) beginHostAuthenticator(x *exchange) error {
-	err := s.store.BeginOwnTOTP(x.r.Context(), x.visitor.User.Name, otp.Standard().NewSecret())
-	return x.authenticatorDone(err, "")
+func (s *Site) beginHostcode(x *exchange) error {
+	err := s.store.BeginOwnTOTP(x.context(), x.visitor.User.Name, otp.Standard().NewSecret())
+	return x.hostcodeDone(err, "")
 }
 
-func (s *Site) proveHostAuthenticator(x *exchange) error {
+func (s *Site) proveHostcode(x *exchange) error {
 	code := strings.ReplaceAll(x.r.PostFormValue("code"), " ", "")
-	err := s.store.ProveOwnTOTP(x.r.Context(), x.visitor.User.Name, func(secret string, last int64) (int64, bool) {
+	err := s.store.ProveOwnTOTP(x.context(), x.visitor.User.Name, func(secret string, last int64) (int64, bool) {
 		return otp.Match(secret, code, s.now(), last)
 	})
-	return x.authenticatorDone(err, "hostcode.enrolled")
+	return x.hostcodeDone(err, "hostcode.enrolled")
 }
 
-func (s *Site) removeHostAuthenticator(x *exchange) error {
-	return x.authenticatorDone(s.store.RemoveOwnTOTP(x.r.Context(), x.visitor.User.Name), "hostcode.removed")
+func (s *Site) removeHostcode(x *exchange) error {
+	return x.hostcodeDone(s.store.RemoveOwnTOTP(x.context(), x.visitor.User.Name), "hostcode.removed")
 }
 
-// authenticatorDone goes back to the page, which says what came of it.
-func (x *exchange) authenticatorDone(err error, done string) error {
+// hostcodeDone goes back to the page, which says what came of it.
+func (x *exchange) hostcodeDone(err error, done string) error {
 	switch {
 	case errors.Is(err, store.ErrTOTPWrong):
 		x.flashBad("hostcode.wrong")
@@ -112,5 +112,5 @@ func (x *exchange) authenticatorDone(err error, done string) error {
 	case done != "":
 		x.flash(done)
 	}
-	return x.redirect(authenticatorPath)
+	return x.redirect(hostcodePath)
 }

@@ -16,5 +16,12 @@ func (s *Site) latchesPage(x *exchange) error {
 	if err != nil && !errors.Is(err, store.ErrNotPaired) {
 		return err
 	}
-	return x.page("latches", struct{ Accounts []store.Account }{accounts})
+	tokens, err := x.tokens()
+	if err != nil {
+		return err
+	}
+	return x.page("latches", struct {
+		Accounts []store.Account
+		Tokens   []token
+	}{accounts, tokens})
 }

@@ -126,7 +126,7 @@ func (x *exchange) pairedSince(since int64) (done *service, with string, err err
 
 func (s *Site) makeCode(x *exchange) error {
 	since := s.now().UnixMilli()
-	if _, _, err := s.store.NewCode(x.r.Context(), x.visitor.User.Name); err != nil {
+	if _, _, err := s.store.NewCode(x.context(), x.visitor.User.Name); err != nil {
 		return err
 	}
 	return x.redirect("/services/add?since=" + strconv.FormatInt(since, 10))
@@ -138,7 +138,7 @@ func (s *Site) renameService(x *exchange) error {
 		return err
 	}
 	name := strings.TrimSpace(x.r.PostFormValue("name"))
-	switch err := s.store.RenamePairing(x.r.Context(), x.visitor.User.Name, v.ID, name); {
+	switch err := s.store.RenamePairing(x.context(), x.visitor.User.Name, v.ID, name); {
 	case errors.Is(err, store.ErrBadName):
 		x.flashBad("services.badname")
 	case err != nil:
@@ -164,7 +164,7 @@ func (s *Site) unpairService(x *exchange) error {
 	if err != nil {
 		return err
 	}
-	if err := s.store.UnpairUser(x.r.Context(), x.visitor.User.Name, v.ID); err != nil {
+	if err := s.store.UnpairUser(x.context(), x.visitor.User.Name, v.ID); err != nil {
 		return err
 	}
 	x.flash("services.unpaired", v.Title())
@@ -217,11 +217,11 @@ func (s *Site) decidePairing(x *exchange) error {
 	switch x.r.PostFormValue("decision") {
 	case "pair":
 		var done store.PairingRequest
-		if done, err = s.store.ConfirmPairing(x.r.Context(), link, me, store.Attempt{}); err == nil {
+		if done, err = s.store.ConfirmPairing(x.context(), link, me, x.attempt()); err == nil {
 			x.flash("services.confirmed", done.CommonName(), done.App.Name)
 		}
 	case "refuse":
-		if err = s.store.RefusePairing(x.r.Context(), link, me); err == nil {
+		if err = s.store.RefusePairing(x.context(), link, me); err == nil {
 			x.flash("services.refused")
 		}
 	default:
