@@ -12,7 +12,7 @@ import (
 
 func newApp(p *program) *cobra.Command {
 	return group("app", "make and change applications",
-		newAppAdd(p), newAppList(p), newAppSet(p), newAppRemove(p), newAppSecret(p))
+		newAppAdd(p), newAppList(p), newAppSet(p), newAppRemove(p), newAppSecret(p), newAppWebhook(p))
 }
 
 // appOptions are what an application can be given; flags that were not named change nothing.

@@ -166,6 +166,7 @@ func (r *running) serve(ctx context.Context) error {
 		return err
 	}
 	work.Go(func() { journal.Run(beside, r.data, r.store, r.log.Handler(), r.warn("journal")) })
+	work.Go(func() { pages.Deliver(beside) })
 	work.Go(func() { upkeep(beside, r.store, r.warn("upkeep")) })
 	ready := listenURL(r.listener.Addr())
 	if err := r.Report(map[string]any{"url": ready}, "latch-server: ready at %s", ready); err != nil {

@@ -25,6 +25,7 @@ func upkeep(ctx context.Context, s *store.Store, problem func(error)) {
 		{every: tallyEvery, run: s.Tally},
 		{every: retainEvery, run: s.Retain},
 		{every: retainEvery, run: s.Sweep},
+		{every: retainEvery, run: s.TidyNotices},
 	}
 	for tick := time.NewTicker(tallyEvery / 4); ; {
 		for i := range tasks {

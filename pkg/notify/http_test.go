@@ -31,7 +31,7 @@ func TestNtfy(t *testing.T) {
 		t.Fatal(err)
 	}
 	if q.Method != "POST" || q.URL.Path != "/" || q.Header.Get("Authorization") != "Bearer tk_secret" || m.Topic != "ana-latch" ||
-		m.Title != "en:refused servers" || m.Priority != 4 || m.Sequence == "" || !strings.HasPrefix(m.Click, pageURL+"/notices/") {
+		m.Title != "en:refused servers" || m.Priority != 4 || m.Sequence == "" || !strings.HasPrefix(m.Click, pageURL+"/notice/") {
 		t.Errorf("%s %s %v: %+v", q.Method, q.URL, q.Header, m)
 	}
 	if len(m.Actions) != 2 || m.Actions[0].Action != "http" || m.Actions[0].Method != "POST" || !strings.HasPrefix(m.Actions[0].URL, pageURL+"/close/") ||

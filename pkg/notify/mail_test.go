@@ -158,7 +158,7 @@ func TestLetter(t *testing.T) {
 	if _, err := h.Date(); err != nil {
 		t.Errorf("date: %v", err)
 	}
-	for _, part := range []string{"es:close", "\n" + pageURL + "/close/", "\n" + pageURL + "/notices/", "203.0.113.7"} {
+	for _, part := range []string{"es:close", "\n" + pageURL + "/close/", "\n" + pageURL + "/notice/", "203.0.113.7"} {
 		if !bytes.Contains(body, []byte(part)) {
 			t.Errorf("%q is not in %q", part, body)
 		}

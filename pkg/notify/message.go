@@ -14,7 +14,7 @@ const OpenFor = 10 * time.Minute
 // ClosePath is where a notice's link leads, its ticket follows; PagePath the page of one notice, its number follows.
 const (
 	ClosePath = "/close/"
-	PagePath  = "/notices/"
+	PagePath  = "/notice/"
 )
 
 // Words are the texts of notices in every language that there is. Keys begin with "notices.".
@@ -29,8 +29,10 @@ type Words interface {
 
 // Message is a notice in words.
 type Message struct {
-	Title string
-	Lines []string
+	Title   string
+	Lines   []string
+	When    string // when it happened, with date and zone
+	Contact string // how to reach whoever runs the service, "" where nobody said
 
 	Tag                   string // the same for one notice wherever it goes and however often
 	Quiet                 bool
@@ -41,7 +43,13 @@ type Message struct {
 	closed, unclosed  string // what to say after closing at one touch
 }
 
-func (m Message) text() string { return strings.Join(m.Lines, "\n") }
+func (m Message) text() string {
+	lines := append(m.Lines[:len(m.Lines):len(m.Lines)], m.When)
+	if m.Contact != "" {
+		lines = append(lines, m.Contact)
+	}
+	return strings.Join(lines, "\n")
+}
 
 // urgent tells whether somebody may stand before a door and wait.
 func (m Message) urgent() bool {
@@ -133,7 +141,7 @@ func Describe(w Words, lang string, n store.Notice) Message {
 		add(w.Text(lang, "notices.test.text"))
 	case store.NoticeSummary:
 		m.Title = w.Count(lang, "notices.more."+n.Of, n.Count, latchName(w, lang, n))
-		minutes := int((n.T-n.Since)/time.Minute.Milliseconds() + 1)
+		minutes := max(1, int((n.T-n.Since)/time.Minute.Milliseconds()))
 		add(w.Count(lang, "notices.span", n.Addresses, minutes))
 	case store.NoticeChange:
 		m.Title = w.Text(lang, "notices.change."+changeWord(n), latchName(w, lang, n))
@@ -147,7 +155,7 @@ func Describe(w Words, lang string, n store.Notice) Message {
 		add(where(w, lang, n))
 		add(w.Text(lang, "notices.result."+n.Kind))
 	}
-	add(w.When(lang, n.T))
+	m.When = w.When(lang, n.T)
 	var contact []string
 	for _, way := range []string{n.ContactEmail, n.ContactPhone} {
 		if way != "" {
@@ -155,7 +163,7 @@ func Describe(w Words, lang string, n store.Notice) Message {
 		}
 	}
 	if len(contact) > 0 {
-		add(w.Text(lang, "notices.contact", strings.Join(contact, ", ")))
+		m.Contact = w.Text(lang, "notices.contact", strings.Join(contact, ", "))
 	}
 	return m
 }

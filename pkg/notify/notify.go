@@ -45,6 +45,12 @@ const (
 	ProblemSettings    = "settings"    // what is stored of the receiver is of no use
 )
 
+// Problems lists the words.
+func Problems() []string {
+	return []string{ProblemTimeout, ProblemUnreachable, ProblemName, ProblemForbidden, ProblemCertificate, ProblemRedirect, ProblemDenied,
+		ProblemGone, ProblemMissing, ProblemBusy, ProblemServer, ProblemRejected, ProblemAnswer, ProblemNoMail, ProblemNoTLS, ProblemSettings}
+}
+
 // Options of a sender.
 type Options struct {
 	Store *store.Store

@@ -102,7 +102,7 @@ func TestPushReachesTheBrowserAlone(t *testing.T) {
 		t.Errorf("the change says %+v", change)
 	}
 	if refused.Title != "es:refused servers" || second.Header.Get("Urgency") != "high" || !strings.HasPrefix(refused.Close, "/close/") ||
-		len(refused.Close) != len("/close/")+43 || !strings.HasPrefix(refused.Open, "/notices/") || refused.Page != refused.Open || refused.Tag == change.Tag {
+		len(refused.Close) != len("/close/")+43 || !strings.HasPrefix(refused.Open, "/notice/") || refused.Page != refused.Open || refused.Tag == change.Tag {
 		t.Errorf("the refused attempt says %+v", refused)
 	}
 	for _, part := range []string{"es:who ana", "es:where.from es:where.on sshd web1 203.0.113.7", "es:result.refused", "es:contact it@example.org, +34 900"} {

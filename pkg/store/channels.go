@@ -199,7 +199,7 @@ func RuleFor(rules map[string]Rule, node, app string) Rule {
 	return everything
 }
 
-// SetRules keeps rules of latches of one of a person's accounts, and leaves the others.
+// SetRules keeps the rules of the latches of one of a person's accounts, in the place of all that were there.
 func (s *Store) SetRules(ctx context.Context, user int64, accountID string, rules map[string]Rule) error {
 	return s.write(ctx, func(t *tx) error {
 		row := pairingKey(accountID)
@@ -208,11 +208,13 @@ func (s *Store) SetRules(ctx context.Context, user int64, accountID string, rule
 		if isNoRows(err) || err == nil && owner != user {
 			return ErrNotPaired
 		}
+		if err == nil {
+			err = t.exec(`DELETE FROM notice_rules WHERE pairing = ?`, row)
+		}
 		for node, r := range rules {
 			if err == nil {
-				err = t.exec(`INSERT INTO notice_rules (pairing, node, refused, let_in, changes, quiet) VALUES (?, ?, ?, ?, ?, ?)
-					ON CONFLICT DO UPDATE SET refused = excluded.refused, let_in = excluded.let_in, changes = excluded.changes,
-						quiet = excluded.quiet`, row, node, r.Refused, r.LetIn, r.Changes, r.Quiet)
+				err = t.exec(`INSERT INTO notice_rules (pairing, node, refused, let_in, changes, quiet) VALUES (?, ?, ?, ?, ?, ?)`,
+					row, node, r.Refused, r.LetIn, r.Changes, r.Quiet)
 			}
 		}
 		return err

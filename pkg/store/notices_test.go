@@ -149,7 +149,7 @@ func TestRules(t *testing.T) {
 	l.must(l.SetRules(l.ctx, l.user.Row, l.account, map[string]Rule{l.app.ID: {Refused: true, Quiet: true}}))
 	l.attempt(at)
 	l.tells("an operation with its application's rule", "")
-	l.must(l.SetRules(l.ctx, l.user.Row, l.account, map[string]Rule{op.ID: {LetIn: true}}))
+	l.must(l.SetRules(l.ctx, l.user.Row, l.account, map[string]Rule{l.app.ID: {Refused: true, Quiet: true}, op.ID: {LetIn: true}}))
 	l.attempt(at)
 	l.attempt()
 	if list := l.tells("an operation with a rule of its own", "let_in"); list[0].Quiet || list[0].Name != "ssh" {

@@ -17,6 +17,7 @@ import (
 
 	"github.com/go-webauthn/webauthn/webauthn"
 
+	"github.com/latch-linux/latch/pkg/notify"
 	"github.com/latch-linux/latch/pkg/password"
 	"github.com/latch-linux/latch/pkg/store"
 )
@@ -53,6 +54,8 @@ type Site struct {
 	texts  *catalogue
 	static *static
 
+	notices *notify.Sender
+
 	streams streams
 }
 
@@ -83,6 +86,7 @@ func New(o Options) (*Site, error) {
 	if s.pages, err = loadPages(s.texts, s.static); err != nil {
 		return nil, err
 	}
+	s.notices = notify.New(notify.Options{Store: s.store, URL: o.URL, Now: s.now, Log: s.log, Words: words{s.texts}})
 	s.routes()
 	return s, nil
 }
@@ -115,6 +119,7 @@ func (s *Site) routes() {
 		s.lostRoutes,
 		s.accountRoutes,
 		s.factorsRoutes,
+		s.noticesRoutes,
 		s.liveRoutes,
 		s.servicesRoutes,
 		s.hostcodeRoutes,
