@@ -97,7 +97,9 @@ func TestWebhook(t *testing.T) {
 	select {
 	case text := <-got:
 		signature, body, _ := strings.Cut(text, " ")
-		var told struct{ Accounts map[string][]map[string]string }
+		var told struct {
+			Accounts map[string][]map[string]string
+		}
 		if err := json.Unmarshal([]byte(body), &told); err != nil || len(told.Accounts) != 1 || signature == "" {
 			t.Fatalf("the webhook gets %s (%v)", text, err)
 		}
