@@ -203,7 +203,7 @@ func (a *app) showSeed(who person, uri, picture string, prove func() error) erro
 	}
 	byHand := ""
 	if p, secret, err := otp.ParseURI(uri); err == nil { // a server may have another form of it
-		byHand = fmt.Sprintf(", or type the secret there (%s):\n\n  %s\n", describe(p), inFours(secret))
+		byHand = fmt.Sprintf(", or type the secret there (%s):\n\n  %s\n", describe(p), otp.InFours(secret))
 	}
 	shown := fmt.Sprintf("For %s:\n\n%s\n%s\n\nScan it with the authenticator app%s\n", cli.Clean(who.name), qr, cli.Clean(uri), byHand)
 	data, err := otp.QRPNG(uri)
@@ -216,18 +216,6 @@ func (a *app) showSeed(who person, uri, picture string, prove func() error) erro
 		}
 		return prove()
 	})
-}
-
-// inFours parts a secret as people read it out.
-func inFours(secret string) string {
-	var b strings.Builder
-	for i, c := range secret {
-		if i > 0 && i%4 == 0 {
-			b.WriteByte(' ')
-		}
-		b.WriteRune(c)
-	}
-	return b.String()
 }
 
 // withPicture writes a file that was not there before, for root alone, if it has a name. Where do fails it goes again, from

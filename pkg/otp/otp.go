@@ -195,6 +195,18 @@ func (p Parameters) URI(secret, issuer, account string, counter int64) string {
 	return u.String()
 }
 
+// InFours parts a seed as people read it out and type it.
+func InFours(secret string) string {
+	var b strings.Builder
+	for i, c := range secret {
+		if i > 0 && i%4 == 0 {
+			b.WriteByte(' ')
+		}
+		b.WriteRune(c)
+	}
+	return b.String()
+}
+
 // ParseURI reads what URI and other makers of otpauth URIs write; what the URI leaves out is as in Standard. No error repeats
 // the seed.
 func ParseURI(uri string) (p Parameters, secret string, err error) {

@@ -65,20 +65,8 @@ func (x *exchange) hostcode() (d hostcode, err error) {
 	}
 	uri := otp.Standard().URI(waiting.Secret, d.Rules.Issuer, d.Rules.LabelFor(me), 0)
 	qr, err := otp.QR(uri)
-	d.Pending, d.QR, d.URI, d.Secret = true, template.URL(qr), template.URL(uri), inFours(waiting.Secret)
+	d.Pending, d.QR, d.URI, d.Secret = true, template.URL(qr), template.URL(uri), otp.InFours(waiting.Secret)
 	return d, err
-}
-
-// inFours makes a secret one that can be typed.
-func inFours(secret string) string {
-	var b strings.Builder
-	for i, c := range secret {
-		if i > 0 && i%4 == 0 {
-			b.WriteByte(' ')
-		}
-		b.WriteRune(c)
-	}
-	return b.String()
 }
 
 func (s *Site) beginHostcode(x *exchange) error {
