@@ -2,7 +2,6 @@ package openvpn
 
 import (
 	"bytes"
-	"context"
 	"encoding/base64"
 	"fmt"
 	"io"
@@ -18,7 +17,6 @@ import (
 	"github.com/creack/pty"
 
 	"github.com/latch-linux/latch/pam/testbed"
-	"github.com/latch-linux/latch/pkg/otpstore"
 )
 
 // knownCode is a code that a person has before the latch is asked.
@@ -140,15 +138,10 @@ func TestTokenOfTheServer(t *testing.T) {
 func TestAuthenticatorCodes(t *testing.T) {
 	v := startVPN(t, setting{flags: []string{"--otp", "totp"}})
 	v.expect(t, map[string]bool{ana: true}) // who has no authenticator
-	store := otpstore.At("/var/lib/latch", "/etc/latch/otp.key")
-	if err := testbed.Enrol(store, ana, -1); err != nil {
+	if err := testbed.Enrol(codeStore, ana, -1); err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() {
-		if err := store.Remove(context.Background(), ana); err != nil {
-			t.Error(err)
-		}
-	})
+	t.Cleanup(func() { forget(t, ana) })
 	v.expect(t, map[string]bool{ana: false}) // whose client sends no code
 	code, err := testbed.CodeOf(testbed.Seed)
 	if err != nil {
@@ -168,6 +161,28 @@ func TestAuthenticatorCodes(t *testing.T) {
 	configure(t, bed.conf.With("latch_host", nowhere).With("action", "close"))
 	if v.isIn(t, ana, withCode(code)) {
 		t.Error("a code opens what action = close refuses")
+	}
+}
+
+// TestRenegotiationWithCodes: plain auth-gen-token 28800, as latch install writes it, keeps the renewal of keys from asking again,
+// which nobody could answer with a code that is used up.
+func TestRenegotiationWithCodes(t *testing.T) {
+	v := startVPN(t, setting{flags: []string{"--otp", "totp"}, edit: func(text string) string { return text + "hand-window 3\nreneg-sec 6\n" }})
+	if !strings.Contains(v.config, "\nauth-gen-token 28800") {
+		t.Fatalf("latch install wrote:\n%s", v.config)
+	}
+	right := enrolKind(t, "totp", bob, false)
+	t.Cleanup(func() { forget(t, bob) })
+	before := len(bed.log.Lines(`user="bob"`, "refused "))
+	client := v.dial(t, bob, withCode(right))
+	if client.await(clientIn, authFailed) != clientIn {
+		t.Fatalf("no tunnel:\n%s", client.text())
+	}
+	if v.await("auth-token authentication succeeded") == "" || strings.Contains(client.text(), authFailed) {
+		t.Errorf("renewed keys came to PAM:\n%s", v.text())
+	}
+	if lines := bed.log.Lines(`user="bob"`, "refused "); len(lines) != before {
+		t.Errorf("PAM was asked again: %q", lines)
 	}
 }
 
