@@ -61,7 +61,7 @@ type Week struct {
 
 // New returns a schedule of one window or more. The error says what is wrong with which of them.
 func New(zone string, windows []Window) (Week, error) {
-	loc, err := location(zone)
+	loc, err := Location(zone)
 	if err != nil {
 		return Week{}, err
 	}
@@ -91,7 +91,8 @@ func (w Window) check() error {
 // zones keeps what was loaded: there are some six hundred, and a login must not wait for a file.
 var zones sync.Map // name -> *time.Location
 
-func location(zone string) (*time.Location, error) {
+// Location finds a zone of the IANA database by name.
+func Location(zone string) (*time.Location, error) {
 	if loc, ok := zones.Load(zone); ok {
 		return loc.(*time.Location), nil
 	}

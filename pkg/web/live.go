@@ -2,21 +2,22 @@ package web
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"net/http"
 	"sync"
 	"time"
+
+	"github.com/latch-linux/latch/pkg/store"
 )
 
 // Limits of live pages. Each keeps a connection and two goroutines for as long as it is looked at.
 const (
 	liveStreams   = 1000 // of everybody: the server has 2,048 connections, and hosts have to ask too
 	livePerPerson = 12
-	livePause     = 300 * time.Millisecond // between two messages: a flood of attempts is no flood of page loads
-	liveBeat      = 15 * time.Second       // a message when nothing changes, and a look at the session
-	liveWrite     = 10 * time.Second       // for one message; a phone that is gone is noticed then
-	liveRetry     = 3 * time.Second        // a browser that was cut off asks again after it
+	livePause     = time.Second      // between two messages: a flood of attempts is no flood of page loads
+	liveBeat      = 15 * time.Second // a message when nothing changes, and a look at the session
+	liveWrite     = 10 * time.Second // for one message; a phone that is gone is noticed then
+	liveRetry     = 3 * time.Second  // a browser that was cut off asks again after it
 )
 
 // streams counts the live pages of one process.
@@ -91,9 +92,6 @@ func (s *Site) live(x *exchange) error {
 	return nil
 }
 
-// errOver ends a stream whose session is over.
-var errOver = errors.New("the session is over")
-
 // follow sends messages until one cannot be sent or the session is over.
 func (s *Site) follow(ctx context.Context, x *exchange, changed <-chan struct{}, send func(string) error) {
 	beat := time.NewTicker(liveBeat)
@@ -122,14 +120,11 @@ func (s *Site) follow(ctx context.Context, x *exchange, changed <-chan struct{},
 	}
 }
 
-// stillThere fails when the person who opened a stream is no longer signed in.
+// stillThere fails when the person who opened a stream is no longer signed in. A page that is open is no use of the session.
 func (s *Site) stillThere(x *exchange) error {
-	v, err := s.identify(x.r)
-	if err != nil {
-		return err
+	e, _, err := s.store.Session(x.ticket(sessionCookie))
+	if err == nil && e.Row != x.visitor.Session.Row {
+		err = store.ErrNoSession
 	}
-	if v == nil || v.User.Row != x.visitor.User.Row {
-		return errOver
-	}
-	return nil
+	return err
 }

@@ -1,8 +1,10 @@
 package web
 
 import (
+	"net/http"
 	"net/http/httptest"
 	"net/url"
+	"strings"
 	"testing"
 	"time"
 
@@ -93,5 +95,62 @@ func TestReadWeek(t *testing.T) {
 		if problem != "" && !b.site.texts.has(problem) {
 			t.Errorf("%q has no text", problem)
 		}
+	}
+}
+
+func TestSchedulePages(t *testing.T) {
+	t.Parallel()
+	b := newBed(t)
+	b.offset.Store(int64(time.Until(time.Date(2026, 3, 27, 12, 0, 0, 0, time.UTC)))) // a Friday, 13:00 in Madrid
+	c, ana := b.join("ana")
+	app, _, err := b.store.AddApplication(b.ctx, store.Application{Name: "servers"})
+	b.must(err)
+	ssh, err := b.store.AddOperation(b.ctx, app, app.ID, store.Operation{Name: "ssh"})
+	b.must(err)
+	_, err = b.store.Import(b.ctx, app, []string{"ana"})
+	b.must(err)
+	here := "/schedule?" + latchRef{app.ID, store.Target{OperationID: ssh.ID}}.Query()
+	shows := func(path string, texts ...string) {
+		t.Helper()
+		page := c.get(path)
+		for _, text := range texts {
+			if !strings.Contains(page, text) {
+				t.Errorf("%s does not show %q:\n%s", path, text, page)
+			}
+		}
+	}
+	shows("/schedule", "servers / ssh", "No schedule")
+	shows(here, "Schedule of servers / ssh", `name="day.1"`)
+	form := url.Values{"app": {app.ID}, "operation": {ssh.ID}, "zone": {"Europe/Madrid"}, "day.0": {"1", "5"}, "from.0": {"08:00"}, "to.0": {"22:00"}}
+	if to := c.post("/schedule", form); to != here {
+		t.Errorf("saving leads to %q", to)
+	}
+	shows(here, "The schedule is saved", "Closes today at 22:00", `value="Europe/Madrid"`, `name="day.0" value="5" checked`, `value="08:00"`)
+	shows("/schedule", "Monday, Friday, 08:00 to 22:00", "Closes today at 22:00")
+	c.cookies[zoneCookie] = "America/New_York"
+	shows(here, "Closes today at 17:00")
+	form.Set("zone", "Mars/Olympus")
+	c.refused("/schedule", form, http.StatusUnprocessableEntity, "schedule.error.zone")
+
+	c.post("/schedule/hold", url.Values{"app": {app.ID}, "operation": {ssh.ID}, "hold": {"yes"}})
+	shows(here, "is paused")
+	b.offset.Add(int64(12 * time.Hour))
+	shows(here, "Resume the schedule", "Open</span>")
+	c.post("/schedule/hold", url.Values{"app": {app.ID}, "operation": {ssh.ID}, "hold": {"no"}})
+	shows(here, "Closed</span>", "Opens on Monday at 02:00")
+	c.post("/schedule/remove", url.Values{"app": {app.ID}, "operation": {ssh.ID}})
+	shows("/schedule", "No schedule")
+
+	eva, _ := b.join("eva")
+	if resp := eva.do("GET", here, nil); resp.StatusCode != http.StatusNotFound {
+		t.Errorf("another person's latch: %s", resp.Status)
+	}
+	if resp := eva.do("POST", "/schedule/remove", url.Values{"app": {app.ID}}); resp.StatusCode != http.StatusNotFound {
+		t.Errorf("changing another person's latch: %s", resp.Status)
+	}
+	lines, err := b.store.Log("ana", 10)
+	b.must(err)
+	if last := lines[len(lines)-1]; last.What != "schedule" || last.Value != "removed" || last.User != "ana" || ana == 0 {
+		t.Errorf("the history ends with %+v", last)
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"time"
 
+	"github.com/latch-linux/latch/pkg/schedule"
 	"github.com/latch-linux/latch/pkg/store"
 )
 
@@ -23,6 +24,22 @@ func (v *visitor) isAdmin() bool   { return v != nil && v.User.Role == store.Rol
 // CanAdmin tells the templates whether the panel is worth a link.
 func (v *visitor) CanAdmin() bool { return v.isAuditor() }
 
+// zoneCookie holds the name of the zone that the browser's clock is in; app.js keeps it.
+const zoneCookie = "__Host-zone"
+
+// zoneOf is the zone of the browser's clock, nil where it has told none.
+func zoneOf(r *http.Request) *time.Location {
+	c, err := r.Cookie(zoneCookie)
+	if err != nil {
+		return nil
+	}
+	loc, err := schedule.Location(c.Value)
+	if err != nil {
+		return nil
+	}
+	return loc
+}
+
 // identify finds out who sent a request; nil without an error is nobody.
 func (s *Site) identify(r *http.Request) (*visitor, error) {
 	c, err := r.Cookie(sessionCookie)
@@ -39,5 +56,5 @@ func (s *Site) identify(r *http.Request) (*visitor, error) {
 	if err := s.store.Seen(r.Context(), e, address(r)); err != nil {
 		return nil, err
 	}
-	return &visitor{User: u, Session: e}, nil
+	return &visitor{User: u, Session: e, Zone: zoneOf(r)}, nil
 }

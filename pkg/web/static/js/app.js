@@ -6,6 +6,12 @@ for (const element of document.querySelectorAll("[data-module]")) {
   }
 }
 
+// Times are shown as the clock of this browser has them.
+const zone = Intl.DateTimeFormat().resolvedOptions().timeZone;
+if (zone && !document.cookie.split("; ").includes(`__Host-zone=${zone}`)) {
+  document.cookie = `__Host-zone=${zone}; Path=/; Max-Age=31536000; Secure; SameSite=Lax`;
+}
+
 const bar = document.querySelector("[data-offline]");
 function tellConnection() {
   bar.hidden = navigator.onLine;
