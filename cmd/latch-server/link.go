@@ -11,10 +11,8 @@ import (
 	"github.com/latch-linux/latch/pkg/cli"
 	"github.com/latch-linux/latch/pkg/otp"
 	"github.com/latch-linux/latch/pkg/store"
+	"github.com/latch-linux/latch/pkg/web"
 )
-
-// linkPath is where pkg/web answers one-time links.
-const linkPath = "/link/"
 
 // errNoURL is why no link can be made.
 var errNoURL = errors.New("the server does not know its own address, and links are made from it")
@@ -65,7 +63,7 @@ func (p *program) reportLink(ctx context.Context, s *store.Store, u store.User, 
 	if err != nil {
 		return err
 	}
-	link := address + linkPath + ticket
+	link := address + web.LinkPath + ticket
 	if fields == nil {
 		fields = map[string]any{}
 	}

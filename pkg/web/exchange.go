@@ -58,6 +58,7 @@ func (s *Site) admin(pattern string, h handler) { s.handle(pattern, maxForm, h, 
 
 // handle registers a route: bodies up to limit bytes, visitors whom may lets in (nil: everybody).
 func (s *Site) handle(pattern string, limit int64, h handler, may func(*visitor) bool) {
+	s.patterns = append(s.patterns, pattern)
 	s.mux.HandleFunc(pattern, func(w http.ResponseWriter, r *http.Request) {
 		r.Body = http.MaxBytesReader(w, r.Body, limit)
 		x := s.newExchange(w, r)

@@ -7,14 +7,15 @@ import (
 	"io"
 	"io/fs"
 	"path"
+	"slices"
 	"strings"
 )
 
 //go:embed templates
 var templateFiles embed.FS
 
-// shared are the files that every page has besides its own.
-var shared = []string{"templates/layout.html", "templates/parts.html"}
+// shared are the files that every page has besides its own; an area's own are called AREA_parts.html.
+var shared = []string{"templates/layout.html", "templates/parts.html", "templates/*_parts.html"}
 
 // pages holds every page once per language, with its texts bound: templates/NAME.html is the page NAME. It defines
 // "title" and "content", and "live" if a part of it changes while it is looked at.
@@ -34,7 +35,7 @@ func loadPages(texts *catalogue, files *static) (*pages, error) {
 			return nil, err
 		}
 		for _, file := range names {
-			if file == shared[0] || file == shared[1] {
+			if isShared(file) {
 				continue
 			}
 			set, err := base.Clone()
@@ -48,6 +49,13 @@ func loadPages(texts *catalogue, files *static) (*pages, error) {
 		}
 	}
 	return p, nil
+}
+
+func isShared(file string) bool {
+	return slices.ContainsFunc(shared, func(pattern string) bool {
+		match, err := path.Match(pattern, file)
+		return err == nil && match
+	})
 }
 
 // functions are what templates may call:

@@ -48,11 +48,12 @@ type Site struct {
 	hasher     *password.Hasher
 	passkeys   *webauthn.WebAuthn // nil where the address can have none
 
-	mux    *http.ServeMux
-	cross  *http.CrossOriginProtection
-	pages  *pages
-	texts  *catalogue
-	static *static
+	mux      *http.ServeMux
+	patterns []string // of all routes that handle registered
+	cross    *http.CrossOriginProtection
+	pages    *pages
+	texts    *catalogue
+	static   *static
 
 	notices *notify.Sender
 
@@ -112,6 +113,7 @@ func (s *Site) routes() {
 	for _, area := range []func(){
 		s.shellRoutes,
 		s.latchesRoutes,
+		s.adminRoutes,
 		s.signinRoutes,
 		s.passkeyRoutes,
 		s.proveRoutes,
