@@ -1,6 +1,7 @@
 package doctor
 
 import (
+	"errors"
 	"slices"
 	"strings"
 
@@ -28,8 +29,14 @@ func (e *examination) codes() {
 	place, before := [2]string{store.Dir, store.KeyFile}, len(e.findings)
 	told := slices.Contains(e.stores, place)
 	e.stores = append(e.stores, place)
-	needed, uncounted := store.Sealed()
-	if err := securefile.CheckPrivate(store.KeyFile); err != nil && !(missing(err) && needed == 0 && uncounted == nil) {
+	if errors.Is(store.Lost(), otpstore.ErrNoRecords) {
+		if !told {
+			e.fail("codes", "restore it from a backup, or if nobody was enrolled mkdir -m 700 "+store.Dir,
+				"%s is missing, and its key is not: whoever is asked for a code is refused", store.Dir)
+		}
+		return
+	}
+	if err := securefile.CheckPrivate(store.KeyFile); err != nil && !(missing(err) && needless(store)) {
 		if told {
 			return
 		}
@@ -47,6 +54,12 @@ func (e *examination) codes() {
 	if bad == 0 && !told {
 		e.ok("codes", "users with one-time passwords in %s: %d", store.Dir, len(users))
 	}
+}
+
+// needless tells whether no record needs the key.
+func needless(store otpstore.Store) bool {
+	n, err := store.Sealed()
+	return n == 0 && err == nil
 }
 
 // enrolAgain is what gives a user codes whose record is lost.

@@ -269,6 +269,9 @@ func TestCodesAtRest(t *testing.T) {
 	told("otp_refuse_clear = yes\n", true, "fail", "is not sealed")
 	must(os.Remove(m.Root + "/otp.key"))
 	told("", false, "restore", backup)
+	put(t, m.Root+"/otp.key", "any")
+	must(os.RemoveAll(store.Dir))
+	told("otp = totp\n", true, "fail "+store.Dir+" is missing", "mkdir -m 700")
 
 }
 

@@ -144,7 +144,8 @@ func TestKilledAtEveryWrite(t *testing.T) {
 			t.Parallel()
 			kills := 0
 			for _, call := range writes {
-				for n, killed := 1, true; killed && n < 30; n++ {
+				killed := true
+				for n := 1; killed; n++ {
 					b := newBed(t)
 					c.before(b)
 					var told string
@@ -156,7 +157,7 @@ func TestKilledAtEveryWrite(t *testing.T) {
 							t.Errorf("again: %v", err)
 						}
 					}
-					if t.Failed() {
+					if t.Failed() || n == 30 {
 						t.Fatalf("killed at %s %d: %v", call, n, killed)
 					}
 				}

@@ -176,18 +176,26 @@ func (s Store) load(user string) (*Record, keys, error) {
 	return r, k, nil
 }
 
-// noRecord says what it means that a user has no file. CreateKey makes the directory before the key: with the key there and no
-// directory, the records of everybody are lost, and nobody must get in by having none.
+// noRecord says what it means that a user has no file.
 func (s Store) noRecord(user string) error {
-	if _, err := os.Lstat(s.Dir); err == nil || !errors.Is(err, fs.ErrNotExist) {
-		return errors.Join(err, fmt.Errorf("%q %w", user, ErrNotEnrolled))
+	if err := s.Lost(); err != nil {
+		return err
+	}
+	return fmt.Errorf("%q %w", user, ErrNotEnrolled)
+}
+
+// Lost tells whether the records of everybody are lost (ErrNoRecords): CreateKey makes the directory before the key, so with the key
+// there and no directory nobody must get in by having no record.
+func (s Store) Lost() error {
+	if _, err := os.Lstat(s.Dir); !errors.Is(err, fs.ErrNotExist) {
+		return err
 	}
 	for _, file := range []string{s.KeyFile, s.KeyFile + nextKey} {
 		if _, err := os.Lstat(file); !errors.Is(err, fs.ErrNotExist) {
 			return errors.Join(err, fmt.Errorf("%w: %q is there and %q is not", ErrNoRecords, file, s.Dir))
 		}
 	}
-	return fmt.Errorf("%q %w", user, ErrNotEnrolled)
+	return nil
 }
 
 // change edits a user's record under its lock and writes it, also where edit fails with an error, if edit says so. create lets
