@@ -184,7 +184,7 @@ func TestNoCodeToAskFor(t *testing.T) {
 			s.set("otp_lifetime", "1h")
 			return s.enrolled(-2 * time.Hour)
 		}, "otp-expired", "latch otp enroll --replace --user ana"},
-		"no records": {func(s *site) error { return os.RemoveAll(filepath.Dir(record(s))) }, "otp-failure", "restore them from a backup"},
+		"no records": {func(s *site) error { return os.RemoveAll(filepath.Dir(record(s))) }, "otp-failure", "from a backup, or to begin anew: mkdir -pm 700 "},
 		"a directory that others can write": {func(s *site) error {
 			return errors.Join(os.Remove(record(s)), os.Chmod(filepath.Dir(record(s)), 0o777))
 		}, "otp-failure", "can be written by others"},

@@ -22,6 +22,7 @@ type Bypass struct {
 	By     string  `json:"by"`      // who gave it
 	BootID string  `json:"boot_id"` // of /proc/sys/kernel/random/boot_id
 	Until  float64 `json:"until"`   // seconds of /proc/uptime
+	Lasts  float64 `json:"lasts"`   // seconds: a container that starts anew counts from 0 again
 }
 
 // Left is for how long a bypass still lasts, 0 if there is none or it is over.
@@ -30,7 +31,7 @@ func (b *Bypass) Left() (time.Duration, error) {
 		return 0, nil
 	}
 	boot, up, err := uptime()
-	if err != nil || boot != b.BootID || up >= b.Until || b.Until-up > MaxBypass.Seconds() {
+	if err != nil || boot != b.BootID || up >= b.Until || b.Until-up > min(b.Lasts, MaxBypass.Seconds()) {
 		return 0, err
 	}
 	return time.Duration((b.Until - up) * float64(time.Second)), nil
@@ -63,7 +64,7 @@ func (s Store) Excuse(ctx context.Context, user string, uid int64, b Bypass, las
 	if err != nil {
 		return err
 	}
-	b.BootID, b.Until = boot, up+lasts.Seconds()
+	b.BootID, b.Until, b.Lasts = boot, up+lasts.Seconds(), lasts.Seconds()
 	return s.begin(ctx, user, func(r *Record) (bool, error) {
 		r.claim(uid)
 		r.Bypass = &b

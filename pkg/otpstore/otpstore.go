@@ -31,7 +31,7 @@ import (
 var (
 	ErrNotEnrolled = errors.New("has no one-time passwords on this machine")
 	ErrNoKey       = errors.New("the key of the one-time passwords is missing; restore it from a backup, or remove the users' records and enrol them anew")
-	ErrNoRecords   = errors.New("the records of the one-time passwords are missing; restore them from a backup, or make the directory anew, mode 0700, if there were none")
+	ErrNoRecords   = errors.New("the records of the one-time passwords are lost")
 	ErrOtherKey    = errors.New("does not open with the key of the one-time passwords; restore the right key from a backup")
 	ErrClear       = errors.New("is not sealed, and otp_refuse_clear = yes: seal it with latch otp encrypt")
 )
@@ -184,15 +184,16 @@ func (s Store) noRecord(user string) error {
 	return fmt.Errorf("%q %w", user, ErrNotEnrolled)
 }
 
-// Lost tells whether the records of everybody are lost (ErrNoRecords): CreateKey makes the directory before the key, so with the key
-// there and no directory nobody must get in by having no record.
+// Lost tells whether the records of everybody are lost (ErrNoRecords): CreateKey makes the directory, with that of its locks, before
+// the key. With the key there and no locks nobody must get in by having no record. The directory alone tells nothing, since
+// systemd-tmpfiles makes it.
 func (s Store) Lost() error {
-	if _, err := os.Lstat(s.Dir); !errors.Is(err, fs.ErrNotExist) {
+	if _, err := os.Lstat(s.locks()); !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
 	for _, file := range []string{s.KeyFile, s.KeyFile + nextKey} {
 		if _, err := os.Lstat(file); !errors.Is(err, fs.ErrNotExist) {
-			return errors.Join(err, fmt.Errorf("%w: %q is there and %q is not", ErrNoRecords, file, s.Dir))
+			return errors.Join(err, fmt.Errorf("%w, but %s is there: restore %s from a backup, or to begin anew: mkdir -pm 700 %s", ErrNoRecords, file, s.Dir, s.locks()))
 		}
 	}
 	return nil
@@ -268,18 +269,27 @@ func (s Store) Users() ([]string, error) {
 	return users, nil
 }
 
-// makeDirectory makes the directory so that it survives a power failure.
+// locks is where package securefile keeps the locks of the records.
+func (s Store) locks() string { return filepath.Join(s.Dir, ".lock") }
+
+// makeDirectory makes the directory, and that of its locks, so that both survive a power failure.
 func (s Store) makeDirectory() error {
-	if _, err := os.Lstat(s.Dir); err == nil {
+	if _, err := os.Lstat(s.locks()); err == nil {
 		return nil
 	}
-	if err := os.MkdirAll(s.Dir, 0o700); err != nil {
+	if err := os.MkdirAll(s.locks(), 0o700); err != nil {
 		return err
 	}
-	parent, err := os.Open(filepath.Dir(s.Dir))
-	if err != nil {
-		return err
+	for _, dir := range []string{s.Dir, filepath.Dir(s.Dir)} {
+		d, err := os.Open(dir)
+		if err != nil {
+			return err
+		}
+		err = d.Sync()
+		d.Close()
+		if err != nil {
+			return err
+		}
 	}
-	defer parent.Close()
-	return parent.Sync()
+	return nil
 }

@@ -263,6 +263,12 @@ func TestLostRecords(t *testing.T) {
 			t.Errorf("%s: %v", user, err)
 		}
 	}
+	if err := os.Mkdir(b.Dir, 0o700); err != nil { // as systemd-tmpfiles does when the machine starts
+		t.Fatal(err)
+	}
+	if _, err := b.Load("ana"); !errors.Is(err, ErrNoRecords) {
+		t.Errorf("with an empty directory: %v", err)
+	}
 	if err := os.Remove(b.KeyFile); err != nil {
 		t.Fatal(err)
 	}
@@ -296,5 +302,19 @@ func TestRecoveryAlone(t *testing.T) {
 	b.uses("", code, RightCode)
 	if IsRecovery("g4K9wz") || IsRecovery("") {
 		t.Error("a token looks like a recovery code")
+	}
+}
+
+// TestBypassOfAContainer: one that starts anew counts its seconds from 0 again, under the same start of the machine.
+func TestBypassOfAContainer(t *testing.T) {
+	boot, up, err := uptime()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for lasts, want := range map[float64]bool{7200: true, 900: false, 0: false} {
+		b := &Bypass{BootID: boot, Until: up + 3600, Lasts: lasts}
+		if left, err := b.Left(); err != nil || (left > 0) != want {
+			t.Errorf("given for %v s: %v left, %v", lasts, left, err)
+		}
 	}
 }

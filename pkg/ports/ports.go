@@ -48,9 +48,17 @@ func policy(p config.Policy) gate.Policy {
 	return gate.Close
 }
 
-// code is what an open latch asks for besides, by the key otp.
+// code is what a way in asks for besides, by the key otp.
 func code(otp string) gate.Code {
-	return map[string]gate.Code{"yes": gate.TokenCode, "totp": gate.LocalCode, "server-totp": gate.ServerCode}[otp]
+	switch otp {
+	case "no":
+		return gate.NoCode
+	case "yes":
+		return gate.TokenCode
+	case "server-totp":
+		return gate.ServerCode
+	}
+	return gate.LocalCode
 }
 
 // NewClient makes the client that latch.conf describes. context is told to the server in signed headers, but to none of the
