@@ -20,10 +20,8 @@ import (
 	"github.com/creack/pty"
 
 	"github.com/latch-linux/latch/pam/testbed"
-	"github.com/latch-linux/latch/pkg/config"
 	"github.com/latch-linux/latch/pkg/otp"
 	"github.com/latch-linux/latch/pkg/otpstore"
-	"github.com/latch-linux/latch/pkg/ports"
 )
 
 // codeTable is what every host does with every kind of code: the reason in the log, which for a way in begins with "open".
@@ -181,7 +179,7 @@ func kinds() map[string]kindOfCode {
 			age:   func(string) error { bed.tap.Edit = stale; return nil }},
 		"server-totp": {conf: bed.conf.With("otp", "server-totp"), wrong: "999999",
 			enrol: func(user string) error {
-				seed, err := enrolAtServer(user)
+				seed, err := testbed.EnrolAtServer(confFile, codeStore, user, uidOf(user))
 				seeds.Store(user, seed)
 				return err
 			},
@@ -201,23 +199,6 @@ func kinds() map[string]kindOfCode {
 func setRecovery(user, code string) error {
 	normal, _ := otp.NormalRecovery(code)
 	return codeStore.SetRecovery(context.Background(), user, uidOf(user), []string{normal})
-}
-
-func enrolAtServer(user string) (seed string, err error) {
-	c, err := config.Load(confFile)
-	if err != nil {
-		return "", err
-	}
-	client, err := ports.NewClient(c, nil)
-	if err != nil {
-		return "", err
-	}
-	ctx := context.Background()
-	made, err := client.CreateTOTP(ctx, user, user)
-	if err != nil {
-		return "", err
-	}
-	return made.Secret, codeStore.EnrolRemote(ctx, user, uidOf(user), c.AppID, made.TOTPID, "none")
 }
 
 // TestEveryHostAndKind holds real hosts to the table, with real logins at a terminal.

@@ -8,10 +8,8 @@ import (
 	"time"
 
 	"github.com/latch-linux/latch/pam/testbed"
-	"github.com/latch-linux/latch/pkg/config"
 	"github.com/latch-linux/latch/pkg/otp"
 	"github.com/latch-linux/latch/pkg/otpstore"
-	"github.com/latch-linux/latch/pkg/ports"
 )
 
 // codeTable is what a server does with every kind of code that a person has before the latch is asked: the reason in the log. The
@@ -37,10 +35,18 @@ func forget(t *testing.T, user string) {
 // enrolKind gives a user codes of a kind, too old ones where old is set, and returns what is right now.
 func enrolKind(t *testing.T, kind, user string, old bool) string {
 	t.Helper()
-	if kind == "server-totp" {
-		return enrolAtServer(t, user, old)
-	}
 	forget(t, user)
+	n := time.Now().Unix() / 30
+	if kind == "server-totp" {
+		seed, err := testbed.EnrolAtServer(confFile, codeStore, user, -1)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if old {
+			n -= 20
+		}
+		return codeOf(t, otp.Standard(), seed, n)
+	}
 	if _, err := codeStore.CreateKey(t.Context()); err != nil {
 		t.Fatal(err)
 	}
@@ -55,7 +61,6 @@ func enrolKind(t *testing.T, kind, user string, old bool) string {
 		return testbed.RecoveryCode
 	}
 	a := otpstore.Authenticator{Parameters: otp.Standard(), Secret: testbed.Seed, Window: 1, Enrolled: time.Now().Unix()}
-	n := time.Now().Unix() / 30
 	if kind == "hotp" {
 		a.Parameters, n = otp.Parameters{Kind: otp.HOTP, Algorithm: otp.SHA1, Digits: 6}, 0
 	}
@@ -75,31 +80,6 @@ func codeOf(t *testing.T, p otp.Parameters, seed string, n int64) string {
 		t.Fatal(err)
 	}
 	return c
-}
-
-func enrolAtServer(t *testing.T, user string, old bool) string {
-	t.Helper()
-	c, err := config.Load(confFile)
-	if err != nil {
-		t.Fatal(err)
-	}
-	client, err := ports.NewClient(c, nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	made, err := client.CreateTOTP(t.Context(), user, user)
-	if err != nil {
-		t.Fatal(err)
-	}
-	forget(t, user)
-	if err := codeStore.EnrolRemote(t.Context(), user, -1, c.AppID, made.TOTPID, "none"); err != nil {
-		t.Fatal(err)
-	}
-	n := time.Now().Unix() / 30
-	if old {
-		n -= 20
-	}
-	return codeOf(t, otp.Standard(), made.Secret, n)
 }
 
 // TestEveryKindOfCode holds a real server and real clients to the table.

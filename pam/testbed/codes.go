@@ -4,8 +4,10 @@ import (
 	"context"
 	"time"
 
+	"github.com/latch-linux/latch/pkg/config"
 	"github.com/latch-linux/latch/pkg/otp"
 	"github.com/latch-linux/latch/pkg/otpstore"
+	"github.com/latch-linux/latch/pkg/ports"
 )
 
 // Seed is the seed of everybody whom Enrol gives an authenticator, RecoveryCode their only recovery code.
@@ -26,6 +28,25 @@ func Enrol(store otpstore.Store, user string, uid int64) error {
 	}
 	normal, _ := otp.NormalRecovery(RecoveryCode)
 	return store.SetRecovery(ctx, user, uid, []string{normal})
+}
+
+// EnrolAtServer has the Latch server that a configuration names make an authenticator for a user, and notes it beside whatever the
+// user has. It returns the seed.
+func EnrolAtServer(conf string, store otpstore.Store, user string, uid int64) (seed string, err error) {
+	c, err := config.Load(conf)
+	if err != nil {
+		return "", err
+	}
+	client, err := ports.NewClient(c, nil)
+	if err != nil {
+		return "", err
+	}
+	ctx := context.Background()
+	made, err := client.CreateTOTP(ctx, user, user)
+	if err != nil {
+		return "", err
+	}
+	return made.Secret, store.EnrolRemote(ctx, user, uid, c.AppID, made.TOTPID, "none")
 }
 
 // CodeOf is what an app with the seed shows now.
