@@ -27,6 +27,7 @@ type Server struct {
 	Data    string // its data directory
 	URL     string // https://127.0.0.1:PORT, known once it was ready for the first time
 	CA      string // the file with its certificate authority
+	Public  string // what browsers call it, https://NAME:PORT; "" until Publish
 
 	process *exec.Cmd
 	stderr  bytes.Buffer
@@ -57,7 +58,11 @@ func (s *Server) Start() error {
 		}
 		listen = u.Host
 	}
-	s.process = exec.Command(s.Program, "serve", "--data", s.Data, "--listen", listen, "--tls-self-signed")
+	args := []string{"serve", "--data", s.Data, "--listen", listen, "--tls-self-signed"}
+	if s.Public != "" {
+		args = append(args, "--url", s.Public)
+	}
+	s.process = exec.Command(s.Program, args...)
 	s.process.Stderr = &s.stderr
 	s.process.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	stdout, err := s.process.StdoutPipe()
@@ -73,6 +78,19 @@ func (s *Server) Start() error {
 		return fmt.Errorf("latch-server: %w: %s", err, s.stderr.String())
 	}
 	return nil
+}
+
+// Publish starts the server again with an address for browsers: its port under a name, which has to lead to loopback.
+func (s *Server) Publish(name string) error {
+	u, err := url.Parse(s.URL)
+	if err != nil {
+		return err
+	}
+	if err := s.Stop(); err != nil {
+		return err
+	}
+	s.Public = "https://" + name + ":" + u.Port()
+	return s.Start()
 }
 
 func awaitReady(stdout io.Reader) (string, error) {
