@@ -171,7 +171,7 @@ func TestTokensAreShownUntilTheyAreUsed(t *testing.T) {
 		Context: map[string]string{"host": "web1", "service": "sshd", "rhost": "203.0.113.7", "user": "ana"}}})
 	b.must(err)
 	for _, path := range []string{"/tokens", "/"} {
-		b.shows(c.get(path+"?fragment=1"), asked.Token, "sshd", "web1", "203.0.113.7", "pay 10 EUR", `data-left="`)
+		b.shows(c.get(path+"?fragment=1"), asked.Token, "sshd on web1 as ana from 203.0.113.7", "pay 10 EUR", `data-left="`)
 	}
 	b.must(b.store.SpendToken(b.ctx, app, account, asked.Token, true, store.Attempt{}))
 	if page := c.get("/tokens?fragment=1"); strings.Contains(page, asked.Token) {

@@ -12,8 +12,8 @@ type token struct {
 	App     string
 	Message string // of the application's
 	Made    moment
-	Left    int // seconds
-	Origin  store.Origin
+	Left    int    // seconds
+	Where   string // the login, in words
 }
 
 // tokens lists what logins wait for, for a page's {{template "tokens"}}. It goes when it is used, as far as the host tells, or
@@ -27,7 +27,7 @@ func (x *exchange) tokens() ([]token, error) {
 	list := make([]token, 0, len(live))
 	for _, k := range live {
 		list = append(list, token{Token: k.Token, App: k.App, Message: k.Message, Made: x.moment(k.Made), Left: int((k.Expires - now) / 1000),
-			Origin: store.OriginOf(k.Context, k.IP)})
+			Where: x.origin(store.OriginOf(k.Context, k.IP))})
 	}
 	return list, nil
 }
