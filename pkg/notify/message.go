@@ -198,23 +198,30 @@ func byWord(n store.Notice) string {
 	return "service"
 }
 
-// where says "sshd on web1 from 203.0.113.7", as much of it as is known.
 func where(w Words, lang string, n store.Notice) string {
-	text := n.Service
+	return Where(w, lang, store.Origin{Service: n.Service, Host: n.Host, Address: n.Address, Asker: n.Asker})
+}
+
+// Where says "sshd on web1 as ana from 203.0.113.7", as much of it as is known. The texts are w's notices.where.
+func Where(w Words, lang string, o store.Origin) string {
+	text := o.Service
 	switch {
-	case text != "" && n.Host != "":
-		text = w.Text(lang, "notices.where.on", n.Service, n.Host)
-	case n.Host != "":
-		text = n.Host
+	case text != "" && o.Host != "":
+		text = w.Text(lang, "notices.where.on", o.Service, o.Host)
+	case o.Host != "":
+		text = o.Host
 	}
-	if text == "" && n.Asker != "" {
-		text = w.Text(lang, "notices.where.asker", n.Asker)
+	if text == "" && o.Asker != "" {
+		text = w.Text(lang, "notices.where.asker", o.Asker)
+	}
+	if text != "" && o.User != "" {
+		text = w.Text(lang, "notices.where.as", text, o.User)
 	}
 	switch {
-	case n.Address == "":
+	case o.Address == "":
 		return text
 	case text == "":
-		return w.Text(lang, "notices.where.fromonly", n.Address)
+		return w.Text(lang, "notices.where.fromonly", o.Address)
 	}
-	return w.Text(lang, "notices.where.from", text, n.Address)
+	return w.Text(lang, "notices.where.from", text, o.Address)
 }

@@ -1,6 +1,9 @@
 package web
 
-import "github.com/latch-linux/latch/pkg/store"
+import (
+	"github.com/latch-linux/latch/pkg/notify"
+	"github.com/latch-linux/latch/pkg/store"
+)
 
 func (s *Site) tokensRoutes() {
 	s.person("GET /tokens", s.tokensPage)
@@ -27,7 +30,7 @@ func (x *exchange) tokens() ([]token, error) {
 	list := make([]token, 0, len(live))
 	for _, k := range live {
 		list = append(list, token{Token: k.Token, App: k.App, Message: k.Message, Made: x.moment(k.Made), Left: int((k.Expires - now) / 1000),
-			Where: x.origin(store.OriginOf(k.Context, k.IP))})
+			Where: notify.Where(words{x.site.texts}, x.lang, store.OriginOf(k.Context, k.IP))})
 	}
 	return list, nil
 }
