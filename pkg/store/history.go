@@ -178,3 +178,12 @@ func (s *Store) entries(which string, args ...any) ([]Entry, error) {
 	}
 	return list, nil
 }
+
+// LastAttempt is the newest time that a host asked about a person; found is false where none has.
+func (s *Store) LastAttempt(user int64) (e Entry, found bool, err error) {
+	list, err := s.entries(`WHERE h.user = ? AND h.action = 'get' ORDER BY h.t DESC, h.id DESC LIMIT 1`, user)
+	if err != nil || len(list) == 0 {
+		return e, false, err
+	}
+	return list[0], true, nil
+}

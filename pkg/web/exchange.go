@@ -2,6 +2,7 @@ package web
 
 import (
 	"bytes"
+	"compress/gzip"
 	"errors"
 	"fmt"
 	"net/http"
@@ -23,6 +24,7 @@ type exchange struct {
 	r       *http.Request
 	lang    string
 	visitor *visitor // nil where nobody is signed in
+	squeeze bool     // the page may be compressed: it shows no secret, whose text its size could betray
 }
 
 // view is what a template sees. D is what the handler gave it.
@@ -119,9 +121,33 @@ func (x *exchange) pageStatus(status int, name string, data any) error {
 	h := x.w.Header()
 	h.Set("Content-Type", "text/html; charset=utf-8")
 	h.Set("Content-Language", x.lang)
+	if x.squeeze && acceptsGzip(x.r) {
+		if err := squeeze(&body); err != nil {
+			return err
+		}
+		h.Set("Content-Encoding", "gzip")
+	}
+	h.Set("Vary", "Accept-Encoding")
 	h.Set("Content-Length", strconv.Itoa(body.Len()))
 	x.w.WriteHeader(status)
 	x.w.Write(body.Bytes()) // an error means that the browser has gone
+	return nil
+}
+
+// squeeze compresses a page.
+func squeeze(body *bytes.Buffer) error {
+	var small bytes.Buffer
+	z, err := gzip.NewWriterLevel(&small, gzip.BestSpeed)
+	if err != nil {
+		return err
+	}
+	if _, err := z.Write(body.Bytes()); err != nil {
+		return err
+	}
+	if err := z.Close(); err != nil {
+		return err
+	}
+	*body = small
 	return nil
 }
 

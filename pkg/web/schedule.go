@@ -50,6 +50,17 @@ type scheduled struct {
 	Windows []string // its schedule in words
 }
 
+// scheduled says what a latch under above does by itself.
+func (x *exchange) scheduled(above string, n store.NodeState) scheduled {
+	l := scheduled{latchRef: refOf(n), Name: above + n.Name, Node: n, Next: x.nextChange(n)}
+	if week, err := schedule.Parse(n.Schedule); err == nil {
+		for _, w := range week.Windows {
+			l.Windows = append(l.Windows, x.windowText(w))
+		}
+	}
+	return l
+}
+
 // walkLatches lists all latches of a person, each after what it is under.
 func (x *exchange) walkLatches() ([]scheduled, error) {
 	apps, err := x.site.store.LatchTree(x.visitor.User.Row)
@@ -59,12 +70,7 @@ func (x *exchange) walkLatches() ([]scheduled, error) {
 	var list []scheduled
 	var walk func(string, store.NodeState)
 	walk = func(above string, n store.NodeState) {
-		l := scheduled{latchRef: refOf(n), Name: above + n.Name, Node: n, Next: x.nextChange(n)}
-		if week, err := schedule.Parse(n.Schedule); err == nil {
-			for _, w := range week.Windows {
-				l.Windows = append(l.Windows, x.windowText(w))
-			}
-		}
+		l := x.scheduled(above, n)
 		list = append(list, l)
 		for _, child := range n.Children {
 			walk(l.Name+" / ", child)
