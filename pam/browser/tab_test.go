@@ -11,7 +11,9 @@ import (
 	"testing"
 	"time"
 
+	"github.com/chromedp/cdproto/accessibility"
 	"github.com/chromedp/cdproto/cdp"
+	"github.com/chromedp/cdproto/dom"
 	"github.com/chromedp/cdproto/emulation"
 	"github.com/chromedp/cdproto/log"
 	"github.com/chromedp/cdproto/network"
@@ -177,8 +179,35 @@ func (b *tab) visit(path string) {
 func (b *tab) press(role, name string) {
 	b.t.Helper()
 	b.run(chromedp.ActionFunc(func(ctx context.Context) error {
-		return chromedp.Click(fmt.Sprintf("aria/%s", name), chromedp.NodeVisible).Do(ctx)
+		for {
+			node, err := announced(ctx, role, name)
+			if err == nil && node != nil {
+				_, thrown, err := runtime.CallFunctionOn(`function() { this.scrollIntoView({block: "center"}); this.click(); }`).WithObjectID(node.ObjectID).Do(ctx)
+				if err == nil && thrown != nil {
+					err = thrown
+				}
+				return err
+			}
+			select { // the page may be on its way
+			case <-ctx.Done():
+				return fmt.Errorf("no %s %q: %w", role, name, ctx.Err())
+			case <-time.After(20 * time.Millisecond):
+			}
+		}
 	}))
+}
+
+// announced finds what a screen reader calls by a role and a name, nil where there is nothing.
+func announced(ctx context.Context, role, name string) (*runtime.RemoteObject, error) {
+	root, err := dom.GetDocument().Do(ctx)
+	if err != nil {
+		return nil, err
+	}
+	found, err := accessibility.QueryAXTree().WithNodeID(root.NodeID).WithAccessibleName(name).WithRole(role).Do(ctx)
+	if err != nil || len(found) == 0 {
+		return nil, err
+	}
+	return dom.ResolveNode().WithBackendNodeID(found[0].BackendDOMNodeID).Do(ctx)
 }
 
 // click clicks the first element that a CSS selector finds.
@@ -190,7 +219,10 @@ func (b *tab) click(selector string) {
 // fill types into a field as a person does.
 func (b *tab) fill(selector, text string) {
 	b.t.Helper()
-	b.run(chromedp.WaitVisible(selector, chromedp.ByQuery), chromedp.SetValue(selector, "", chromedp.ByQuery), chromedp.SendKeys(selector, text, chromedp.ByQuery))
+	quoted, err := json.Marshal(selector)
+	must(b.t, err)
+	b.run(chromedp.WaitVisible(selector, chromedp.ByQuery), chromedp.Evaluate(`document.querySelector(`+string(quoted)+`).value = ""`, nil),
+		chromedp.SendKeys(selector, text, chromedp.ByQuery))
 }
 
 // see waits until an element is visible.

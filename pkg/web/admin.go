@@ -4,7 +4,6 @@ import (
 	"errors"
 	"net/http"
 	"strconv"
-	"strings"
 
 	"github.com/latch-linux/latch/pkg/store"
 )
@@ -68,19 +67,12 @@ type attemptRow struct {
 	Time            moment
 	User, App, Name string
 	From            string // what asked, as the host told it or as the server saw it
-	IP              string
 }
 
 func (x *exchange) attemptRow(e store.Entry) attemptRow {
-	r := attemptRow{Time: x.moment(e.T), User: e.User, App: e.App, Name: e.Name, IP: e.IP}
+	r := attemptRow{Time: x.moment(e.T), User: e.User, App: e.App, Name: e.Name, From: x.origin(store.OriginOf(e.Context, e.IP))}
 	if r.Name == r.App {
 		r.Name = ""
-	}
-	if host, service := e.Context["host"], e.Context["service"]; host != "" || service != "" {
-		r.From = strings.Trim(service+"@"+host, "@")
-	}
-	if rhost := e.Context["rhost"]; rhost != "" {
-		r.IP = rhost
 	}
 	return r
 }

@@ -365,7 +365,7 @@ func TestOverview(t *testing.T) {
 		b.must(err)
 	}
 	page := c.get("/admin")
-	says(t, page, "Let in: 2 in 30 days", "Refused: 1 in 30 days", "sshd@web1 · 198.51.100.9", "bob")
+	says(t, page, "Let in: 2 in 30 days", "Refused: 1 in 30 days", "sshd on web1 from 198.51.100.9", "bob")
 	if n := strings.Count(page, "<rect x="); n != 2 {
 		t.Errorf("%d bars", n)
 	}

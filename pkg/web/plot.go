@@ -2,6 +2,7 @@ package web
 
 import (
 	"strconv"
+	"time"
 
 	"github.com/latch-linux/latch/pkg/store"
 )
@@ -58,7 +59,7 @@ func (x *exchange) plot(kind string, days []store.DayTally, value func(store.Day
 	if len(days) == 0 {
 		return p
 	}
-	p.First, p.Last = x.date(days[0].Day), x.date(days[len(days)-1].Day)
+	p.First, p.Last = days[0].Day.Format(time.DateOnly), days[len(days)-1].Day.Format(time.DateOnly)
 	step := plotWidth / len(days)
 	for i, d := range days {
 		n := value(d)
