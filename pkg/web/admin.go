@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"strconv"
 
+	"github.com/latch-linux/latch/pkg/notify"
 	"github.com/latch-linux/latch/pkg/store"
 )
 
@@ -70,7 +71,8 @@ type attemptRow struct {
 }
 
 func (x *exchange) attemptRow(e store.Entry) attemptRow {
-	r := attemptRow{Time: x.moment(e.T), User: e.User, App: e.App, Name: e.Name, From: x.origin(store.OriginOf(e.Context, e.IP))}
+	r := attemptRow{Time: x.moment(e.T), User: e.User, App: e.App, Name: e.Name, 
+		From: notify.Where(words{x.site.texts}, x.lang, store.OriginOf(e.Context, e.IP))}
 	if r.Name == r.App {
 		r.Name = ""
 	}
