@@ -21,7 +21,7 @@ func newInit(p *program) *cobra.Command {
 		Long: `init makes the data directory (0700), an empty database and the key that seals its
 secrets. Called by root, it gives the directory to the user latch-server, if there is one. With --url
 it also makes the first admin, and prints a link and a QR code of it by which they choose a password, once,
-within a week; latch-server user link makes another one.
+within a week; latch-server user reset makes another one.
 ` + cli.ExitHelp,
 		Example: "  latch-server init --url https://latch.example.org",
 		Args:    cobra.NoArgs,

@@ -17,16 +17,16 @@ import (
 // errNoURL is why no link can be made.
 var errNoURL = errors.New("the server does not know its own address, and links are made from it")
 
-func newUserLink(p *program) *cobra.Command {
+func newUserReset(p *program) *cobra.Command {
 	var factors bool
 	c := &cobra.Command{
-		Use: "link NAME", Short: "make a link by which a person chooses a new password", Args: cobra.ExactArgs(1),
-		Long: `link prints an address, and a QR code of it, that works once within a day: whoever opens it chooses a new
+		Use: "reset NAME", Short: "make a link by which a person chooses a new password", Args: cobra.ExactArgs(1),
+		Long: `reset prints an address, and a QR code of it, that works once within a day: whoever opens it chooses a new
 password for that person. It is the way back in for who has lost everything, the only admin included. The
 latches stay as they are. A passkey or an authenticator that is still enrolled is asked for besides;
 --replace-factors forgets them, and then the link alone is enough.
 ` + cli.ExitHelp,
-		Example: "  latch-server user link ana\n  latch-server user link admin --replace-factors",
+		Example: "  latch-server user reset ana\n  latch-server user reset admin --replace-factors",
 		RunE: func(c *cobra.Command, args []string) error {
 			return p.withStore(func(s *store.Store) error {
 				u, err := s.User(args[0])
@@ -43,6 +43,59 @@ latches stay as they are. A passkey or an authenticator that is still enrolled i
 	}
 	c.Flags().BoolVar(&factors, "replace-factors", false, "the person's passkeys and authenticator go when the link is used")
 	return c
+}
+
+func newUserInvite(p *program) *cobra.Command {
+	return &cobra.Command{
+		Use: "invite NAME", Short: "make a link by which a new person chooses a password", Args: cobra.ExactArgs(1),
+		Long: `invite adds the person, if they are not there yet, and prints an address, and a QR code of it, that works once
+within a week: whoever opens it chooses that person's password and is signed in. A second invitation voids
+the first. Who has a password already needs latch-server user reset.
+` + cli.ExitHelp,
+		Example: "  latch-server user invite ana",
+		RunE: func(c *cobra.Command, args []string) error {
+			return p.withStore(func(s *store.Store) error {
+				u, err := s.User(args[0])
+				if errors.Is(err, store.ErrNoUser) {
+					u, err = s.AddUser(c.Context(), args[0])
+				}
+				if err != nil {
+					return err
+				}
+				phc, err := s.Password(u.Row)
+				if err != nil {
+					return err
+				}
+				if phc != "" {
+					return cli.WithHint(cli.ExitError, fmt.Errorf("%q has a password already", u.Name), "for a new one: latch-server user reset NAME")
+				}
+				return p.invite(c.Context(), s, u, nil, "")
+			})
+		},
+	}
+}
+
+// newUserLost does what the button "I lost this phone" does, for whoever calls the admin instead.
+func newUserLost(p *program) *cobra.Command {
+	return &cobra.Command{
+		Use: "lost NAME", Short: "close everything of a person who lost their phone", Args: cobra.ExactArgs(1),
+		Long: `lost closes every latch of a person and ends their sessions, passkeys, authenticators and notices to the phone, as
+"I lost this phone" does on the pages. A recovery code brings them back, or the link that reset makes.
+` + cli.ExitHelp,
+		Example: "  latch-server user lost ana",
+		RunE: func(c *cobra.Command, args []string) error {
+			return p.withStore(func(s *store.Store) error {
+				u, err := s.User(args[0])
+				if err != nil {
+					return err
+				}
+				if err := s.LosePhone(c.Context(), u.Row, store.Attempt{}); err != nil {
+					return err
+				}
+				return p.Report(map[string]any{"user": u.Name}, "closed everything of %s", u.Name)
+			})
+		},
+	}
 }
 
 // invite makes a link by which a new person chooses the first password.

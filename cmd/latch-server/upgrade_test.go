@@ -79,7 +79,7 @@ func TestAnOldDatabaseIsUpgradedInPlace(t *testing.T) {
 		}
 	}
 	b.ok("user", "role", "bob", "admin")
-	b.ok("user", "link", "bob")
+	b.ok("user", "reset", "bob")
 	b.ok("app", "secret", "rotate", "servers", "web1")
 	s.stop(syscall.SIGTERM)
 	if list := b.ok("user", "list"); !strings.Contains(list, "admin") || !strings.Contains(list, "ana") {

@@ -16,7 +16,7 @@ import (
 
 func newUser(p *program) *cobra.Command {
 	return group("user", "add, invite, disable and remove people",
-		newUserAdd(p), newUserList(p), newUserRole(p), newUserLink(p), newUserImport(p),
+		newUserAdd(p), newUserList(p), newUserRole(p), newUserInvite(p), newUserReset(p), newUserLost(p), newUserImport(p),
 		newUserChange(p, "disable", "close all latches of a person", func(ctx context.Context, s *store.Store, name string) error {
 			return s.SetUserDisabled(ctx, name, true)
 		}),

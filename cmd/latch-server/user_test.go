@@ -67,8 +67,8 @@ func TestRolesAndLinks(t *testing.T) {
 	b.fails(2, `role "owner" is none of person, auditor, admin`, "user", "role", "ana", "owner")
 	b.fails(1, "last admin", "user", "role", "root", "person")
 	// The only admin who lost everything comes back by a link, which voids the one before.
-	first := b.ticket(b.ok("user", "link", "root"))
-	second := b.ticket(b.ok("user", "link", "root", "--replace-factors"))
+	first := b.ticket(b.ok("user", "reset", "root"))
+	second := b.ticket(b.ok("user", "reset", "root", "--replace-factors"))
 	s := b.store()
 	if _, err := s.Link(first); err == nil {
 		t.Error("the first link still works")
@@ -86,6 +86,37 @@ func TestRolesAndLinks(t *testing.T) {
 			t.Errorf("the audit log holds a link: %+v", a)
 		}
 	}
+}
+
+// TestInvitations: made for somebody new as for somebody who let the first one expire, and never in place of a password.
+func TestInvitations(t *testing.T) {
+	b := &bed{t: t, dir: filepath.Join(t.TempDir(), "data")}
+	b.ok("init", "--url", "https://latch.example.org:8443")
+	first := b.ticket(b.ok("user", "invite", "ana"))
+	second := b.ticket(b.ok("user", "invite", "ana"))
+	s := b.store()
+	if _, err := s.Link(first); err == nil {
+		t.Error("the first invitation still works")
+	}
+	if l, err := s.Link(second); err != nil || l.Purpose != store.LinkInvite {
+		t.Errorf("%+v, %v", l, err)
+	}
+	if _, err := s.SetPasswordByLink(t.Context(), second, store.LinkInvite, "hash"); err != nil {
+		t.Fatal(err)
+	}
+	b.fails(1, "user reset", "user", "invite", "ana")
+}
+
+func TestLostByCommand(t *testing.T) {
+	b := &bed{t: t, dir: filepath.Join(t.TempDir(), "data")}
+	b.ok("init", "--url", "https://latch.example.org:8443")
+	b.ok("user", "add", "ana")
+	if out := b.ok("user", "lost", "ana"); out != "closed everything of ana\n" {
+		t.Errorf("%q", out)
+	}
+	b.fails(1, "user reset", "open", "ana")
+	b.ticket(b.ok("user", "reset", "ana"))
+	b.fails(1, "no such user", "user", "lost", "eve")
 }
 
 func TestRotatedSecret(t *testing.T) {
