@@ -100,6 +100,19 @@ func TestPrompts(t *testing.T) {
 	}
 }
 
+// TestHostsThatAskNobody: without a conversation, or with one that hands back nothing, nobody can be asked, and nothing crashes.
+func TestHostsThatAskNobody(t *testing.T) {
+	for _, mode := range []string{"noconv", "noresponse", "noreply"} {
+		b := newBed(t, "read", send(hold(5), frame(0x83, "\x00Code: ")), "read", send(refuse))
+		if out := b.inHost(mode); out[0] != "codes 7 6" || !slices.Contains(out, nothingLeft) {
+			t.Errorf("%s:\n%s", mode, strings.Join(out, "\n"))
+		}
+		if got := b.got()[1]; got != "\x02\x01" {
+			t.Errorf("%s: ANSWER %q", mode, got)
+		}
+	}
+}
+
 // withPassword puts a module before ours that asks for the password and lets everybody pass.
 func (b *bed) withPassword() {
 	b.t.Helper()

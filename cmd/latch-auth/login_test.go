@@ -10,8 +10,10 @@ import (
 	"testing"
 	"time"
 
+	"github.com/latch-linux/latch/pam/testbed"
 	"github.com/latch-linux/latch/pkg/api"
 	"github.com/latch-linux/latch/pkg/latch/fakeserver"
+	"github.com/latch-linux/latch/pkg/otpstore"
 	"github.com/latch-linux/latch/pkg/relay"
 )
 
@@ -112,10 +114,15 @@ func TestOneTimeToken(t *testing.T) {
 		"wrong":           {"\x00g4K9wy", relay.Refuse, "otp-wrong"},
 		"empty":           {"\x00", relay.Refuse, "otp-cannot-ask"},
 		"cannot be asked": {"\x01", relay.Refuse, "otp-cannot-ask"},
+		"overlong":        {"\x00" + strings.Repeat(fakeserver.Token, 10000), relay.Refuse, "otp-wrong"},
+		"with NUL bytes":  {"\x00" + fakeserver.Token + "\x00", relay.Refuse, "otp-wrong"},
+		"recovery code":   {"\x00" + testbed.RecoveryCode, relay.Success, "open-otp"},
+		"a code of an app, which is for other prompts": {"\x00" + code(t), relay.Refuse, "otp-wrong"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			s := newSite(t)
+			s.enrol()
 			server := s.serve("two_factor: good")
 			a := ask(t, s.hello(func(g *relay.Greeting) { g.Args = append(g.Args, "otp=yes") }))
 			a.expect(relay.Hold)
@@ -137,6 +144,29 @@ func TestOneTimeToken(t *testing.T) {
 			}
 		})
 	}
+}
+
+// TestBypassOfTheToken: who is excused from codes is excused from this one.
+func TestBypassOfTheToken(t *testing.T) {
+	t.Parallel()
+	s := newSite(t)
+	s.serve("two_factor: good")
+	s.set("otp", "yes")
+	must(t, s.enrol().Excuse(t.Context(), "ana", 1000, otpstore.Bypass{Reason: "ticket 4711", By: "root"}, time.Hour))
+	decides(t, s.hello(nil), relay.Success, "open-otp-excused").logged("<84>", "ticket 4711")
+}
+
+// TestRequiredToken: otp_required = yes wants a code also where the server sends none.
+func TestRequiredToken(t *testing.T) {
+	t.Parallel()
+	s := newSite(t)
+	s.serve("none")
+	s.set("otp", "yes")
+	decides(t, s.hello(nil), relay.Success, "open")
+	s.set("otp_required", "yes")
+	decides(t, s.hello(nil), relay.Refuse, "otp-not-enrolled")
+	s.enrol()
+	types(t, s.hello(nil), "\x00"+code(t), relay.Success, "open-otp")
 }
 
 // TestSilentAfterClosed: sudo asks three times, the phone is told once a minute.

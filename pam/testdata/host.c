@@ -251,6 +251,30 @@ static void wiped(void)
 	pam_end(h, PAM_SUCCESS);
 }
 
+/* Conversations that hand back nothing: no responses, or one without a reply. */
+static int no_response(int n, const struct pam_message **msg, struct pam_response **resp, void *data)
+{
+	(void)n, (void)msg, (void)data;
+	*resp = NULL;
+	return PAM_SUCCESS;
+}
+
+static int no_reply(int n, const struct pam_message **msg, struct pam_response **resp, void *data)
+{
+	(void)msg, (void)data;
+	*resp = calloc((size_t)n, sizeof **resp);
+	return PAM_SUCCESS;
+}
+
+static void silent(int (*answers)(int, const struct pam_message **, struct pam_response **, void *))
+{
+	struct pam_conv conv = { answers, NULL };
+	pam_handle_t *h = start();
+	pam_set_item(h, PAM_CONV, &conv);
+	both(h);
+	pam_end(h, PAM_SUCCESS);
+}
+
 static void timed_failure(pam_handle_t *h)
 {
 	struct timespec a, b;
@@ -339,6 +363,12 @@ int main(int argc, char **argv)
 		keeps_own_delay();
 	else if (strcmp(mode, "wiped") == 0)
 		wiped();
+	else if (strcmp(mode, "noconv") == 0)
+		silent(NULL);
+	else if (strcmp(mode, "noresponse") == 0)
+		silent(no_response);
+	else if (strcmp(mode, "noreply") == 0)
+		silent(no_reply);
 	else if (strcmp(mode, "many") == 0)
 		many(200);
 	else
