@@ -262,13 +262,15 @@ func (r *request) attempt(silent bool) store.Attempt {
 	return a
 }
 
-// printable cuts a text to maxText bytes and replaces what is not printable in one line.
+// printable cuts a text to maxText bytes and replaces what is not printable in one line, marks that turn the direction of writing
+// among it: a page must not show another name than the one that came.
 func printable(text string) string {
 	if len(text) > maxText {
 		text = text[:maxText]
 	}
 	return strings.Map(func(c rune) rune {
-		if c < ' ' || c >= 0x7f && c < 0xa0 || c == '\u2028' || c == '\u2029' {
+		if c < ' ' || c >= 0x7f && c < 0xa0 || c >= '\u2028' && c <= '\u202e' || c >= '\u2066' && c <= '\u2069' ||
+			c == '\u200e' || c == '\u200f' || c == '\u061c' {
 			return '\ufffd'
 		}
 		return c

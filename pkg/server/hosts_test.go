@@ -64,6 +64,10 @@ func TestPairingByLink(t *testing.T) {
 	if late := b.pairing(b.call("DELETE", path, nil)); late.State != "confirmed" || late.AccountID != got.AccountID {
 		t.Errorf("a withdrawal that comes too late hears %+v", late)
 	}
+	forged := b.pairing(b.call("POST", "host/pairing", url.Values{"host": {"web1\u202egro.elpmaxe"}, "user": {"a\u2066n\u200fa"}}))
+	if r, err := b.store.PairingByLink(strings.TrimPrefix(forged.URL, "https://latch.example.org/pair/")); err != nil || r.Host != "web1\ufffdgro.elpmaxe" || r.User != "a\ufffdn\ufffda" {
+		t.Errorf("the page shows %q, %q, %v", r.Host, r.User, err)
+	}
 	second := b.pairing(b.call("POST", "host/pairing", web1))
 	if gone := b.pairing(b.call("DELETE", "host/pairing/"+second.RequestID, nil)); gone.State != "waiting" {
 		t.Errorf("a withdrawal hears %+v", gone)
