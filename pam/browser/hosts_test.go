@@ -86,13 +86,18 @@ type login struct {
 
 func (m *machine) su() *login {
 	m.t.Helper()
-	l := &login{cmd: exec.Command("setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", "su", m.user, "-c", "echo inside")}
+	return startLogin(m.t, "su", m.user, "-c", "echo inside")
+}
+
+func startLogin(t *testing.T, args ...string) *login {
+	t.Helper()
+	l := &login{cmd: exec.Command("setpriv", append([]string{"--reuid=65534", "--regid=65534", "--clear-groups"}, args...)...)}
 	l.cmd.Stdout, l.cmd.Stderr = &l.output, &l.output
 	var err error
 	l.stdin, err = l.cmd.StdinPipe()
-	must(m.t, err)
-	must(m.t, l.cmd.Start())
-	l.types(m.t, testbed.Password)
+	must(t, err)
+	must(t, l.cmd.Start())
+	l.types(t, testbed.Password)
 	return l
 }
 
