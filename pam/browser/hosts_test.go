@@ -211,16 +211,25 @@ func TestHostAndPhone(t *testing.T) {
 			t.Fatal("su is refused before anything was closed")
 		}
 		b.visit("/")
-		_, err := data.SetByUser(t.Context(), person.Name, m.app.ID, "", false)
-		must(t, err)
+		b.read("let in")
+		b.click("#close-" + m.app.ID)
+		b.read(m.app.Name + ": closed.")
+		b.read("let in") // that was before
 		if m.su().in() {
 			t.Error("su lets in although the latch is closed")
 		}
+		b.wait(`document.querySelector(".last.refused")?.innerText.includes("su on ` + hostname + `")`) // by itself
+		b.check()
+		b.shot("refused")
 		if got := m.status(); got != "closed" {
 			t.Errorf("latch status says %q", got)
 		}
-		_, err = data.SetByUser(t.Context(), person.Name, m.app.ID, "", true)
-		must(t, err)
+		b.click(".flash button")
+		b.read("It is as it was before.")
+		if !m.su().in() {
+			t.Error("su is refused after the closing was undone")
+		}
+		b.wait(`document.querySelector(".last:not(.refused)")`)
 	})
 
 	t.Run("token shown live and used", func(t *testing.T) { m.token(t, b, hostname) })

@@ -14,11 +14,17 @@ import (
 const (
 	liveStreams   = 1000 // of everybody: the server has 2,048 connections, and hosts have to ask too
 	livePerPerson = 12
-	livePause     = time.Second      // between two messages: a flood of attempts is no flood of page loads
-	liveBeat      = 15 * time.Second // a message when nothing changes, and a look at the session
-	liveWrite     = 10 * time.Second // for one message; a phone that is gone is noticed then
-	liveRetry     = 3 * time.Second  // a browser that was cut off asks again after it
+	liveRetry     = 3 * time.Second // a browser that was cut off asks again after it
 )
+
+// pace is how fast live pages are told.
+type pace struct {
+	pause time.Duration // between two messages: a flood of attempts is no flood of page loads
+	beat  time.Duration // to a message when nothing changes, and to a look at the session; live.js knows it
+	write time.Duration // for one message; a phone that is gone is noticed then
+}
+
+var usualPace = pace{pause: time.Second, beat: 15 * time.Second, write: 10 * time.Second}
 
 // streams counts the live pages of one process.
 type streams struct {
@@ -55,7 +61,7 @@ func (s *Site) liveRoutes() {
 }
 
 // live tells a page by server-sent events that something of its person changed ("change": the page asks for its part again)
-// and every liveBeat that it still would ("beat"). It ends with the session, with the server, and with a browser that takes
+// and every beat that it still would ("beat"). It ends with the session, with the server, and with a browser that takes
 // nothing more.
 func (s *Site) live(x *exchange) error {
 	if x.r.Method != http.MethodGet {
@@ -80,13 +86,16 @@ func (s *Site) live(x *exchange) error {
 	x.w.Header().Set("X-Accel-Buffering", "no") // nginx would keep the messages until there are many
 	changed := s.store.Watch(ctx, user)
 	send := func(event string) error {
-		if err := out.SetWriteDeadline(time.Now().Add(liveWrite)); err != nil {
+		if err := out.SetWriteDeadline(time.Now().Add(s.pace.write)); err != nil {
 			return err
 		}
 		if _, err := fmt.Fprintf(x.w, "event: %s\ndata:\nretry: %d\n\n", event, liveRetry.Milliseconds()); err != nil {
 			return err
 		}
-		return out.Flush()
+		if err := out.Flush(); err != nil {
+			return err
+		}
+		return out.SetWriteDeadline(time.Time{}) // HTTP/2 would end the stream by it though nothing waits to be written
 	}
 	s.follow(ctx, x, changed, send)
 	return nil
@@ -94,7 +103,7 @@ func (s *Site) live(x *exchange) error {
 
 // follow sends messages until one cannot be sent or the session is over.
 func (s *Site) follow(ctx context.Context, x *exchange, changed <-chan struct{}, send func(string) error) {
-	beat := time.NewTicker(liveBeat)
+	beat := time.NewTicker(s.pace.beat)
 	defer beat.Stop()
 	if send("beat") != nil {
 		return
@@ -113,7 +122,7 @@ func (s *Site) follow(ctx context.Context, x *exchange, changed <-chan struct{},
 			return
 		}
 		select {
-		case <-time.After(livePause):
+		case <-time.After(s.pace.pause):
 		case <-ctx.Done():
 			return
 		}

@@ -76,6 +76,7 @@ func (st *stream) waits(what, want string) {
 func TestLive(t *testing.T) {
 	t.Parallel()
 	b := newBed(t)
+	b.site.pace = pace{pause: 10 * time.Millisecond, beat: 600 * time.Millisecond, write: 200 * time.Millisecond}
 	s := b.served()
 	c, ana := b.join("ana")
 	app, _, err := b.store.AddApplication(b.ctx, store.Application{Name: "servers"})
@@ -93,7 +94,9 @@ func TestLive(t *testing.T) {
 	_, err = b.store.Status(b.ctx, store.StatusRequest{App: app, AccountID: ids[0]})
 	b.must(err)
 	st.waits("an attempt", "change")
-	time.Sleep(time.Second) // longer than the server lets an answer take
+	for range 2 { // longer than the server lets an answer take, and than a message may take
+		st.waits("nothing", "beat")
+	}
 	_, err = b.store.Switch(b.ctx, store.Switch{User: ana, App: app.ID})
 	b.must(err)
 	st.waits("a latch that closes", "change")

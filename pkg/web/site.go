@@ -58,11 +58,12 @@ type Site struct {
 	notices *notify.Sender
 
 	streams streams
+	pace    pace
 }
 
 // New returns a site that answers from o.Store. An error means that what is embedded, or o.URL, is at fault.
 func New(o Options) (*Site, error) {
-	s := &Site{store: o.Store, now: o.Now, log: o.Log, selfSigned: o.SelfSigned, stopping: o.Stopping,
+	s := &Site{store: o.Store, now: o.Now, log: o.Log, selfSigned: o.SelfSigned, stopping: o.Stopping, pace: usualPace,
 		hasher: password.NewHasher(),
 		mux:    http.NewServeMux(), cross: http.NewCrossOriginProtection()}
 	if s.now == nil {

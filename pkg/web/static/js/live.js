@@ -30,8 +30,10 @@ function put(element, html) {
   if (element.shown === html) return;
   element.shown = html;
   const focused = document.activeElement && element.contains(document.activeElement) ? document.activeElement.id : "";
+  const unfolded = [...element.querySelectorAll("details[open][id]")].map((details) => details.id);
   const parsed = new DOMParser().parseFromString(html, "text/html");
   element.replaceChildren(...parsed.body.childNodes);
+  for (const id of unfolded) document.getElementById(id)?.setAttribute("open", "");
   if (focused) document.getElementById(focused)?.focus();
   element.dispatchEvent(new CustomEvent("refreshed", { bubbles: true }));
 }
