@@ -71,7 +71,7 @@ type attemptRow struct {
 }
 
 func (x *exchange) attemptRow(e store.Entry) attemptRow {
-	r := attemptRow{Time: x.moment(e.T), User: e.User, App: e.App, Name: e.Name, 
+	r := attemptRow{Time: x.moment(e.T), User: e.User, App: e.App, Name: e.Name,
 		From: notify.Where(words{x.site.texts}, x.lang, store.OriginOf(e.Context, e.IP))}
 	if r.Name == r.App {
 		r.Name = ""
