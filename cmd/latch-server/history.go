@@ -44,8 +44,9 @@ func newPrune(p *program) *cobra.Command {
 	var days int
 	c := &cobra.Command{
 		Use: "prune --keep-days N", Short: "remove old history", Args: cobra.NoArgs,
-		Long: `prune removes attempts and changes that are older than N days, while the server serves. Nothing
-removes them by itself. The database does not shrink; its free space is used again.
+		Long: `prune removes attempts and changes that are older than N days, while the server serves; the newest one
+stays. With latch-server retain, or the panel's settings, the server does so by itself. The database does not
+shrink; its free space is used again.
 ` + cli.ExitHelp,
 		Example: "  latch-server prune --keep-days 365",
 		RunE: func(c *cobra.Command, _ []string) error {

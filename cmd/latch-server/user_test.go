@@ -1,6 +1,7 @@
 package main
 
 import (
+	"os"
 	"path/filepath"
 	"regexp"
 	"strings"
@@ -134,4 +135,52 @@ func TestRotatedSecret(t *testing.T) {
 	}
 	b.fails(2, "--overlap takes", "app", "secret", "rotate", "servers", "web1", "--overlap", "-1h")
 	b.fails(1, "no such secret", "app", "secret", "rotate", "servers", "web9")
+}
+
+func TestCheck(t *testing.T) {
+	b := newBed(t)
+	status, out, errOut := b.call("check")
+	for _, want := range []string{"directory  ok", "database   ok", "url        wrong", "--url https://NAME", "admin      wrong"} {
+		if !strings.Contains(out, want) {
+			t.Errorf("it does not say %q:\n%s", want, out)
+		}
+	}
+	if status != 1 || !strings.Contains(errOut, "something is wrong") {
+		t.Errorf("exit %d, %s", status, errOut)
+	}
+	b = &bed{t: t, dir: filepath.Join(t.TempDir(), "data")}
+	ticket := b.ticket(b.ok("init", "--url", "https://latch.example.org:8443"))
+	if _, err := b.store().SetPasswordByLink(t.Context(), ticket, store.LinkInvite, "a hash"); err != nil {
+		t.Fatal(err)
+	}
+	if out := b.ok("check"); strings.Contains(out, "wrong") {
+		t.Errorf("all is well, and it says\n%s", out)
+	}
+	if err := os.Chmod(filepath.Join(b.dir, "secret.key"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if status, out, _ := b.call("check"); status != 1 || !strings.Contains(out, "secret.key has mode 0644") {
+		t.Errorf("exit %d\n%s", status, out)
+	}
+}
+
+func TestAuditAndRetain(t *testing.T) {
+	b := newBed(t)
+	b.ok("app", "add", "servers")
+	b.ok("user", "add", "ana")
+	if out := b.ok("audit", "ana"); !strings.Contains(out, "person.add") || strings.Contains(out, "application.add") || !strings.Contains(out, "command") {
+		t.Errorf("%s", out)
+	}
+	acts := b.object("audit", "--act", "application.add")["audit"].([]any)
+	if len(acts) != 1 || acts[0].(map[string]any)["target"] != "servers" {
+		t.Errorf("%v", acts)
+	}
+	if out := b.ok("retain"); out != "history: for ever; audit log: for ever\n" {
+		t.Errorf("%q", out)
+	}
+	if o := b.object("retain", "--history-days", "90"); o["history_days"] != 90.0 || o["audit_days"] != 0.0 {
+		t.Errorf("%v", o)
+	}
+	b.fails(2, "--history-days takes", "retain", "--history-days", "-1")
+	b.fails(2, "--limit takes", "audit", "--limit", "0")
 }

@@ -63,6 +63,15 @@ func (s *Store) audit(ctx context.Context, t *tx, name, target string, detail ma
 		s.millis(), a.Via, a.Name, a.IP, name, target, text)
 }
 
+// auditByCommand notes what the server's command line does in a person's place. What people do themselves, and applications
+// with their accounts, is in the history.
+func (s *Store) auditByCommand(ctx context.Context, t *tx, name, person string, detail map[string]string) error {
+	if actorOf(ctx).Via != ViaCommand {
+		return nil
+	}
+	return s.audit(ctx, t, name, person, detail)
+}
+
 // Note keeps an act that changes nothing in the database by itself, as an export does.
 func (s *Store) Note(ctx context.Context, name, target string, detail map[string]string) error {
 	return s.write(ctx, func(t *tx) error { return s.audit(ctx, t, name, target, detail) })

@@ -271,3 +271,36 @@ func TestAnActorIsTheServerUnlessSaid(t *testing.T) {
 		t.Errorf("%+v", a)
 	}
 }
+
+// TestCommandsInAPersonsPlaceAreAudited: what people do themselves is in their history alone.
+func TestCommandsInAPersonsPlaceAreAudited(t *testing.T) {
+	b := newBed(t)
+	b.pair("ana")
+	ana, err := b.User("ana")
+	b.must(err)
+	yes := true
+	command := WithActor(b.ctx, Actor{Via: ViaCommand, Name: "root"})
+	self := WithActor(b.ctx, Actor{Via: ViaWeb, Name: "ana"})
+	for act, do := range map[string]func(context.Context) error{
+		"latch.close":  func(ctx context.Context) error { _, err := b.SetByUser(ctx, "ana", "", "", false); return err },
+		"latch.choose": func(ctx context.Context) error { return b.SetChoice(ctx, "ana", "", "", &yes, nil) },
+		"person.code":  func(ctx context.Context) error { _, _, err := b.NewCode(ctx, "ana"); return err },
+	} {
+		before := b.lastAct().ID
+		b.must(do(self))
+		if a := b.lastAct(); a.ID != before {
+			t.Errorf("her own act left %+v", a)
+		}
+		b.must(do(command))
+		if a := b.lastAct(); a.Name != act || a.Target != "ana" || a.Actor.Name != "root" {
+			t.Errorf("%s left %+v", act, a)
+		}
+	}
+	row, err := b.SaveChannel(self, Channel{User: ana.Row, Kind: ChannelNtfy, Settings: ChannelSettings{URL: "https://ntfy.example.org/secret-topic"}})
+	b.must(err)
+	b.must(b.RemoveChannel(self, ana.Row, 0, row))
+	acts, err := b.Acts(AuditQuery{Text: "channel."})
+	if b.must(err); len(acts) != 2 || acts[1].Target != "ana" || len(acts[1].Detail) != 1 {
+		t.Errorf("%+v", acts)
+	}
+}

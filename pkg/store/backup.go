@@ -173,3 +173,15 @@ func restoreFile(path string, from io.Reader) error {
 	}
 	return nil
 }
+
+// Check reads the whole database and returns what is wrong with it, wrapping ErrDamaged. Answers go on meanwhile.
+func (s *Store) Check(ctx context.Context) error {
+	var answer string
+	if err := s.reads.db.QueryRowContext(ctx, `PRAGMA quick_check(1)`).Scan(&answer); err != nil {
+		return fmt.Errorf("%w: %w", ErrDamaged, err)
+	}
+	if answer != "ok" {
+		return fmt.Errorf("%w: %s", ErrDamaged, answer)
+	}
+	return nil
+}

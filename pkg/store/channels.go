@@ -129,8 +129,12 @@ func (s *Store) SaveChannel(ctx context.Context, c Channel) (row int64, err erro
 		if err != nil {
 			return err
 		}
-		return t.exec(`UPDATE notice_channels SET label = ?, sealed = ?, failing = 0, failures = 0, problem = '', next_try = 0,
+		err = t.exec(`UPDATE notice_channels SET label = ?, sealed = ?, failing = 0, failures = 0, problem = '', next_try = 0,
 			given_up = NULL WHERE id = ?`, c.Label, s.box.Seal(plain, channelAD(row)), row)
+		if err != nil {
+			return err
+		}
+		return s.auditChannel(ctx, t, "channel.add", c.User, c.App, c.Kind)
 	})
 	return row, err
 }
@@ -138,15 +142,35 @@ func (s *Store) SaveChannel(ctx context.Context, c Channel) (row int64, err erro
 // RemoveChannel forgets a channel of a person (app 0) or an application (user 0), with what waits for it.
 func (s *Store) RemoveChannel(ctx context.Context, user, app, row int64) error {
 	return s.write(ctx, func(t *tx) error {
-		n, err := t.change(`DELETE FROM notice_channels WHERE id = ? AND user = ? AND app = ?`, row, user, app)
+		var kind string
+		err := t.get([]any{&kind}, `SELECT kind FROM notice_channels WHERE id = ? AND user = ? AND app = ?`, row, user, app)
+		if isNoRows(err) {
+			return ErrNoChannel
+		}
 		if err != nil {
 			return err
 		}
-		if n == 0 {
-			return ErrNoChannel
+		for _, statement := range []string{`DELETE FROM notice_channels WHERE id = ?`, `DELETE FROM outbox WHERE channel = ?`} {
+			if err := t.exec(statement, row); err != nil {
+				return err
+			}
 		}
-		return t.exec(`DELETE FROM outbox WHERE channel = ?`, row)
+		return s.auditChannel(ctx, t, "channel.remove", user, app, kind)
 	})
+}
+
+// auditChannel notes a change of where a person's notices, or an application's, go: its kind alone, since an address may be
+// all that it takes to read them.
+func (s *Store) auditChannel(ctx context.Context, t *tx, act string, user, app int64, kind string) error {
+	detail := map[string]string{"kind": kind}
+	if user != 0 {
+		return s.auditPerson(ctx, t, act, user, detail)
+	}
+	name, err := applicationName(t, app)
+	if err != nil {
+		return err
+	}
+	return s.audit(ctx, t, act, name, detail)
 }
 
 // Rule is what a person wants to be told of one latch.

@@ -115,7 +115,7 @@ func (s *Store) SetChoice(ctx context.Context, user, app, operation string, twoF
 				return err
 			}
 		}
-		return nil
+		return s.auditByCommand(ctx, t, "latch.choose", user, changed(map[string]any{"two_factor": twoFactor, "lock_on_request": lock}))
 	})
 }
 

@@ -44,6 +44,9 @@ func (s *Store) MailServer() (m MailServer, ok bool, err error) {
 // SetMailServer keeps the mail server's settings, sealed; nil forgets them.
 func (s *Store) SetMailServer(ctx context.Context, m *MailServer) error {
 	return s.write(ctx, func(t *tx) error {
+		if err := s.audit(ctx, t, "setting.change", settingMail, nil); err != nil {
+			return err
+		}
 		if m == nil {
 			return t.exec(`DELETE FROM settings WHERE name = ?`, settingMail)
 		}

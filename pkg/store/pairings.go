@@ -79,7 +79,10 @@ func (s *Store) NewCode(ctx context.Context, user string) (code string, expires 
 				return err
 			}
 			if n == 1 {
-				return touch(t, u.Row)
+				if err := touch(t, u.Row); err != nil {
+					return err
+				}
+				return s.auditByCommand(ctx, t, "person.code", u.Name, nil)
 			}
 		}
 		return fmt.Errorf("no free pairing code after %d tries", maxCodeTries)

@@ -31,7 +31,7 @@ func (s *Store) HoldSchedule(ctx context.Context, user int64, app string, to Tar
 // reschedule changes what a latch's schedule is, with a line of history if that changes.
 func (s *Store) reschedule(ctx context.Context, user int64, app string, to Target, a Attempt, change func(*setting)) error {
 	return s.write(ctx, func(t *tx) error {
-		_, o, n, err := s.ownNode(t, user, app, to)
+		u, o, n, err := s.ownNode(t, user, app, to)
 		if err != nil {
 			return err
 		}
@@ -46,6 +46,9 @@ func (s *Store) reschedule(ctx context.Context, user int64, app string, to Targe
 		change(&n.setting)
 		n.scheduled, n.switched = now, 0
 		if err := writeSetting(t, o.pairing, n); err != nil {
+			return err
+		}
+		if err := s.auditByCommand(ctx, t, "latch.schedule", u.Name, map[string]string{"name": n.name, "schedule": was.said(n.setting)}); err != nil {
 			return err
 		}
 		return s.record(t, event{pairing: o.pairing, action: ActionUser, what: "schedule", value: was.said(n.setting), was: "-",

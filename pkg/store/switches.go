@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"strconv"
+	"strings"
 	"time"
 )
 
@@ -59,8 +60,11 @@ func (s *Store) Switch(ctx context.Context, a Switch) (Switched, error) {
 		if err != nil {
 			return err
 		}
-		d, err = s.turn(t, owned, a)
-		return err
+		if d, err = s.turn(t, owned, a); err != nil {
+			return err
+		}
+		return s.auditByCommand(ctx, t, "latch."+map[bool]string{true: "open", false: "close"}[a.Open], u.Name,
+			map[string]string{"applications": strings.Join(d.Apps, ", "), "operation_id": a.Target.OperationID})
 	})
 	return d, err
 }
