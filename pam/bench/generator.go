@@ -17,6 +17,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/latch-linux/latch/pam/testbed"
 	"github.com/latch-linux/latch/pkg/api"
 )
 
@@ -81,12 +82,14 @@ type target struct {
 	conf    *tls.Config
 }
 
-func (p *population) target() (target, error) {
-	u, err := url.Parse(p.server.URL)
+func (p *population) target() (target, error) { return targetOf(p.server) }
+
+func targetOf(s *testbed.Server) (target, error) {
+	u, err := url.Parse(s.URL)
 	if err != nil {
 		return target{}, err
 	}
-	pem, err := os.ReadFile(p.server.CA)
+	pem, err := os.ReadFile(s.CA)
 	if err != nil {
 		return target{}, err
 	}

@@ -173,7 +173,7 @@ func (b *bed) live(all []*population, o options) error {
 	}
 	b.say("")
 	table(b.out, 1, rows...)
-	return nil
+	return b.closing()
 }
 
 func (b *bed) livePopulation(p *population, o options) ([]string, error) {
@@ -201,13 +201,22 @@ func (b *bed) livePopulation(p *population, o options) ([]string, error) {
 	}
 	p.rates[livePart] = turns
 	p99 := median(turns, turn.p99)
+	if p.count() != o.accounts {
+		return row(turns, refreshes, took, resident, peak), nil
+	}
 	what := fmt.Sprintf("%s accounts, %d pages open", p.label, o.pages)
 	b.goals = append(b.goals,
 		goal{what + ", p99", "≤ 25 ms", fmt.Sprintf("%.2f ms", p99), p99 <= 25},
 		goal{what + ", RSS", "≤ 100 MiB", fmt.Sprintf("%.0f MiB", peak), peak <= 100})
-	return []string{fmt.Sprintf("%.0f", median(turns, turn.rate)), fmt.Sprintf("%.2f", median(turns, turn.p50)), fmt.Sprintf("%.2f", p99),
-		fmt.Sprintf("%.0f", median(turns, turn.cpuEach)), fmt.Sprintf("%.0f", float64(refreshes)/took.Seconds()),
-		fmt.Sprintf("%.0f", resident), fmt.Sprintf("%.0f", peak)}, nil
+	return row(turns, refreshes, took, resident, peak), nil
+}
+
+func row(turns []turn, refreshes int64, took time.Duration, resident, peak float64) []string {
+	cells := []string{fmt.Sprintf("%.0f", median(turns, turn.rate)), fmt.Sprintf("%.2f", median(turns, turn.p50)), fmt.Sprintf("%.2f", median(turns, turn.p99))}
+	for _, v := range []float64{median(turns, turn.cpuEach), float64(refreshes) / took.Seconds(), resident, peak} {
+		cells = append(cells, fmt.Sprintf("%.0f", v))
+	}
+	return cells
 }
 
 // memory is what a process has in memory now and had at most, in MiB (proc(5), VmRSS and VmHWM).
