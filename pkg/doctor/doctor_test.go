@@ -299,3 +299,26 @@ func TestSSHDAndCodes(t *testing.T) {
 		}
 	}
 }
+
+// TestWhoHasNoCode: what comes of somebody who has nothing to type depends on the keys.
+func TestWhoHasNoCode(t *testing.T) {
+	for keys, says := range map[string]string{
+		"otp = totp":                         "let in without a code while otp_required is no, since they have none: ana",
+		"otp = totp\notp_required = yes":     "refused where a code is asked for, since they have none: ana",
+		"otp = totp\naction = otp":           "refused where",
+		"otp = server-totp":                  "refused where",
+		"otp = yes\notp_required = yes":      "refused where",
+		"otp = no\non_error = otp":           "refused where",
+		"otp = no\nunpaired_by_server = otp": "refused where",
+		"otp = yes":                          "",
+	} {
+		m := patient(t)
+		put(t, m.Profiles[0].Config, "app_id = "+strings.Repeat("a", 20)+"\nsecret_key = "+strings.Repeat("b", 40)+
+			"\nstate_dir = "+m.Root+"/var\notp_key = "+m.Root+"/otp.key\n"+keys+"\n")
+		put(t, m.Profiles[0].Accounts, "ana: "+strings.Repeat("x", 64)+"\n")
+		got := lookedAt(m, "codes")
+		if says != "" && !strings.Contains(got, says) || says == "" && strings.Contains(got, "ana") {
+			t.Errorf("%q: want %q in\n%s", keys, says, got)
+		}
+	}
+}
