@@ -142,7 +142,7 @@ func anew(user string, p otp.Parameters, enrolled time.Time, lifetime int64) err
 	if _, err := codeStore.CreateKey(ctx); err != nil {
 		return err
 	}
-	return codeStore.Enrol(ctx, user, uidOf(user), otpstore.Authenticator{Parameters: p, Secret: testbed.Seed, Window: 1,
+	return codeStore.Enrol(ctx, user, uidOf(user), otpstore.Authenticator{Parameters: p, Secret: testbed.Seed, Window: testbed.Window,
 		Enrolled: enrolled.Unix(), Lifetime: lifetime})
 }
 

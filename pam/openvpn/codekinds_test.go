@@ -60,7 +60,7 @@ func enrolKind(t *testing.T, kind, user string, old bool) string {
 		}
 		return testbed.RecoveryCode
 	}
-	a := otpstore.Authenticator{Parameters: otp.Standard(), Secret: testbed.Seed, Window: 1, Enrolled: time.Now().Unix()}
+	a := otpstore.Authenticator{Parameters: otp.Standard(), Secret: testbed.Seed, Window: testbed.Window, Enrolled: time.Now().Unix()}
 	if kind == "hotp" {
 		a.Parameters, n = otp.Parameters{Kind: otp.HOTP, Algorithm: otp.SHA1, Digits: 6}, 0
 	}

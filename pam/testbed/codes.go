@@ -16,13 +16,16 @@ const (
 	RecoveryCode = "ABCDE-FGHJK"
 )
 
+// Window is that of an authenticator in a test: wide, since a login on a machine with much to do may take its time.
+const Window = 10
+
 // Enrol gives a user an authenticator and a recovery code, in place of any other; none of their codes has been used.
 func Enrol(store otpstore.Store, user string, uid int64) error {
 	ctx := context.Background()
 	if _, err := store.CreateKey(ctx); err != nil {
 		return err
 	}
-	a := otpstore.Authenticator{Parameters: otp.Standard(), Secret: Seed, Window: 1, Enrolled: time.Now().Unix()}
+	a := otpstore.Authenticator{Parameters: otp.Standard(), Secret: Seed, Window: Window, Enrolled: time.Now().Unix()}
 	if err := store.Enrol(ctx, user, uid, a); err != nil {
 		return err
 	}
