@@ -276,16 +276,14 @@ func (m *machine) token(t *testing.T, b *tab, hostname string) {
 	mode := store.Mandatory
 	must(t, data.ChangeApplication(t.Context(), m.app.Row, store.ApplicationChange{TwoFactor: &mode}))
 	m.configure(m.conf.With("otp", "yes").With("host_context", "yes"))
-	b.visit("/tokens")
-	b.read("No login waits for a token.")
-	for _, right := range []bool{true, false} {
+	for path, right := range map[string]bool{"/": true, "/tokens": false} {
+		b.visit(path)
+		b.wait(`!document.querySelector(".token")`)
 		l := m.su()
 		b.see(".token .paircode")
-		b.read("su on " + hostname)
-		if right {
-			b.check()
-			b.shot("token")
-		}
+		b.read("su on " + hostname + " as " + m.user)
+		b.check()
+		b.shot("token" + strings.ReplaceAll(path, "/", "-"))
 		typed := b.text(".token .paircode")
 		if !right {
 			typed = "x" + typed[1:]
@@ -294,7 +292,7 @@ func (m *machine) token(t *testing.T, b *tab, hostname string) {
 		if got := l.in(); got != right {
 			t.Errorf("with the token %v: in = %v: %s", right, got, l.output.String())
 		}
-		b.read("No login waits for a token.")
+		b.wait(`!document.querySelector(".token")`)
 	}
 	mode = store.Disabled
 	must(t, data.ChangeApplication(t.Context(), m.app.Row, store.ApplicationChange{TwoFactor: &mode}))

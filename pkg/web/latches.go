@@ -38,7 +38,7 @@ type lastAttempt struct {
 
 // latchesPage is the first screen: the padlocks, the last attempt, and "close everything".
 func (s *Site) latchesPage(x *exchange) error {
-	apps, err := s.store.LatchTree(x.visitor.User.Row)
+	apps, err := x.latchTree()
 	if err != nil {
 		return err
 	}

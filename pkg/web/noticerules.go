@@ -28,7 +28,7 @@ func (s *Site) rulesPage(x *exchange) error {
 }
 
 func (s *Site) ruleGroups(x *exchange) ([]ruleGroup, error) {
-	accounts, err := s.store.LatchTree(x.visitor.User.Row)
+	accounts, err := x.latchTree()
 	if err != nil {
 		return nil, err
 	}
@@ -38,11 +38,7 @@ func (s *Site) ruleGroups(x *exchange) ([]ruleGroup, error) {
 		if err != nil {
 			return nil, err
 		}
-		name := a.OwnName
-		if name == "" {
-			name = a.Status.Name
-		}
-		groups = append(groups, ruleGroup{a.AccountID, name, ruleRows(rules, a.Status, "")})
+		groups = append(groups, ruleGroup{a.AccountID, a.Status.Name, ruleRows(rules, a.Status, "")})
 	}
 	return groups, nil
 }

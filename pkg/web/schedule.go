@@ -63,7 +63,7 @@ func (x *exchange) scheduled(above string, n store.NodeState) scheduled {
 
 // walkLatches lists all latches of a person, each after what it is under.
 func (x *exchange) walkLatches() ([]scheduled, error) {
-	apps, err := x.site.store.LatchTree(x.visitor.User.Row)
+	apps, err := x.latchTree()
 	if err != nil {
 		return nil, err
 	}

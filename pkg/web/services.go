@@ -37,6 +37,17 @@ func (v service) Title() string {
 	return v.Name
 }
 
+// latchTree is the visitor's latches under the names that the visitor gave them.
+func (x *exchange) latchTree() ([]store.Account, error) {
+	list, err := x.site.store.LatchTree(x.visitor.User.Row)
+	for i := range list {
+		if own := list[i].OwnName; own != "" {
+			list[i].Status.Name = own
+		}
+	}
+	return list, err
+}
+
 func (x *exchange) services() ([]service, error) {
 	accounts, err := x.site.store.Accounts(x.visitor.User.Name)
 	if err != nil && !errors.Is(err, store.ErrNotPaired) {

@@ -70,6 +70,7 @@ func TestServicesAreRenamedAndUnpaired(t *testing.T) {
 	b.shows(c.get("/services"), "servers", "web1, ana")
 	c.post("/services/"+app.ID+"/name", url.Values{"name": {" my door "}})
 	b.shows(c.get("/services"), "It is called “my door” now.", ">my door<")
+	b.shows(c.get("/"), ">my door<")
 	c.post("/services/"+app.ID+"/name", url.Values{"name": {"a\nb"}})
 	b.shows(c.get("/services"), "cannot be used", ">my door<")
 	b.shows(c.get("/services/"+app.ID+"/unpair"), "Unpair my door?")
