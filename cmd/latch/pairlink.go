@@ -53,7 +53,12 @@ func askForLink(ctx context.Context, client *latch.Client, c *config.Config, who
 		return api.PairingRequest{}, cli.WithHint(cli.ExitUsage, fmt.Errorf("%s pairs by code alone; pairing by link needs latch-server", c.Host.Host),
 			"add a service in the phone's app, and run latch pair CODE with the six characters that it shows")
 	}
-	return client.RequestPairing(ctx, hostname(), who.name)
+	made, err := client.RequestPairing(ctx, hostname(), who.name)
+	var failed *latch.Error
+	if errors.As(err, &failed) && failed.Code == api.ErrCodePairing { // whose usual advice is about codes
+		err = cli.WithHint(cli.ExitError, err, "see to that, or pair with a code: add a service on the server's page, and run latch pair CODE")
+	}
+	return made, err
 }
 
 // nobodysAccount has the form of an account's id and is none's.

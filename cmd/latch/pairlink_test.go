@@ -153,6 +153,13 @@ func TestKilledAfterTheConfirmation(t *testing.T) {
 	}
 }
 
+// TestServerWithoutAddress has nothing to link to.
+func TestServerWithoutAddress(t *testing.T) {
+	w := linked(t)
+	w.must(shared.store.SetSetting(context.Background(), store.SettingURL, ""))
+	w.fails(cli.ExitError, []string{"no address for links", "--url", "hint: see to that, or pair with a code"}, "pair", "--user", "ana")
+}
+
 func TestRefusedLink(t *testing.T) {
 	w := linked(t)
 	link, errOut, end := w.waiting("ana")

@@ -3,6 +3,7 @@ package server
 import (
 	"context"
 	"errors"
+	"fmt"
 	"strings"
 	"time"
 
@@ -42,6 +43,10 @@ func (s *Server) requestPairing(r *request) (any, error) {
 	}
 	made, err := s.store.RequestPairing(r.ctx, store.PairingRequest{App: r.signer.app, Host: host, User: user, Attempt: r.attempt(false)},
 		r.signer.secret.Subject())
+	var many *store.TooManyError
+	if errors.As(err, &many) {
+		return nil, &api.Error{Code: api.ErrCodePairing, Message: fmt.Sprintf("too many links of this host wait; one expires in %d s", int(many.After.Seconds())+1)}
+	}
 	if err != nil {
 		return nil, err
 	}

@@ -73,6 +73,12 @@ func TestPairingByLink(t *testing.T) {
 		t.Errorf("a withdrawal hears %+v", gone)
 	}
 	b.code(b.call("GET", "host/pairing/"+second.RequestID, nil), 206)
+	for range 9 {
+		b.pairing(b.call("POST", "host/pairing", web1))
+	}
+	if body := b.call("POST", "host/pairing", web1); !strings.Contains(body, `"code":203,"message":"too many links of this host wait; one expires in`) {
+		t.Errorf("one too many: %s", body)
+	}
 	if log := b.log.String(); strings.Contains(log, link) || strings.Contains(log, got.AccountID) {
 		t.Error("the log holds the link or the account")
 	}
