@@ -254,6 +254,11 @@ func TestEveryHostAndKind(t *testing.T) {
 				}
 				logins.Wait()
 			}
+			for _, secret := range []string{testbed.Seed, testbed.RecoveryCode, "ABCDEFGHJK", k.wrong} {
+				if lines := bed.log.Lines(secret); len(lines) > 0 {
+					t.Errorf("a secret in the log: %q", lines)
+				}
+			}
 		})
 	}
 }

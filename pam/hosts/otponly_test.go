@@ -82,6 +82,11 @@ func TestKeyAndCode(t *testing.T) {
 			t.Errorf("%s: no log line with %q", row.name, row.log)
 		}
 	}
+	// The other way round: the account phase comes after the key, and takes the word of the code's.
+	secondSSHD(t, "2224", "AuthenticationMethods=keyboard-interactive:pam,publickey", "PasswordAuthentication=no")
+	if r, _ := keyAndCode(t, opened, "2224", bed.key, of(testbed.Seed, 1)); !r.in(opened) {
+		t.Errorf("code, then key: not in\n%s", r.stderr)
+	}
 	// Without otp_required somebody whom nobody asks about is let in by no module, and so not at all.
 	configure(t, bed.conf.With("otp", "totp"))
 	if r, _ := keyAndCode(t, unpaired, port, bed.key, ""); r.in(unpaired) {
