@@ -199,6 +199,9 @@ func byWord(n store.Notice) string {
 }
 
 func where(w Words, lang string, n store.Notice) string {
+	if n.Action == store.ActionUser { // there the asker is the browser
+		return Where(w, lang, store.Origin{Address: n.Asker})
+	}
 	return Where(w, lang, store.Origin{Service: n.Service, Host: n.Host, Address: n.Address, Asker: n.Asker})
 }
 

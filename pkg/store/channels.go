@@ -164,6 +164,9 @@ func (s *Store) RemoveChannel(ctx context.Context, user, app, row int64) error {
 func (s *Store) auditChannel(ctx context.Context, t *tx, act string, user, app int64, kind string) error {
 	detail := map[string]string{"kind": kind}
 	if user != 0 {
+		if err := touch(t, user); err != nil {
+			return err
+		}
 		return s.auditPerson(ctx, t, act, user, detail)
 	}
 	name, err := applicationName(t, app)

@@ -66,6 +66,9 @@ func noticeAD(row int64) []byte { return []byte("notices:" + strconv.FormatInt(r
 // addNotice keeps a notice and puts it into the outbox of channels.
 func (s *Store) addNotice(t *tx, n Notice, channels []int64) error {
 	if n.User != 0 {
+		if err := touch(t, n.User); err != nil {
+			return err
+		}
 		var err error
 		if n.Ticket, err = s.closingLink(t, n); err != nil {
 			return err

@@ -10,6 +10,7 @@ import (
 )
 
 func (s *Site) adminAppRoutes() {
+	s.adminWebhookRoutes()
 	s.everybody("GET "+store.PicturePath+"{app}/{file}", s.servePicture)
 	s.auditor("GET /admin/apps", s.appsPage)
 	s.admin("POST /admin/apps", s.addApp)

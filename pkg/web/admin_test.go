@@ -4,9 +4,12 @@ import (
 	"encoding/csv"
 	"encoding/json"
 	"html"
+	"io"
 	"net/http"
+	"net/http/httptest"
 	"net/url"
 	"regexp"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -440,5 +443,56 @@ func TestNumbersInSpanish(t *testing.T) {
 		if got := x.number(n); got != want {
 			t.Errorf("%d is %q", n, got)
 		}
+	}
+}
+
+// TestWebhooksInThePanel: one that repeats the challenge is kept, tested and removed; an auditor looks at it.
+func TestWebhooksInThePanel(t *testing.T) {
+	b := newBed(t)
+	c, _ := b.staff("root", store.RoleAdmin)
+	a := b.app("servers")
+	page := "/admin/apps/" + a.ID + "/webhooks"
+	known := true
+	hook := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if known {
+			io.WriteString(w, r.URL.Query().Get("challenge"))
+		}
+	}))
+	t.Cleanup(hook.Close)
+	form := url.Values{"url": {hook.URL}, "secret": {"default"}}
+	c.refused(page, form, http.StatusUnprocessableEntity, "notices.hooks.bad")
+	b.must(b.store.SetSetting(b.ctx, store.SettingPrivateReceivers, "yes"))
+	known = false
+	c.refused(page, form, http.StatusUnprocessableEntity, "notices.problem.answer")
+	if list, err := b.store.Webhooks(a.Row); err != nil || len(list) != 0 {
+		t.Errorf("a webhook that failed is kept: %v, %v", list, err)
+	}
+	known = true
+	if to := c.post(page, form); to != page {
+		t.Errorf("led to %q", to)
+	}
+	if act := b.lastAct(); act.Name != "channel.add" || act.Target != "servers" || act.Detail["kind"] != "webhook" {
+		t.Errorf("the act is %+v", act)
+	}
+	says(t, c.get(page), hook.URL, "Changes are told there from now on", "Secret that signs: default", "Last arrived")
+	says(t, c.get("/admin/apps/"+a.ID), page)
+	list, err := b.store.Webhooks(a.Row)
+	if err != nil || len(list) != 1 {
+		t.Fatalf("webhooks are %v, %v", list, err)
+	}
+	one := page + "/" + strconv.FormatInt(list[0].Row, 10)
+	known = false
+	c.post(one+"/test", url.Values{})
+	says(t, c.get(page), "The receiver did not repeat the challenge")
+	auditor, _ := b.staff("rita", store.RoleAuditor)
+	says(t, auditor.get(page), hook.URL)
+	for _, path := range []string{page, one + "/test", one + "/remove"} {
+		if resp := auditor.do("POST", path, form); resp.StatusCode != http.StatusForbidden {
+			t.Errorf("POST %s by an auditor: %s", path, resp.Status)
+		}
+	}
+	c.post(one+"/remove", url.Values{})
+	if list, err := b.store.Webhooks(a.Row); err != nil || len(list) != 0 {
+		t.Errorf("webhooks are %v, %v", list, err)
 	}
 }

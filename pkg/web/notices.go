@@ -225,6 +225,14 @@ type channelView struct {
 	Since, LastOK moment
 }
 
+func (x *exchange) channel(c store.Channel) channelView {
+	v := channelView{Channel: c, Since: x.moment(c.Failing), LastOK: x.moment(c.LastOK)}
+	if c.Problem != "" {
+		v.Problem = "notices.problem." + c.Problem
+	}
+	return v
+}
+
 func (s *Site) channelsPage(x *exchange) error { return s.showChannels(x, http.StatusOK, "", nil) }
 
 func (s *Site) showChannels(x *exchange, status int, problem string, form url.Values) error {
@@ -254,11 +262,7 @@ func (s *Site) showChannels(x *exchange, status int, problem string, form url.Va
 		d.Address = x.visitor.User.Email
 	}
 	for _, c := range list {
-		v := channelView{Channel: c, Since: x.moment(c.Failing), LastOK: x.moment(c.LastOK)}
-		if c.Problem != "" {
-			v.Problem = "notices.problem." + c.Problem
-		}
-		d.Channels = append(d.Channels, v)
+		d.Channels = append(d.Channels, x.channel(c))
 	}
 	return x.pageStatus(status, "channels", d)
 }
@@ -283,7 +287,7 @@ func (s *Site) addChannel(x *exchange) error {
 	if err != nil {
 		return err
 	}
-	return s.tryChannel(x, row)
+	return s.tryChannel(x, x.visitor.User.Row, 0, row, "/notices/channels")
 }
 
 // channelOf reads a form. device names a browser; problem is the key of a text for the person.
@@ -327,11 +331,12 @@ func (s *Site) testChannel(x *exchange) error {
 	if err != nil {
 		return err
 	}
-	return s.tryChannel(x, row)
+	return s.tryChannel(x, x.visitor.User.Row, 0, row, "/notices/channels")
 }
 
-func (s *Site) tryChannel(x *exchange, row int64) error {
-	problem, err := s.notices.Test(x.r.Context(), x.visitor.User.Row, 0, row)
+// tryChannel tests a channel of a person (app 0) or an application (user 0) and says on the page back what came of it.
+func (s *Site) tryChannel(x *exchange, user, app, row int64, back string) error {
+	problem, err := s.notices.Test(x.r.Context(), user, app, row)
 	var many *store.TooManyError
 	switch {
 	case errors.As(err, &many):
@@ -343,7 +348,7 @@ func (s *Site) tryChannel(x *exchange, row int64) error {
 	default:
 		x.flash("notices.sent")
 	}
-	return x.redirect("/notices/channels")
+	return x.redirect(back)
 }
 
 func (s *Site) removeChannel(x *exchange) error {
