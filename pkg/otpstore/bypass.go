@@ -13,6 +13,9 @@ import (
 // MaxBypass is the longest that a bypass may last.
 const MaxBypass = 24 * time.Hour
 
+// tick is the grain of /proc/uptime in seconds. Within it a bypass that was just given seems to last for a rounding error longer.
+const tick = 0.01
+
 // maxReason bounds what is written of a bypass, in bytes.
 const maxReason = 200
 
@@ -31,7 +34,7 @@ func (b *Bypass) Left() (time.Duration, error) {
 		return 0, nil
 	}
 	boot, up, err := uptime()
-	if err != nil || boot != b.BootID || up >= b.Until || b.Until-up > min(b.Lasts, MaxBypass.Seconds()) {
+	if err != nil || boot != b.BootID || up >= b.Until || b.Until-up > min(b.Lasts, MaxBypass.Seconds())+tick {
 		return 0, err
 	}
 	return time.Duration((b.Until - up) * float64(time.Second)), nil
