@@ -36,8 +36,11 @@ type lastAttempt struct {
 	At      moment
 }
 
-// latchesPage is the first screen: the padlocks, the last attempt, and "close everything".
+// latchesPage is the first screen: the padlocks, the last attempt, and "close everything". A newcomer comes by the first run.
 func (s *Site) latchesPage(x *exchange) error {
+	if !x.visitor.User.Welcomed && !x.r.URL.Query().Has("fragment") {
+		return x.redirect("/welcome")
+	}
 	apps, err := x.latchTree()
 	if err != nil {
 		return err

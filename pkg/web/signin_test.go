@@ -36,6 +36,7 @@ func (b *bed) join(name string) (*client, int64) {
 	if to := c.post(path, url.Values{"password": {goodPassword}, "again": {goodPassword}}); to != "/" {
 		b.t.Fatalf("%s was led to %q", name, to)
 	}
+	b.must(b.store.SetWelcomed(b.ctx, row))
 	return c, row
 }
 

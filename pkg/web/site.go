@@ -114,6 +114,10 @@ func (s *Site) routes() {
 	for _, area := range []func(){
 		s.shellRoutes,
 		s.latchesRoutes,
+		s.historyRoutes,
+		s.settingsRoutes,
+		s.welcomeRoutes,
+		s.pwaRoutes,
 		s.adminRoutes,
 		s.signinRoutes,
 		s.passkeyRoutes,

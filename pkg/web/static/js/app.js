@@ -12,6 +12,9 @@ if (zone && !document.cookie.split("; ").includes(`__Host-zone=${zone}`)) {
   document.cookie = `__Host-zone=${zone}; Path=/; Max-Age=31536000; Secure; SameSite=Lax`;
 }
 
+// Where the browser does not trust the certificate there is no worker, and nothing that needs one.
+navigator.serviceWorker?.register("/sw.js").catch((error) => console.info(error.message));
+
 const bar = document.querySelector("[data-offline]");
 function tellConnection() {
   bar.hidden = navigator.onLine;
