@@ -168,6 +168,25 @@ func TestPausedAddress(t *testing.T) {
 	types(t, g, "\x00"+code(t), relay.Success, "open-otp")
 }
 
+// TestGuessesAtOpenVPN count by the client's address, so that they keep nobody from the console. Elsewhere PAM_RHOST may be a name.
+func TestGuessesAtOpenVPN(t *testing.T) {
+	t.Parallel()
+	for profile, want := range map[string]string{"openvpn": "2001:db8:0:1::/64", "system": ""} {
+		s := newSite(t)
+		s.serve("none")
+		store := s.enrol()
+		s.set("otp", "totp")
+		types(t, s.hello(func(g *relay.Greeting) {
+			g.Args, g.Rhost = append(g.Args, "profile="+profile), "2001:db8:0:1::7"
+		}), "\x00000000", relay.Refuse, "otp-wrong")
+		r, err := store.Load("ana")
+		must(t, err)
+		if len(r.Guesses.Sources) != 1 || r.Guesses.Sources[0].Address != want {
+			t.Errorf("%s: counted for %+v, want %q", profile, r.Guesses.Sources, want)
+		}
+	}
+}
+
 // TestNoCodeToAskFor: who has nothing to type, or whose record cannot be trusted, is refused without a prompt.
 func TestNoCodeToAskFor(t *testing.T) {
 	record := func(s *site) string { return filepath.Join(s.settings["state_dir"], "otp", "ana") }

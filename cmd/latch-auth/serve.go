@@ -59,7 +59,7 @@ func decide(conn *relay.Conn, log audit.Log, g relay.Greeting) (authn.Outcome, e
 	warn := func(err error) { log.Warn("cannot remember what was seen: " + err.Error()) }
 	login := authn.Login{
 		Request: requestOf(g), Settings: settings, Pairings: book, Server: server{ports.Server{Client: client}, startWatch()}, Person: conn,
-		Codes: ports.NewCodes(c, g.SSHConnection), Tokens: ports.NewTokens(c),
+		Codes: ports.NewCodes(c, from(args, g)), Tokens: ports.NewTokens(c),
 		Host: host{conn}, Memory: ports.NewMemory(c, warn), Clock: ports.Clock{},
 	}
 	o, err := login.Run(context.Background())
@@ -69,6 +69,15 @@ func decide(conn *relay.Conn, log audit.Log, g relay.Greeting) (authn.Outcome, e
 		o.Detail += "; " + why
 	}
 	return o, err
+}
+
+// from says where a login comes from, for counting guesses: what sshd says, or OpenVPN, which knows its client's address and gives no
+// name for it. PAM_RHOST of other hosts may be a name, which is the guesser's to choose.
+func from(args config.Args, g relay.Greeting) string {
+	if args.Profile == "openvpn" {
+		return g.Rhost
+	}
+	return g.SSHConnection
 }
 
 func failed(why gate.Reason, err error) authn.Outcome {

@@ -155,6 +155,10 @@ func TestAuthenticatorCodes(t *testing.T) {
 			t.Errorf("code %q: in is not %v", c.code, c.in)
 		}
 	}
+	r, err := codeStore.Load(ana)
+	if err != nil || len(r.Guesses.Known) != 1 || r.Guesses.Known[0] != "127.0.0.1" {
+		t.Errorf("codes were right from %+v, %v", r, err)
+	}
 	if bed.log.Await("latch-auth", `user="ana"`, `reason="otp-used"`) == nil || bed.log.Await("latch-auth", `user="ana"`, `reason="otp-cannot-ask"`) == nil {
 		t.Error("the log does not tell why")
 	}

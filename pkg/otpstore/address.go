@@ -6,9 +6,9 @@ import (
 )
 
 // AddressKey returns what guesses are counted by: the IPv4 address or IPv6 /64 of an SSH_CONNECTION ("client port server
-// port"), or "" for a login that did not come through SSH. It is never a name: names are the guesser's to choose.
-func AddressKey(sshConnection string) string {
-	client, _, _ := strings.Cut(sshConnection, " ")
+// port") or of an address alone, or "" for a login that came from nowhere. It is never a name: names are the guesser's to choose.
+func AddressKey(connection string) string {
+	client, _, _ := strings.Cut(connection, " ")
 	address, err := netip.ParseAddr(client)
 	if err != nil {
 		return ""

@@ -27,9 +27,9 @@ type Codes struct {
 	Address string
 }
 
-// NewCodes makes the port that latch.conf describes.
-func NewCodes(c *config.Config, sshConnection string) Codes {
-	return Codes{Store: CodeStore(c), App: c.AppID, Address: otpstore.AddressKey(sshConnection)}
+// NewCodes makes the port that latch.conf describes, for a login over a connection, as otpstore.AddressKey has it.
+func NewCodes(c *config.Config, connection string) Codes {
+	return Codes{Store: CodeStore(c), App: c.AppID, Address: otpstore.AddressKey(connection)}
 }
 
 // NewTokens keeps the server's tokens where latch.conf says.
