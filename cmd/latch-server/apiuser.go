@@ -12,7 +12,7 @@ func newAPIUser(p *program) *cobra.Command {
 		Use: "add NAME", Short: "make an API user; its secret is shown once", Args: cobra.ExactArgs(1),
 		Long: "add makes an id and a secret that may make and change applications of their own.\n" + cli.ExitHelp,
 		RunE: func(c *cobra.Command, args []string) error {
-			return p.withStore(func(s *store.Store) error {
+			return p.withStore(func(s store.Backend) error {
 				u, secret, err := s.AddAPIUser(c.Context(), args[0])
 				if err != nil {
 					return err
@@ -24,7 +24,7 @@ func newAPIUser(p *program) *cobra.Command {
 	list := &cobra.Command{
 		Use: "list", Short: "list API users", Args: cobra.NoArgs, Long: "list shows names and ids, never a secret.\n" + cli.ExitHelp,
 		RunE: func(*cobra.Command, []string) error {
-			return p.withStore(func(s *store.Store) error {
+			return p.withStore(func(s store.Backend) error {
 				list, err := s.APIUsers()
 				if err != nil {
 					return err
@@ -41,7 +41,7 @@ func newAPIUser(p *program) *cobra.Command {
 		Use: "remove NAME", Short: "remove an API user", Args: cobra.ExactArgs(1),
 		Long: "remove makes its secret useless at once; its applications stay.\n" + cli.ExitHelp,
 		RunE: func(c *cobra.Command, args []string) error {
-			return p.withStore(func(s *store.Store) error {
+			return p.withStore(func(s store.Backend) error {
 				if err := s.RemoveAPIUser(c.Context(), args[0]); err != nil {
 					return err
 				}

@@ -79,7 +79,7 @@ latch.conf as app_id and secret_key. The secret is shown once; app secret add ma
 }
 
 func (p *program) addApp(ctx context.Context, name string, ch store.ApplicationChange) error {
-	return p.withStore(func(s *store.Store) error {
+	return p.withStore(func(s store.Backend) error {
 		a := store.Application{Name: name, ImageURL: orZero(ch.ImageURL), ContactEmail: orZero(ch.ContactEmail),
 			ContactPhone: orZero(ch.ContactPhone), TwoFactor: orZero(ch.TwoFactor), LockOnUse: orZero(ch.LockOnUse),
 			OpenByAPI: orZero(ch.OpenByAPI), PairByName: orZero(ch.PairByName)}
@@ -95,7 +95,7 @@ func newAppList(p *program) *cobra.Command {
 	return &cobra.Command{
 		Use: "list", Short: "list applications", Long: "list shows every application, never a secret.\n" + cli.ExitHelp, Args: cobra.NoArgs,
 		RunE: func(*cobra.Command, []string) error {
-			return p.withStore(func(s *store.Store) error {
+			return p.withStore(func(s store.Backend) error {
 				list, err := s.Applications(0)
 				if err != nil {
 					return err
@@ -125,7 +125,7 @@ func newAppSet(p *program) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			return p.withApp(args[0], func(s *store.Store, a store.Application) error {
+			return p.withApp(args[0], func(s store.Backend, a store.Application) error {
 				if err := s.ChangeApplication(c.Context(), a.Row, ch); err != nil {
 					return err
 				}
@@ -143,7 +143,7 @@ func newAppRemove(p *program) *cobra.Command {
 		Use: "remove APP", Short: "remove an application; its hosts get an error from then on",
 		Long: "remove makes the application's secrets useless at once. Its history stays.\n" + cli.ExitHelp, Args: cobra.ExactArgs(1),
 		RunE: func(c *cobra.Command, args []string) error {
-			return p.withApp(args[0], func(s *store.Store, a store.Application) error {
+			return p.withApp(args[0], func(s store.Backend, a store.Application) error {
 				if err := s.RemoveApplication(c.Context(), a.Row); err != nil {
 					return err
 				}
@@ -153,8 +153,8 @@ func newAppRemove(p *program) *cobra.Command {
 	}
 }
 
-func (p *program) withApp(idOrName string, fn func(*store.Store, store.Application) error) error {
-	return p.withStore(func(s *store.Store) error {
+func (p *program) withApp(idOrName string, fn func(store.Backend, store.Application) error) error {
+	return p.withStore(func(s store.Backend) error {
 		a, err := s.Application(idOrName)
 		if err != nil {
 			return err
@@ -168,7 +168,7 @@ func newAppSecret(p *program) *cobra.Command {
 		Use: "add APP NAME", Short: "make one more secret, shown once", Args: cobra.ExactArgs(2),
 		Long: "add makes a secret for one host, so that it can be revoked without the others.\n" + cli.ExitHelp,
 		RunE: func(c *cobra.Command, args []string) error {
-			return p.withApp(args[0], func(s *store.Store, a store.Application) error {
+			return p.withApp(args[0], func(s store.Backend, a store.Application) error {
 				secret, err := s.AddSecret(c.Context(), a.Row, args[1])
 				if err != nil {
 					return err
@@ -181,7 +181,7 @@ func newAppSecret(p *program) *cobra.Command {
 		Use: "list APP", Short: "list secrets by name with their last use", Args: cobra.ExactArgs(1),
 		Long: "list shows names, never a secret. The last use may be up to an hour behind.\n" + cli.ExitHelp,
 		RunE: func(_ *cobra.Command, args []string) error {
-			return p.withApp(args[0], func(s *store.Store, a store.Application) error {
+			return p.withApp(args[0], func(s store.Backend, a store.Application) error {
 				list, err := s.Secrets(a.Row)
 				if err != nil {
 					return err
@@ -198,7 +198,7 @@ func newAppSecret(p *program) *cobra.Command {
 		Use: "revoke APP NAME", Short: "make a secret useless at once", Args: cobra.ExactArgs(2),
 		Long: "revoke makes a secret useless from the next request on.\n" + cli.ExitHelp,
 		RunE: func(c *cobra.Command, args []string) error {
-			return p.withApp(args[0], func(s *store.Store, a store.Application) error {
+			return p.withApp(args[0], func(s store.Backend, a store.Application) error {
 				if err := s.RevokeSecret(c.Context(), a.Row, args[1]); err != nil {
 					return err
 				}
@@ -221,7 +221,7 @@ host can be given the new one meanwhile; list shows when it ends.
 			if overlap < 0 || overlap > maxOverlap {
 				return cli.Usage("--overlap takes a time from 0 to %s, not %s", maxOverlap, overlap)
 			}
-			return p.withApp(args[0], func(s *store.Store, a store.Application) error {
+			return p.withApp(args[0], func(s store.Backend, a store.Application) error {
 				secret, err := s.RotateSecret(c.Context(), a.Row, args[1], time.Now().Add(overlap).UnixMilli())
 				if err != nil {
 					return err

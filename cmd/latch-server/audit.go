@@ -27,7 +27,7 @@ that hold TEXT in who, what, on what, detail or address.
 			if len(args) > 0 {
 				q.Text = args[0]
 			}
-			return p.withStore(func(s *store.Store) error {
+			return p.withStore(func(s store.Backend) error {
 				acts, err := s.Acts(q)
 				if err != nil {
 					return err
@@ -88,7 +88,7 @@ its flags name. 0 keeps for ever, as it is from the beginning. Attempts per day 
 					values[setting] = strconv.Itoa(n)
 				}
 			}
-			return p.withStore(func(s *store.Store) error {
+			return p.withStore(func(s store.Backend) error {
 				if err := s.SetSettings(c.Context(), values); err != nil {
 					return err
 				}

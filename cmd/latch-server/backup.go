@@ -38,7 +38,7 @@ func (p *program) backup(ctx context.Context, path string) (err error) {
 		}
 		err = errors.Join(err, f.Close())
 	}()
-	err = p.withStore(func(s *store.Store) error { return s.Backup(ctx, f) })
+	err = p.withStore(func(s store.Backend) error { return s.Backup(ctx, f) })
 	if err != nil {
 		return fmt.Errorf("backup: %w", err)
 	}

@@ -40,7 +40,7 @@ var errCheck = errors.New("something is wrong")
 
 func (p *program) check(ctx context.Context) error {
 	var found []finding
-	err := p.withStore(func(s *store.Store) error {
+	err := p.withStore(func(s store.Backend) error {
 		found = append(found,
 			finding{"directory", private(p.data), "chmod -R go= " + p.data},
 			finding{"space", space(p.data), "make room: while the disk is full, hosts get no answer"},
@@ -105,7 +105,7 @@ func space(dir string) error {
 	return nil
 }
 
-func urlKnown(s *store.Store) error {
+func urlKnown(s store.Backend) error {
 	address, err := s.Setting(store.SettingURL)
 	if err == nil && address == "" {
 		err = errNoURL
@@ -114,7 +114,7 @@ func urlKnown(s *store.Store) error {
 }
 
 // adminThere holds that somebody could sign in at the panel.
-func adminThere(s *store.Store) error {
+func adminThere(s store.Backend) error {
 	staff, err := s.People(store.PeopleQuery{Which: store.WhichStaff})
 	if err != nil {
 		return err

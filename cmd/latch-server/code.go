@@ -17,7 +17,7 @@ two minutes, and are case-sensitive.
 ` + cli.ExitHelp,
 		Example: "  latch-server code ana", Args: cobra.ExactArgs(1),
 		RunE: func(c *cobra.Command, args []string) error {
-			return p.withStore(func(s *store.Store) error {
+			return p.withStore(func(s store.Backend) error {
 				code, expires, err := s.NewCode(c.Context(), args[0])
 				if err != nil {
 					return err

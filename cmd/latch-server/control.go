@@ -11,7 +11,7 @@ func newControl(p *program) *cobra.Command {
 	add := &cobra.Command{
 		Use: "add APP NAME", Short: "make a control, open", Args: cobra.ExactArgs(2), Long: "add makes a control and prints its id.\n" + cli.ExitHelp,
 		RunE: func(c *cobra.Command, args []string) error {
-			return p.withApp(args[0], func(s *store.Store, a store.Application) error {
+			return p.withApp(args[0], func(s store.Backend, a store.Application) error {
 				k, err := s.AddControl(c.Context(), a, args[1])
 				if err != nil {
 					return err
@@ -23,7 +23,7 @@ func newControl(p *program) *cobra.Command {
 	list := &cobra.Command{
 		Use: "list APP", Short: "list controls", Args: cobra.ExactArgs(1), Long: "list shows an application's controls.\n" + cli.ExitHelp,
 		RunE: func(_ *cobra.Command, args []string) error {
-			return p.withApp(args[0], func(s *store.Store, a store.Application) error {
+			return p.withApp(args[0], func(s store.Backend, a store.Application) error {
 				list, err := s.Controls(a)
 				if err != nil {
 					return err
@@ -39,7 +39,7 @@ func newControl(p *program) *cobra.Command {
 	remove := &cobra.Command{
 		Use: "remove APP CONTROL", Short: "remove a control", Args: cobra.ExactArgs(2), Long: "remove removes a control by its id.\n" + cli.ExitHelp,
 		RunE: func(c *cobra.Command, args []string) error {
-			return p.withApp(args[0], func(s *store.Store, a store.Application) error {
+			return p.withApp(args[0], func(s store.Backend, a store.Application) error {
 				if err := s.RemoveControl(c.Context(), a, args[1]); err != nil {
 					return err
 				}
@@ -55,7 +55,7 @@ func newControlSet(p *program, verb string, open bool) *cobra.Command {
 	return &cobra.Command{
 		Use: verb + " APP CONTROL", Short: verb + " a control", Args: cobra.ExactArgs(2), Long: verb + " sets a control by its id.\n" + cli.ExitHelp,
 		RunE: func(c *cobra.Command, args []string) error {
-			return p.withApp(args[0], func(s *store.Store, a store.Application) error {
+			return p.withApp(args[0], func(s store.Backend, a store.Application) error {
 				if err := s.SetControl(c.Context(), a, args[1], open); err != nil {
 					return err
 				}

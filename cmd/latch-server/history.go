@@ -23,7 +23,7 @@ func newHistory(p *program) *cobra.Command {
 			if len(args) > 0 {
 				user = args[0]
 			}
-			return p.withStore(func(s *store.Store) error {
+			return p.withStore(func(s store.Backend) error {
 				entries, err := s.Log(user, limit)
 				if err != nil {
 					return err
@@ -53,7 +53,7 @@ shrink; its free space is used again.
 			if days < 1 || days > store.MaxKeepDays {
 				return cli.Usage("--keep-days takes a number of days from 1 to %d", store.MaxKeepDays)
 			}
-			return p.withStore(func(s *store.Store) error {
+			return p.withStore(func(s store.Backend) error {
 				n, err := s.Prune(c.Context(), time.Now().AddDate(0, 0, -days).UnixMilli())
 				if err != nil {
 					return err

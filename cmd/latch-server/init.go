@@ -48,7 +48,7 @@ func (p *program) init(ctx context.Context, address, owner, admin string) error 
 		return err
 	}
 	fields, text := map[string]any{"data": p.data}, fmt.Sprintf("made %s; a backup needs its %s too", p.data, store.KeyFile)
-	return p.withStore(func(s *store.Store) error {
+	return p.withStore(func(s store.Backend) error {
 		if address == "" {
 			return p.Report(fields, "%s", text)
 		}

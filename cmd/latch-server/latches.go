@@ -50,7 +50,7 @@ func (p *program) setLatch(ctx context.Context, user string, o latchOptions, ope
 	if o.operation != "" && o.app == "" {
 		return cli.Usage("--operation needs --app")
 	}
-	return p.withStore(func(s *store.Store) error {
+	return p.withStore(func(s store.Backend) error {
 		d, err := s.SwitchByName(ctx, user, o.operation, store.Switch{App: o.app, Open: open, For: length})
 		if err != nil {
 			return err
@@ -81,7 +81,7 @@ func newStatus(p *program) *cobra.Command {
 		Long: "status shows every latch of a person as a host would read it. It leaves no trace in the history.\n" + cli.ExitHelp,
 		Args: cobra.ExactArgs(1),
 		RunE: func(_ *cobra.Command, args []string) error {
-			return p.withStore(func(s *store.Store) error {
+			return p.withStore(func(s store.Backend) error {
 				accounts, err := s.Accounts(args[0])
 				if err != nil {
 					return err
@@ -125,7 +125,7 @@ func newChoose(p *program) *cobra.Command {
 			if o.operation != "" && o.app == "" {
 				return cli.Usage("--operation needs --app")
 			}
-			return p.withStore(func(s *store.Store) error {
+			return p.withStore(func(s store.Backend) error {
 				if err := s.SetChoice(c.Context(), args[0], o.app, o.operation, two, use); err != nil {
 					return err
 				}
@@ -145,7 +145,7 @@ func newToken(p *program) *cobra.Command {
 		Long:    "token shows what the phone would show: the one-time tokens of the last five minutes, oldest first.\n" + cli.ExitHelp,
 		Example: "  latch-server token ana --json", Args: cobra.ExactArgs(1),
 		RunE: func(_ *cobra.Command, args []string) error {
-			return p.withStore(func(s *store.Store) error {
+			return p.withStore(func(s store.Backend) error {
 				list, err := s.Tokens(args[0])
 				if err != nil {
 					return err

@@ -28,7 +28,7 @@ latches stay as they are. A passkey or an authenticator that is still enrolled i
 ` + cli.ExitHelp,
 		Example: "  latch-server user reset ana\n  latch-server user reset admin --replace-factors",
 		RunE: func(c *cobra.Command, args []string) error {
-			return p.withStore(func(s *store.Store) error {
+			return p.withStore(func(s store.Backend) error {
 				u, err := s.User(args[0])
 				if err != nil {
 					return err
@@ -54,7 +54,7 @@ the first. Who has a password already needs latch-server user reset.
 ` + cli.ExitHelp,
 		Example: "  latch-server user invite ana",
 		RunE: func(c *cobra.Command, args []string) error {
-			return p.withStore(func(s *store.Store) error {
+			return p.withStore(func(s store.Backend) error {
 				u, err := s.User(args[0])
 				if errors.Is(err, store.ErrNoUser) {
 					u, err = s.AddUser(c.Context(), args[0])
@@ -84,7 +84,7 @@ func newUserLost(p *program) *cobra.Command {
 ` + cli.ExitHelp,
 		Example: "  latch-server user lost ana",
 		RunE: func(c *cobra.Command, args []string) error {
-			return p.withStore(func(s *store.Store) error {
+			return p.withStore(func(s store.Backend) error {
 				u, err := s.User(args[0])
 				if err != nil {
 					return err
@@ -99,12 +99,12 @@ func newUserLost(p *program) *cobra.Command {
 }
 
 // invite makes a link by which a new person chooses the first password.
-func (p *program) invite(ctx context.Context, s *store.Store, u store.User, fields map[string]any, text string) error {
+func (p *program) invite(ctx context.Context, s store.Backend, u store.User, fields map[string]any, text string) error {
 	return p.reportLink(ctx, s, u, store.Link{Purpose: store.LinkInvite, User: u.Row}, store.InviteLife, fields, text)
 }
 
 // reportLink makes a link and prints it below a text, with a QR code for the phone.
-func (p *program) reportLink(ctx context.Context, s *store.Store, u store.User, l store.Link, life time.Duration, fields map[string]any, text string) error {
+func (p *program) reportLink(ctx context.Context, s store.Backend, u store.User, l store.Link, life time.Duration, fields map[string]any, text string) error {
 	address, err := s.Setting(store.SettingURL)
 	if err != nil {
 		return err
@@ -149,7 +149,7 @@ things there). The last admin stays one.
 			if err != nil {
 				return cli.Usage("%w", err)
 			}
-			return p.withStore(func(s *store.Store) error {
+			return p.withStore(func(s store.Backend) error {
 				u, err := s.User(args[0])
 				if err != nil {
 					return err

@@ -24,7 +24,7 @@ func newNoticeShow(p *program) *cobra.Command {
 		Use: "show", Short: "show how notices are sent", Args: cobra.NoArgs,
 		Long: "show lists the mail server and the other settings, never a password.\n" + cli.ExitHelp,
 		RunE: func(*cobra.Command, []string) error {
-			return p.withStore(func(s *store.Store) error {
+			return p.withStore(func(s store.Backend) error {
 				m, set, err := s.MailServer()
 				if err != nil {
 					return err
@@ -78,7 +78,7 @@ standard input. A password goes over an encrypted connection alone, and to a ser
 			if err != nil {
 				return err
 			}
-			return p.withStore(func(s *store.Store) error {
+			return p.withStore(func(s store.Backend) error {
 				if err := s.SetMailServer(c.Context(), m); err != nil {
 					return err
 				}
@@ -198,7 +198,7 @@ their operators write to it when something is wrong. Without one they get the se
 }
 
 func (p *program) keepSetting(ctx context.Context, setting, name, value string) error {
-	return p.withStore(func(s *store.Store) error {
+	return p.withStore(func(s store.Backend) error {
 		if err := s.SetSetting(ctx, setting, value); err != nil {
 			return err
 		}

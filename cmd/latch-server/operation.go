@@ -26,7 +26,7 @@ func newOperationAdd(p *program) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			return p.withApp(args[0], func(s *store.Store, a store.Application) error {
+			return p.withApp(args[0], func(s store.Backend, a store.Application) error {
 				if parent == "" {
 					parent = a.ID
 				}
@@ -49,7 +49,7 @@ func newOperationList(p *program) *cobra.Command {
 		Use: "list APP", Short: "list operations", Args: cobra.ExactArgs(1),
 		Long: "list shows the operations of an application, parents first.\n" + cli.ExitHelp,
 		RunE: func(_ *cobra.Command, args []string) error {
-			return p.withApp(args[0], func(s *store.Store, a store.Application) error {
+			return p.withApp(args[0], func(s store.Backend, a store.Application) error {
 				list, err := s.Operations(a.Row)
 				if err != nil {
 					return err

@@ -126,7 +126,7 @@ func group(use, short string, commands ...*cobra.Command) *cobra.Command {
 }
 
 // withStore runs fn on the open database, as the user that owns it.
-func (p *program) withStore(fn func(*store.Store) error) (err error) {
+func (p *program) withStore(fn func(store.Backend) error) (err error) {
 	if err := actAsOwner(p.data); err != nil {
 		return err
 	}

@@ -16,17 +16,17 @@ func newSchedule(p *program) *cobra.Command {
 		newScheduleSet(p), newScheduleShow(p),
 		newScheduleChange(p, "remove", "take a schedule away", "removed",
 			"remove takes a latch's schedule away. The latch stays as it is.\n",
-			func(ctx context.Context, s *store.Store, l latchOf) error {
+			func(ctx context.Context, s store.Backend, l latchOf) error {
 				return s.SetSchedule(ctx, l.user, l.app, l.to, schedule.Week{}, store.Attempt{})
 			}),
 		newScheduleChange(p, "hold", "suspend a schedule", "held",
 			"hold suspends a latch's schedule until resume. The latch stays as it is.\n",
-			func(ctx context.Context, s *store.Store, l latchOf) error {
+			func(ctx context.Context, s store.Backend, l latchOf) error {
 				return s.HoldSchedule(ctx, l.user, l.app, l.to, true, store.Attempt{})
 			}),
 		newScheduleChange(p, "resume", "take up a schedule again that was held", "resumed",
 			"resume takes up a schedule again that was held, by hold, by a link that closed the latch, or because a phone\nwas lost. It counts at once.\n",
-			func(ctx context.Context, s *store.Store, l latchOf) error {
+			func(ctx context.Context, s store.Backend, l latchOf) error {
 				return s.HoldSchedule(ctx, l.user, l.app, l.to, false, store.Attempt{})
 			}),
 	)
@@ -41,7 +41,7 @@ type latchOf struct {
 }
 
 // latch finds the latch that a command line names. It needs --app.
-func (o latchOptions) latch(s *store.Store, user string) (l latchOf, err error) {
+func (o latchOptions) latch(s store.Backend, user string) (l latchOf, err error) {
 	if o.app == "" {
 		return l, cli.Usage("--app says whose latch it is")
 	}
@@ -81,7 +81,7 @@ clocks skip is when they skip it, one that comes twice is the first.
 			if err != nil {
 				return cli.Usage("%w", err)
 			}
-			return p.withStore(func(s *store.Store) error {
+			return p.withStore(func(s store.Backend) error {
 				l, err := o.latch(s, args[0])
 				if err != nil {
 					return err
@@ -99,13 +99,13 @@ clocks skip is when they skip it, one that comes twice is the first.
 	return c
 }
 
-func newScheduleChange(p *program, verb, short, done, long string, change func(context.Context, *store.Store, latchOf) error) *cobra.Command {
+func newScheduleChange(p *program, verb, short, done, long string, change func(context.Context, store.Backend, latchOf) error) *cobra.Command {
 	var o latchOptions
 	c := &cobra.Command{
 		Use: verb + " USER", Short: short, Args: cobra.ExactArgs(1), Long: long + cli.ExitHelp,
 		Example: "  latch-server schedule " + verb + " ana --app servers --operation ssh",
 		RunE: func(c *cobra.Command, args []string) error {
-			return p.withStore(func(s *store.Store) error {
+			return p.withStore(func(s store.Backend) error {
 				l, err := o.latch(s, args[0])
 				if err != nil {
 					return err
@@ -128,7 +128,7 @@ func newScheduleShow(p *program) *cobra.Command {
 		Long:    "show lists the latches of a person that have a schedule or a timed opening, with their next change.\n" + cli.ExitHelp,
 		Example: "  latch-server schedule show ana",
 		RunE: func(_ *cobra.Command, args []string) error {
-			return p.withStore(func(s *store.Store) error {
+			return p.withStore(func(s store.Backend) error {
 				u, err := s.User(args[0])
 				if err != nil {
 					return err

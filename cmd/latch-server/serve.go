@@ -123,7 +123,7 @@ func (p *program) serve(ctx context.Context, o serveOptions) error {
 		return err
 	}
 	debug.SetGCPercent(gcPercent)
-	return p.withStore(func(s *store.Store) error {
+	return p.withStore(func(s store.Backend) error {
 		level := slog.LevelInfo
 		if o.debug {
 			level = slog.LevelDebug
@@ -146,7 +146,7 @@ func (p *program) serve(ctx context.Context, o serveOptions) error {
 type running struct {
 	*program
 	options    serveOptions
-	store      *store.Store
+	store      store.Backend
 	log        *slog.Logger
 	listener   net.Listener
 	challenges net.Listener // for HTTP-01, nil without
@@ -199,7 +199,7 @@ func (r *running) tlsConfig(beside context.Context, work *sync.WaitGroup, public
 }
 
 // publicURL is the stored address, an empty one if none is.
-func publicURL(s *store.Store) (*url.URL, error) {
+func publicURL(s store.Backend) (*url.URL, error) {
 	text, err := s.Setting(store.SettingURL)
 	if err != nil {
 		return nil, err

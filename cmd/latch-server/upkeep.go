@@ -15,7 +15,7 @@ const (
 
 // upkeep counts the answers, and removes what the settings say is too old and what nobody will ask for again, until ctx is
 // done. Several processes may do so at once.
-func upkeep(ctx context.Context, s *store.Store, problem func(error)) {
+func upkeep(ctx context.Context, s store.Backend, problem func(error)) {
 	ctx = store.WithActor(ctx, store.Actor{Via: store.ViaServer})
 	tasks := []struct {
 		every time.Duration

@@ -17,13 +17,13 @@ import (
 func newUser(p *program) *cobra.Command {
 	return group("user", "add, invite, disable and remove people",
 		newUserAdd(p), newUserList(p), newUserRole(p), newUserInvite(p), newUserReset(p), newUserLost(p), newUserImport(p),
-		newUserChange(p, "disable", "close all latches of a person", func(ctx context.Context, s *store.Store, name string) error {
+		newUserChange(p, "disable", "close all latches of a person", func(ctx context.Context, s store.Backend, name string) error {
 			return s.SetUserDisabled(ctx, name, true)
 		}),
-		newUserChange(p, "enable", "give a disabled person the latches back as they were", func(ctx context.Context, s *store.Store, name string) error {
+		newUserChange(p, "enable", "give a disabled person the latches back as they were", func(ctx context.Context, s store.Backend, name string) error {
 			return s.SetUserDisabled(ctx, name, false)
 		}),
-		newUserChange(p, "remove", "close all latches of a person for ever", func(ctx context.Context, s *store.Store, name string) error {
+		newUserChange(p, "remove", "close all latches of a person for ever", func(ctx context.Context, s store.Backend, name string) error {
 			return s.RemoveUser(ctx, name)
 		}),
 	)
@@ -43,7 +43,7 @@ and a QR code of it by which they choose a password, once, within a week.
 			if err != nil {
 				return cli.Usage("--role: %w", err)
 			}
-			return p.withStore(func(s *store.Store) error {
+			return p.withStore(func(s store.Backend) error {
 				return p.addUser(c.Context(), s, args[0], role, invited)
 			})
 		},
@@ -53,7 +53,7 @@ and a QR code of it by which they choose a password, once, within a week.
 	return c
 }
 
-func (p *program) addUser(ctx context.Context, s *store.Store, name string, role store.Role, invited bool) error {
+func (p *program) addUser(ctx context.Context, s store.Backend, name string, role store.Role, invited bool) error {
 	u, err := s.AddUser(ctx, name)
 	if err != nil {
 		return err
@@ -74,7 +74,7 @@ func newUserList(p *program) *cobra.Command {
 	return &cobra.Command{
 		Use: "list", Short: "list people", Long: "list shows everybody with the number of their pairings.\n" + cli.ExitHelp, Args: cobra.NoArgs,
 		RunE: func(*cobra.Command, []string) error {
-			return p.withStore(func(s *store.Store) error {
+			return p.withStore(func(s store.Backend) error {
 				list, err := s.Users()
 				if err != nil {
 					return err
@@ -100,14 +100,14 @@ with the application without a code, and prints "NAME: ACCOUNT" lines as latch.a
 ` + cli.ExitHelp,
 		Example: "  getent group staff | cut -d: -f4 | tr , '\\n' | latch-server user import servers", Args: cobra.ExactArgs(1),
 		RunE: func(c *cobra.Command, args []string) error {
-			return p.withApp(args[0], func(s *store.Store, a store.Application) error {
+			return p.withApp(args[0], func(s store.Backend, a store.Application) error {
 				return p.importPeople(c.Context(), s, a, c.InOrStdin())
 			})
 		},
 	}
 }
 
-func (p *program) importPeople(ctx context.Context, s *store.Store, a store.Application, in io.Reader) error {
+func (p *program) importPeople(ctx context.Context, s store.Backend, a store.Application, in io.Reader) error {
 	var names []string
 	accounts := map[string]string{}
 	out := bufio.NewWriter(p.Out)
@@ -140,12 +140,12 @@ func (p *program) importPeople(ctx context.Context, s *store.Store, a store.Appl
 	return p.Report(map[string]any{"accounts": accounts}, "")
 }
 
-func newUserChange(p *program, verb, short string, change func(context.Context, *store.Store, string) error) *cobra.Command {
+func newUserChange(p *program, verb, short string, change func(context.Context, store.Backend, string) error) *cobra.Command {
 	return &cobra.Command{
 		Use: verb + " NAME", Short: short, Args: cobra.ExactArgs(1),
 		Long: "Hosts go on asking about a disabled or removed person's accounts; the answer is \"closed\",\nnever \"not paired\", which could open there.\n" + cli.ExitHelp,
 		RunE: func(c *cobra.Command, args []string) error {
-			return p.withStore(func(s *store.Store) error {
+			return p.withStore(func(s store.Backend) error {
 				if err := change(c.Context(), s, args[0]); err != nil {
 					return err
 				}

@@ -32,7 +32,7 @@ func TestInitMakesTheFirstAdmin(t *testing.T) {
 }
 
 // store is the database as the program left it.
-func (b *bed) store() *store.Store {
+func (b *bed) store() store.Backend {
 	b.t.Helper()
 	s, err := store.Open(b.dir, store.Options{})
 	if err != nil {

@@ -18,7 +18,7 @@ func newAppWebhook(p *program) *cobra.Command {
 		Use: "list APP", Short: "list an application's webhooks and how they fare", Args: cobra.ExactArgs(1),
 		Long: "list shows where an application's changes are told, with the last problem.\n" + cli.ExitHelp,
 		RunE: func(_ *cobra.Command, args []string) error {
-			return p.withApp(args[0], func(s *store.Store, a store.Application) error {
+			return p.withApp(args[0], func(s store.Backend, a store.Application) error {
 				list, err := s.Webhooks(a.Row)
 				if err != nil {
 					return err
@@ -34,12 +34,12 @@ func newAppWebhook(p *program) *cobra.Command {
 		},
 	}
 	remove := newWebhookChange(p, "remove APP URL", "stop telling an application's changes to an address",
-		"remove forgets a webhook and what waits for it.\n", func(ctx context.Context, s *store.Store, a store.Application, h store.Channel) (string, error) {
+		"remove forgets a webhook and what waits for it.\n", func(ctx context.Context, s store.Backend, a store.Application, h store.Channel) (string, error) {
 			return "removed", s.RemoveChannel(ctx, 0, a.Row, h.Row)
 		})
 	test := newWebhookChange(p, "test APP URL", "ask a webhook for the challenge again",
 		"test sends the challenge of the set-up. One that was given up goes on when it is repeated.\n",
-		func(ctx context.Context, s *store.Store, a store.Application, h store.Channel) (string, error) {
+		func(ctx context.Context, s store.Backend, a store.Application, h store.Channel) (string, error) {
 			return "works:", tryWebhook(ctx, s, a, h.Row)
 		})
 	return group("webhook", "tell an application's changes to an address, signed", newWebhookAdd(p), list, test, remove)
@@ -55,7 +55,7 @@ asked ?challenge=… and must answer with the same text. Without --secret the ol
 ` + cli.ExitHelp,
 		Example: "  latch-server app webhook add servers https://portal.example.org/latch",
 		RunE: func(c *cobra.Command, args []string) error {
-			return p.withApp(args[0], func(s *store.Store, a store.Application) error {
+			return p.withApp(args[0], func(s store.Backend, a store.Application) error {
 				return p.addWebhook(c.Context(), s, a, args[1], secret)
 			})
 		},
@@ -65,7 +65,7 @@ asked ?challenge=… and must answer with the same text. Without --secret the ol
 }
 
 // addWebhook keeps a webhook that repeats the challenge, and no other.
-func (p *program) addWebhook(ctx context.Context, s *store.Store, a store.Application, address, secret string) error {
+func (p *program) addWebhook(ctx context.Context, s store.Backend, a store.Application, address, secret string) error {
 	private, err := s.Setting(store.SettingPrivateReceivers)
 	if err != nil {
 		return err
@@ -89,7 +89,7 @@ func (p *program) addWebhook(ctx context.Context, s *store.Store, a store.Applic
 	return p.Report(map[string]any{"app_id": a.ID, "url": address}, "changes of %s are told to %s", a.Name, address)
 }
 
-func hasSecret(s *store.Store, a store.Application, name string) error {
+func hasSecret(s store.Backend, a store.Application, name string) error {
 	_, list, err := s.Credentials(a.ID)
 	for _, c := range list {
 		if c.Name == name {
@@ -103,7 +103,7 @@ func hasSecret(s *store.Store, a store.Application, name string) error {
 }
 
 // tryWebhook sends the challenge. An error says in words what was wrong.
-func tryWebhook(ctx context.Context, s *store.Store, a store.Application, row int64) error {
+func tryWebhook(ctx context.Context, s store.Backend, a store.Application, row int64) error {
 	pages, err := web.New(web.Options{Store: s})
 	if err != nil {
 		return err
@@ -116,11 +116,11 @@ func tryWebhook(ctx context.Context, s *store.Store, a store.Application, row in
 }
 
 // newWebhookChange makes a command for one webhook of an application.
-func newWebhookChange(p *program, use, short, long string, change func(context.Context, *store.Store, store.Application, store.Channel) (string, error)) *cobra.Command {
+func newWebhookChange(p *program, use, short, long string, change func(context.Context, store.Backend, store.Application, store.Channel) (string, error)) *cobra.Command {
 	return &cobra.Command{
 		Use: use, Short: short, Long: long + cli.ExitHelp, Args: cobra.ExactArgs(2),
 		RunE: func(c *cobra.Command, args []string) error {
-			return p.withApp(args[0], func(s *store.Store, a store.Application) error {
+			return p.withApp(args[0], func(s store.Backend, a store.Application) error {
 				list, err := s.Webhooks(a.Row)
 				if err != nil {
 					return err

@@ -36,7 +36,7 @@ const (
 // Run writes to to what happens in s, until ctx is done and everything is written that had happened by then. Of several
 // processes on one data directory (dir) one writes; another takes over when that one ends. problem is told what went wrong;
 // it is tried again.
-func Run(ctx context.Context, dir string, s *store.Store, to slog.Handler, problem func(error)) {
+func Run(ctx context.Context, dir string, s store.Records, to slog.Handler, problem func(error)) {
 	lock := awaitLock(ctx, filepath.Join(dir, lockFile), problem)
 	if lock == nil {
 		return
@@ -102,7 +102,7 @@ func tryLock(path string) (*os.File, error) {
 
 // follower writes line after line and knows how far it has come.
 type follower struct {
-	store  *store.Store
+	store  store.Records
 	to     slog.Handler
 	known  bool           // whether at is
 	at     store.Position // written up to here

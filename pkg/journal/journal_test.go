@@ -58,7 +58,7 @@ func (l *log) objects(t *testing.T) []map[string]any {
 
 // bed is a database with a person who is paired.
 type bed struct {
-	*store.Store
+	store.Backend
 	t       *testing.T
 	dir     string
 	app     store.Application
@@ -94,7 +94,7 @@ func (b *bed) must(err error) {
 func (b *bed) open() {
 	b.t.Helper()
 	var err error
-	b.Store, err = store.Open(b.dir, store.Options{})
+	b.Backend, err = store.Open(b.dir, store.Options{})
 	b.must(err)
 }
 
@@ -111,7 +111,7 @@ func (b *bed) follow(l *log, done func() bool) {
 	ended := make(chan struct{})
 	go func() {
 		defer close(ended)
-		Run(ctx, b.dir, b.Store, slog.NewJSONHandler(l, nil), func(error) {})
+		Run(ctx, b.dir, b.Backend, slog.NewJSONHandler(l, nil), func(error) {})
 	}()
 	for !done() {
 		time.Sleep(5 * time.Millisecond)
@@ -158,7 +158,7 @@ func TestNothingIsMissingOrTwice(t *testing.T) {
 		b.ask(store.Attempt{})
 	}
 	l.breaks(errors.New("no space left"))
-	f := follower{store: b.Store, to: slog.NewJSONHandler(&l, nil)}
+	f := follower{store: b.Backend, to: slog.NewJSONHandler(&l, nil)}
 	if err := f.step(t.Context()); err == nil || !strings.Contains(err.Error(), "no space left") {
 		t.Fatalf("a log that fails is %v", err)
 	}
@@ -196,7 +196,7 @@ func TestOneOfTwoProcessesWrites(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 	var l log
-	Run(ctx, b.dir, b.Store, slog.NewJSONHandler(&l, nil), func(err error) { t.Error(err) })
+	Run(ctx, b.dir, b.Backend, slog.NewJSONHandler(&l, nil), func(err error) { t.Error(err) })
 	if n := len(l.objects(t)); n != 0 {
 		t.Errorf("it wrote %d lines all the same", n)
 	}
@@ -214,7 +214,7 @@ func TestNoLineCanBeForged(t *testing.T) {
 		var l log
 		h, err := NewHandler(format, &l, slog.LevelInfo)
 		b.must(err)
-		f := follower{store: b.Store, to: h}
+		f := follower{store: b.Backend, to: h}
 		b.must(f.step(t.Context()))
 		text := l.lines.String()
 		if n := strings.Count(text, "\n"); n != 5 {

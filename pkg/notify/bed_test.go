@@ -36,7 +36,7 @@ const pageURL = "https://latch.example"
 type bed struct {
 	t       *testing.T
 	ctx     context.Context
-	store   *store.Store
+	store   store.Backend
 	sender  *Sender
 	app     store.Application
 	secret  string

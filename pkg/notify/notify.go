@@ -53,7 +53,7 @@ func Problems() []string {
 
 // Options of a sender.
 type Options struct {
-	Store *store.Store
+	Store store.Backend
 	URL   string           // the stored address of the pages, the only source of links; "" makes notices without links
 	Now   func() time.Time // nil means the system's clock
 	Log   *slog.Logger     // nil means none
@@ -63,7 +63,7 @@ type Options struct {
 
 // Sender delivers notices.
 type Sender struct {
-	store *store.Store
+	store store.Backend
 	url   string
 	now   func() time.Time
 	log   *slog.Logger

@@ -65,7 +65,7 @@ func BenchmarkStatus(b *testing.B) {
 	b.ReportMetric(float64(times[len(times)*99/100].Microseconds())/1000, "p99-ms")
 }
 
-func benchAccounts(b *testing.B, s *store.Store, app store.Application, n int) []string {
+func benchAccounts(b *testing.B, s store.Backend, app store.Application, n int) []string {
 	var ids []string
 	for len(ids) < n {
 		var names []string

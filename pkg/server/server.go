@@ -33,7 +33,7 @@ const (
 
 // Options of a server.
 type Options struct {
-	Store *store.Store
+	Store store.Backend
 	Now   func() time.Time // the clock that dates are checked by; nil means the system's
 	Log   *slog.Logger     // nil means none
 	Pages http.Handler     // answers everything outside /api/; nil means that there is nothing
@@ -41,7 +41,7 @@ type Options struct {
 
 // Server is the HTTP side of latch-server.
 type Server struct {
-	store *store.Store
+	store store.Backend
 	now   func() time.Time
 	log   *slog.Logger
 	mux   *http.ServeMux

@@ -23,7 +23,7 @@ import (
 type bed struct {
 	t       testing.TB
 	ctx     context.Context
-	store   *store.Store
+	store   store.Backend
 	server  *Server
 	url     string
 	app     api.Credentials

@@ -174,10 +174,10 @@ func TestTallies(t *testing.T) {
 	for range 2 { // counting twice counts once
 		b.must(b.Tally(b.ctx))
 	}
-	b.must(b.tallySpan(b.ctx, 0, 3)) // as a process that was overtaken would
+	b.must(b.sqlite().tallySpan(b.ctx, 0, 3)) // as a process that was overtaken would
 	days, err := b.Tallies(0, 3)
 	b.must(err)
-	want := []DayTally{{Day: b.now().Truncate(24*time.Hour).AddDate(0, 0, -2)}, {Opened: 2}, {Refused: 1}}
+	want := []DayTally{{Day: b.clock.now().Truncate(24*time.Hour).AddDate(0, 0, -2)}, {Opened: 2}, {Refused: 1}}
 	for i := range want {
 		want[i].Day = want[0].Day.AddDate(0, 0, i)
 	}

@@ -23,7 +23,7 @@ func TestAClockThatWasSetBackProlongsNothing(t *testing.T) {
 	fresh, _, err := b.NewCode(b.ctx, "ana")
 	b.must(err)
 	var codes int
-	b.must(b.Store.reads.get([]any{&codes}, `SELECT count(*) FROM codes`))
+	b.must(b.sqlite().reads.get([]any{&codes}, `SELECT count(*) FROM codes`))
 	if codes != 1 {
 		t.Errorf("%d codes are kept, want the new one", codes)
 	}
@@ -55,7 +55,7 @@ func TestTokensAfterTheClockWasSetBack(t *testing.T) {
 	_, err = b.ask(id)
 	b.must(err)
 	var kept int
-	b.must(b.Store.reads.get([]any{&kept}, `SELECT count(*) FROM tokens`))
+	b.must(b.sqlite().reads.get([]any{&kept}, `SELECT count(*) FROM tokens`))
 	if kept != 1 || shown() != 1 {
 		t.Errorf("%d tokens are kept, %d live; want the new one", kept, shown())
 	}
@@ -67,7 +67,7 @@ func TestLastUseAfterTheClockWasSetBack(t *testing.T) {
 		_, list, err := b.Credentials(b.app.ID)
 		b.must(err)
 		b.Used(list[0])
-		b.must(b.write(b.ctx, func(*tx) error { return nil })) // after the note in the queue
+		b.must(b.sqlite().write(b.ctx, func(*tx) error { return nil })) // after the note in the queue
 		infos, err := b.Secrets(b.app.Row)
 		b.must(err)
 		return infos[0].LastUse

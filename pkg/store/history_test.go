@@ -75,10 +75,10 @@ func TestHistory(t *testing.T) {
 func TestHistoryIsCutToTheNewest(t *testing.T) {
 	b := newBed(t)
 	id := b.pair("ana")
-	b.must(b.write(b.ctx, func(t *tx) error {
+	b.must(b.sqlite().write(b.ctx, func(t *tx) error {
 		p, err := findPairing(t, b.app.Row, id)
 		for i := 0; err == nil && i < MaxHistory+50; i++ {
-			err = b.record(t, event{pairing: p, action: ActionGet, what: "status", value: fmt.Sprint(i)})
+			err = b.sqlite().record(t, event{pairing: p, action: ActionGet, what: "status", value: fmt.Sprint(i)})
 		}
 		return err
 	}))
@@ -111,7 +111,7 @@ func TestPrune(t *testing.T) {
 	b := newBed(t)
 	id := b.pair("ana")
 	const old = pruneBatch + 10
-	b.must(b.write(b.ctx, func(t *tx) error {
+	b.must(b.sqlite().write(b.ctx, func(t *tx) error {
 		for i := range old {
 			if err := t.exec(`INSERT INTO history SELECT NULL, user, pairing, app, ?, action, what, value, was, name, user_agent, ip, silent, context, node
 				FROM history ORDER BY id LIMIT 1`, i); err != nil {
@@ -125,7 +125,7 @@ func TestPrune(t *testing.T) {
 	b.clock.pass(time.Hour)
 	b.reads(id, true)
 	// A clock that was wrong for a while leaves old times behind new ones.
-	b.must(b.write(b.ctx, func(t *tx) error {
+	b.must(b.sqlite().write(b.ctx, func(t *tx) error {
 		return t.exec(`INSERT INTO history SELECT NULL, user, pairing, app, 1, action, what, value, was, name, user_agent, ip, silent, context, node
 			FROM history ORDER BY id DESC LIMIT 1`)
 	}))
@@ -142,7 +142,7 @@ func TestPrune(t *testing.T) {
 		t.Errorf("a second time %d, %v", n, err)
 	}
 	// A clock that was wrong for a while leaves old times behind new ones.
-	b.must(b.write(b.ctx, func(t *tx) error {
+	b.must(b.sqlite().write(b.ctx, func(t *tx) error {
 		return t.exec(`INSERT INTO history SELECT NULL, user, pairing, app, 1, action, what, value, was, name, user_agent, ip, silent, context, node
 			FROM history ORDER BY id DESC LIMIT 1`)
 	}))

@@ -240,7 +240,7 @@ func TestFanoutAfterTheHistoryWasEmptied(t *testing.T) {
 	l := newListener(t)
 	l.attempt()
 	l.tells("an attempt", "change let_in")
-	l.must(l.write(l.ctx, func(t *tx) error { return t.exec(`DELETE FROM history`) }))
+	l.must(l.sqlite().write(l.ctx, func(t *tx) error { return t.exec(`DELETE FROM history`) }))
 	l.attempt()
 	l.tells("an attempt whose number was used before", "let_in")
 }
@@ -248,13 +248,13 @@ func TestFanoutAfterTheHistoryWasEmptied(t *testing.T) {
 func TestFanoutInTwoProcesses(t *testing.T) {
 	l := newListener(t)
 	l.told()
-	other, err := Open(l.dir, Options{Now: l.clock.now})
+	other, err := over.open(l.dir, Options{Now: l.clock.now})
 	l.must(err)
 	defer other.Close()
 	for range 10 {
 		l.attempt()
 		ended := make(chan error, 2)
-		for _, s := range []*Store{l.Store, other} {
+		for _, s := range []Backend{l.Backend, other} {
 			go func() {
 				_, _, err := s.Fanout(l.ctx, 0)
 				ended <- err

@@ -151,9 +151,9 @@ func TestReceiverMayAskForPatience(t *testing.T) {
 func TestBacklogIsBounded(t *testing.T) {
 	l := newListener(t)
 	l.told()
-	l.must(l.write(l.ctx, func(t *tx) error {
+	l.must(l.sqlite().write(l.ctx, func(t *tx) error {
 		for i := range maxBacklog + 10 {
-			if err := l.addNotice(t, Notice{User: l.user.Row, Kind: NoticeChange, T: l.millis(), Count: i}, []int64{l.channel}); err != nil {
+			if err := l.sqlite().addNotice(t, Notice{User: l.user.Row, Kind: NoticeChange, T: l.millis(), Count: i}, []int64{l.channel}); err != nil {
 				return err
 			}
 		}
@@ -177,7 +177,7 @@ func TestBacklogIsBounded(t *testing.T) {
 	}
 }
 
-func (l *listener) count(n *int, query string) error { return l.Store.reads.get([]any{n}, query) }
+func (l *listener) count(n *int, query string) error { return l.sqlite().reads.get([]any{n}, query) }
 
 func TestTestsAreLimited(t *testing.T) {
 	l := newListener(t)

@@ -266,7 +266,7 @@ func TestSweepTakesOnlyWhatIsOver(t *testing.T) {
 	b := newBed(t)
 	ana := b.person("ana")
 	count := func() (n int) {
-		b.must(b.Store.reads.get([]any{&n}, `SELECT (SELECT count(*) FROM sessions) + (SELECT count(*) FROM links)
+		b.must(b.sqlite().reads.get([]any{&n}, `SELECT (SELECT count(*) FROM sessions) + (SELECT count(*) FROM links)
 			+ (SELECT count(*) FROM steps) + (SELECT count(*) FROM known_browsers) + (SELECT count(*) FROM guesses)`))
 		return n
 	}

@@ -234,7 +234,7 @@ func TestScheduleOfAnOperationAndAnInstance(t *testing.T) {
 func TestAScheduleThatCannotBeReadCloses(t *testing.T) {
 	b := newBed(t)
 	id := b.pair("ana")
-	b.must(b.write(b.ctx, func(t *tx) error { return t.exec(`UPDATE pairings SET schedule = 'Mars/Olympus; daily 08:00-22:00'`) }))
+	b.must(b.sqlite().write(b.ctx, func(t *tx) error { return t.exec(`UPDATE pairings SET schedule = 'Mars/Olympus; daily 08:00-22:00'`) }))
 	b.reads(id, false)
 }
 

@@ -323,7 +323,7 @@ func TestOneTOTPCodePassesOnceAmongMany(t *testing.T) {
 
 func TestOperationsAreBounded(t *testing.T) {
 	b := newBed(t)
-	b.must(b.write(b.ctx, func(t *tx) error {
+	b.must(b.sqlite().write(b.ctx, func(t *tx) error {
 		for i := range maxOperations - 1 {
 			if err := t.exec(`INSERT INTO operations (op_id, app, name) VALUES (?, ?, 'many')`, i, b.app.Row); err != nil {
 				return err

@@ -4,9 +4,11 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
+	"reflect"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -21,9 +23,35 @@ func (c *clock) now() time.Time {
 }
 func (c *clock) pass(d time.Duration) { c.offset.Add(int64(d)) }
 
+// opener is a way to have a database. Every test of this package that does not call sqlite is part of a suite: TestMain runs it over
+// each opener, so another backend is proven by adding its own.
+type opener struct {
+	name   string
+	create func(dir string) error
+	open   func(dir string, o Options) (Backend, error)
+}
+
+var openers = []opener{
+	{"SQLite", Create, func(dir string, o Options) (Backend, error) { return Open(dir, o) }},
+}
+
+// over is what the suite runs over.
+var over = openers[0]
+
+// suite runs the tests over each opener and returns the exit status.
+func suite(m *testing.M) (code int) {
+	for _, over = range openers {
+		if m.Run() != 0 {
+			fmt.Fprintf(os.Stderr, "the suite fails over %s\n", over.name)
+			code = 1
+		}
+	}
+	return code
+}
+
 // bed is a fresh database with one application.
 type bed struct {
-	*Store
+	Backend
 	t     *testing.T
 	ctx   context.Context
 	clock *clock
@@ -31,10 +59,15 @@ type bed struct {
 	app   Application
 }
 
+// sqlite is for tests of how the SQLite store does it.
+func (b *bed) sqlite() *Store { return b.Backend.(*Store) }
+
+func (b *bed) millis() int64 { return b.clock.now().UnixMilli() }
+
 func newBed(t *testing.T) *bed {
 	t.Helper()
 	b := &bed{t: t, ctx: context.Background(), clock: &clock{}, dir: t.TempDir()}
-	if err := Create(b.dir); err != nil {
+	if err := over.create(b.dir); err != nil {
 		t.Fatal(err)
 	}
 	b.reopen()
@@ -48,13 +81,13 @@ func newBed(t *testing.T) *bed {
 
 func (b *bed) reopen() {
 	b.t.Helper()
-	if b.Store != nil {
+	if b.Backend != nil {
 		if err := b.Close(); err != nil {
 			b.t.Fatal(err)
 		}
 	}
 	var err error
-	if b.Store, err = Open(b.dir, Options{Now: b.clock.now}); err != nil {
+	if b.Backend, err = over.open(b.dir, Options{Now: b.clock.now}); err != nil {
 		b.t.Fatal(err)
 	}
 }
@@ -245,7 +278,7 @@ func TestASealedRecordOpensOnlyInItsRow(t *testing.T) {
 	b := newBed(t)
 	_, err := b.AddSecret(b.ctx, b.app.Row, "web1")
 	b.must(err)
-	b.must(b.write(b.ctx, func(t *tx) error {
+	b.must(b.sqlite().write(b.ctx, func(t *tx) error {
 		return t.exec(`UPDATE secrets SET sealed = (SELECT sealed FROM secrets WHERE name = 'default') WHERE name = 'web1'`)
 	}))
 	if _, _, err := b.Credentials(b.app.ID); err == nil {
@@ -298,7 +331,7 @@ func TestSecrets(t *testing.T) {
 		t.Errorf("credentials are %v", list)
 	}
 	b.Used(list[1])
-	b.must(b.write(b.ctx, func(*tx) error { return nil })) // after the note in the queue
+	b.must(b.sqlite().write(b.ctx, func(*tx) error { return nil })) // after the note in the queue
 	infos, err := b.Secrets(b.app.Row)
 	b.must(err)
 	if infos[0].LastUse != 0 || infos[1].LastUse != b.millis() {
@@ -382,4 +415,19 @@ func TestAPIUsersAndControls(t *testing.T) {
 	b.refused("another application's control", err, ErrNoControl)
 	b.must(b.RemoveControl(b.ctx, b.app, c.ID))
 	b.refused("a removed control", b.SetControl(b.ctx, b.app, c.ID, true), ErrNoControl)
+}
+
+// TestBackendIsWhole: what the SQLite store can do for others stands in an interface, or no other backend could do it.
+func TestBackendIsWhole(t *testing.T) {
+	all, whole := reflect.TypeFor[*Store](), reflect.TypeFor[Backend]()
+	for i := range all.NumMethod() {
+		if name := all.Method(i).Name; !hasMethod(whole, name) {
+			t.Errorf("%s is in no interface of backend.go", name)
+		}
+	}
+}
+
+func hasMethod(t reflect.Type, name string) bool {
+	_, has := t.MethodByName(name)
+	return has
 }

@@ -37,7 +37,7 @@ func TestWatch(t *testing.T) {
 	ctx, leave := context.WithCancel(b.ctx)
 	defer leave()
 	ana, eva := b.Watch(ctx, b.row("ana")), b.Watch(ctx, b.row("eva"))
-	other, err := Open(b.dir, Options{Now: b.clock.now}) // as a command of latch-server does
+	other, err := over.open(b.dir, Options{Now: b.clock.now}) // as a command of latch-server does
 	b.must(err)
 	defer other.Close()
 
@@ -76,6 +76,6 @@ func TestWatch(t *testing.T) {
 	if _, open := <-b.Watch(b.ctx, 1); open {
 		t.Error("a closed store tells")
 	}
-	b.Store = nil
+	b.Backend = nil
 	b.reopen()
 }

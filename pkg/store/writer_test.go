@@ -19,13 +19,13 @@ func TestOneFailingChangeSpoilsNoOther(t *testing.T) {
 	b := newBed(t)
 	broken := errors.New("broken")
 	hold, held := make(chan struct{}), make(chan struct{})
-	go b.write(b.ctx, func(*tx) error { close(held); <-hold; return nil })
+	go b.sqlite().write(b.ctx, func(*tx) error { close(held); <-hold; return nil })
 	<-held // the others gather into one batch
 	errs := make([]error, 21)
 	var wg sync.WaitGroup
 	for i := range errs {
 		wg.Go(func() {
-			errs[i] = b.write(b.ctx, func(t *tx) error {
+			errs[i] = b.sqlite().write(b.ctx, func(t *tx) error {
 				if err := t.exec(`INSERT INTO settings (name, value) VALUES (?, '')`, fmt.Sprint("n", i)); err != nil {
 					return err
 				}
@@ -41,7 +41,7 @@ func TestOneFailingChangeSpoilsNoOther(t *testing.T) {
 			})
 		})
 	}
-	for len(b.jobs) < len(errs) {
+	for len(b.sqlite().jobs) < len(errs) {
 		time.Sleep(time.Millisecond)
 	}
 	close(hold)
@@ -52,7 +52,7 @@ func TestOneFailingChangeSpoilsNoOther(t *testing.T) {
 			t.Errorf("change %d: %v", i, err)
 		}
 		var n int
-		b.must(b.Store.reads.get([]any{&n}, `SELECT count(*) FROM settings WHERE name = ?`, fmt.Sprint("n", i)))
+		b.must(b.sqlite().reads.get([]any{&n}, `SELECT count(*) FROM settings WHERE name = ?`, fmt.Sprint("n", i)))
 		if (n == 1) == failed {
 			t.Errorf("change %d left %d rows", i, n)
 		}
@@ -66,13 +66,13 @@ func TestACallerThatGaveUpChangesNothing(t *testing.T) {
 	b := newBed(t)
 	ctx, cancel := context.WithCancel(b.ctx)
 	hold, held := make(chan struct{}), make(chan struct{})
-	go b.write(b.ctx, func(*tx) error { close(held); <-hold; return nil })
+	go b.sqlite().write(b.ctx, func(*tx) error { close(held); <-hold; return nil })
 	<-held
 	gaveUp := make(chan error)
 	go func() {
-		gaveUp <- b.write(ctx, func(t *tx) error { return t.exec(`INSERT INTO settings VALUES ('late', '')`) })
+		gaveUp <- b.sqlite().write(ctx, func(t *tx) error { return t.exec(`INSERT INTO settings VALUES ('late', '')`) })
 	}()
-	for len(b.jobs) == 0 { // until it stands in line
+	for len(b.sqlite().jobs) == 0 { // until it stands in line
 		time.Sleep(time.Millisecond)
 	}
 	cancel()
@@ -113,7 +113,7 @@ func TestMain(m *testing.M) {
 	case "writer":
 		childWriter()
 	case "":
-		os.Exit(m.Run())
+		os.Exit(suite(m))
 	}
 }
 
@@ -186,11 +186,11 @@ func TestKilledInTheMiddleNothingAnsweredIsLost(t *testing.T) {
 			t.Errorf("round %d: answered and not in the history: %v", round, answered)
 		}
 		var whole string
-		b.must(b.Store.reads.get([]any{&whole}, `PRAGMA integrity_check`))
+		b.must(b.sqlite().reads.get([]any{&whole}, `PRAGMA integrity_check`))
 		if whole != "ok" {
 			t.Errorf("round %d: integrity check says %q", round, whole)
 		}
-		b.must(b.write(b.ctx, func(t *tx) error { return t.exec(`DELETE FROM history`) }))
+		b.must(b.sqlite().write(b.ctx, func(t *tx) error { return t.exec(`DELETE FROM history`) }))
 	}
 }
 
@@ -244,7 +244,7 @@ func TestAFullDiskIsSurvived(t *testing.T) {
 	account := b.pair("ana")
 	limit := func(pages int) {
 		t.Helper()
-		_, err := b.conn.ExecContext(b.ctx, fmt.Sprint("PRAGMA max_page_count = ", pages))
+		_, err := b.sqlite().conn.ExecContext(b.ctx, fmt.Sprint("PRAGMA max_page_count = ", pages))
 		b.must(err)
 	}
 	answered := 0
@@ -268,7 +268,7 @@ func TestAFullDiskIsSurvived(t *testing.T) {
 
 func (b *bed) pragma(name string) (value int) {
 	b.t.Helper()
-	b.must(b.conn.QueryRowContext(b.ctx, "PRAGMA "+name).Scan(&value))
+	b.must(b.sqlite().conn.QueryRowContext(b.ctx, "PRAGMA "+name).Scan(&value))
 	return value
 }
 
@@ -396,9 +396,9 @@ func TestWhatAKilledBackupLeftIsRemoved(t *testing.T) {
 	dead := filepath.Join(b.dir, scratchPrefix+"dead")
 	b.must(os.Mkdir(dead, 0o700))
 	b.must(os.WriteFile(filepath.Join(dead, DatabaseFile), []byte("half"), 0o600))
-	live, done, err := b.scratch()
+	live, done, err := b.sqlite().scratch()
 	b.must(err)
-	other, doneToo, err := b.scratch()
+	other, doneToo, err := b.sqlite().scratch()
 	b.must(err)
 	for path, want := range map[string]bool{dead: false, live: true, other: true} {
 		if _, err := os.Stat(path); (err == nil) != want {

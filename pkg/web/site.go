@@ -24,7 +24,7 @@ import (
 
 // Options of a site.
 type Options struct {
-	Store *store.Store
+	Store store.Backend
 	Now   func() time.Time // nil means the system's clock
 	Log   *slog.Logger     // nil means none
 
@@ -39,7 +39,7 @@ type Options struct {
 
 // Site answers everything that is not the Latch API.
 type Site struct {
-	store      *store.Store
+	store      store.Backend
 	now        func() time.Time
 	log        *slog.Logger
 	public     *url.URL // nil without a stored address

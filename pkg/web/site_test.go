@@ -21,7 +21,7 @@ const testURL = "https://latch.example.org:8443"
 type bed struct {
 	t      testing.TB
 	ctx    context.Context
-	store  *store.Store
+	store  store.Backend
 	site   *Site
 	offset atomic.Int64 // of the clock, in nanoseconds
 }
