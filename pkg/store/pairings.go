@@ -224,6 +224,9 @@ func (s *Store) pairUser(t *tx, r PairRequest, user int64) (accountID string, an
 	return "", nil, fmt.Errorf("no free account id after %d tries", maxCodeTries)
 }
 
+// ContextName is what an entry about a pairing tells: how the host calls it.
+const ContextName = "name"
+
 // recordPaired notes a host that got an account, be it new or the one that other hosts have. An import that finds what is there
 // is no host.
 func (s *Store) recordPaired(t *tx, r PairRequest, user, row int64, was string) error {
@@ -231,7 +234,7 @@ func (s *Store) recordPaired(t *tx, r PairRequest, user, row int64, was string) 
 		return nil
 	}
 	if r.CommonName != "" {
-		context := map[string]string{"name": r.CommonName}
+		context := map[string]string{ContextName: r.CommonName}
 		maps.Copy(context, r.Attempt.Context)
 		r.Attempt.Context = context
 	}

@@ -112,10 +112,15 @@ func (x *exchange) historyLine(e store.Entry) historyLine {
 	if e.What == "status" {
 		l.Mark = map[bool]string{true: "open", false: "closed"}[e.Value == "on"]
 	}
+	origin := store.OriginOf(e.Context, e.IP)
 	switch e.Action {
 	case store.ActionGet:
 		l.Bad = e.Value == "off"
-		l.Where = notify.Where(words{x.site.texts}, x.lang, store.OriginOf(e.Context, e.IP))
+		l.Where = notify.Where(words{x.site.texts}, x.lang, origin)
+	case store.ActionDeveloper:
+		if l.Where = e.Context[store.ContextName]; l.Where == "" && origin.Host != "" {
+			l.Where = notify.Where(words{x.site.texts}, x.lang, origin)
+		}
 	case store.ActionUser:
 		if e.IP != "" {
 			l.Where = x.text("history.from", x.device(e.UserAgent), e.IP)

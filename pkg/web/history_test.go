@@ -41,7 +41,7 @@ func TestHistoryInPlainWords(t *testing.T) {
 	shown("", "Somebody was let in", "sshd on web1", "203.0.113.7", "Somebody was refused", "You closed", "Paired")
 	shown("kind=refused", "!203.0.113.7", "Somebody was refused", "!You closed")
 	shown("kind=attempts", "203.0.113.7", "Somebody was refused", "!You closed")
-	shown("kind=changes", "!sshd on web1", "You closed")
+	shown("kind=changes", "!sshd on web1", "You closed", "web1, ana")
 	shown("app="+app.ID, "203.0.113.7")
 	shown("app=nothing", "!203.0.113.7", "Nothing happened")
 	tomorrow := b.now().AddDate(0, 0, 2).Format(time.DateOnly)

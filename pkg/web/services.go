@@ -129,7 +129,7 @@ func (x *exchange) pairedSince(since int64) (done *service, with string, err err
 	}
 	for _, v := range list {
 		if v.ID == last.Node {
-			return &v, last.Context["name"], nil
+			return &v, last.Context[store.ContextName], nil
 		}
 	}
 	return nil, "", nil // unpaired since
