@@ -38,7 +38,7 @@ func (c codes) CheckByServer(ctx context.Context, user string, uid int64, typed 
 	}
 	a := validate(id, typed)
 	if a.NotEnrolled {
-		return authn.Typed{Proof: gate.ProofNotEnrolled}
+		return authn.Typed{Proof: gate.ProofUnfit}
 	}
 	switch a.Kind {
 	case gate.On:

@@ -128,7 +128,8 @@ func (c Codes) CheckByServer(ctx context.Context, user string, uid int64, typed 
 	switch {
 	case failed == nil:
 	case failed.NotEnrolled:
-		return authn.Typed{Proof: gate.ProofNotEnrolled, Detail: "neither is there one that the person enrolled at the server"}
+		// Who was asked is spared no more.
+		return authn.Typed{Proof: gate.ProofUnfit, Detail: "neither is there one that the person enrolled at the server"}
 	default:
 		t.Unanswered = failed
 	}
