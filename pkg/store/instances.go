@@ -86,9 +86,9 @@ func (s *Store) ChangeInstance(ctx context.Context, app Application, accountID, 
 			}
 		}
 		n, err := t.change(`UPDATE instances SET name = coalesce(?, name), two_factor = coalesce(?, two_factor),
-			lock_on_request = coalesce(?, lock_on_request), changed = ?
+			lock_on_request = coalesce(?, lock_on_request)
 			WHERE instance_id = ? AND pairing = ? AND operation = ?`,
-			c.Name, c.TwoFactor, c.LockOnUse, s.millis(), id, p.row, parent)
+			c.Name, c.TwoFactor, c.LockOnUse, id, p.row, parent)
 		return oneInstance(n, err, id)
 	})
 }

@@ -224,6 +224,12 @@ func TestScheduleOfAnOperationAndAnInstance(t *testing.T) {
 			t.Errorf("latch %d reads %v (%v) before its window", i, s.Open, err)
 		}
 		b.reads(id, true)
+		yes, name := true, "web2" // neither a choice nor a new name is a switch
+		b.must(b.Choose(b.ctx, ana, b.app.ID, to, &yes, nil))
+		b.must(b.ChangeInstance(b.ctx, b.app, id, ssh.ID, made[0].ID, OperationChange{Name: &name}))
+		if s, err := b.askFor(id, to); err != nil || s.Open {
+			t.Errorf("latch %d reads %v (%v) before its window, after other changes", i, s.Open, err)
+		}
 		b.must(b.SetSchedule(b.ctx, ana, b.app.ID, to, schedule.Week{}, Attempt{}))
 		b.turn(Switch{User: ana, App: b.app.ID, Target: to, Open: true})
 	}

@@ -175,7 +175,7 @@ func (s setting) lapse(now int64) []Change {
 	// A schedule that was set decides at once.
 	if at < s.scheduled && s.scheduled <= now && !s.running(s.scheduled) {
 		if m := s.at(s.scheduled); m.open != was && m.by == BySchedule {
-			list, at, was = append(list, Change{At: s.scheduled, Open: m.open, By: BySchedule}), s.scheduled, m.open
+			list, at = append(list, Change{At: s.scheduled, Open: m.open, By: BySchedule}), s.scheduled
 		}
 	}
 	for {
