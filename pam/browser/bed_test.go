@@ -32,6 +32,7 @@ const host = "latch.test"
 var (
 	built  testbed.Artefacts
 	server *testbed.Server
+	frail  *testbed.Server // one more, which a test stops and starts again
 	data   *store.Store // the server's database, opened beside it as its commands do
 	chrome context.Context
 	axe    string // axe-core's source
@@ -64,21 +65,31 @@ func startServer() error {
 	if err := server.Publish(host); err != nil {
 		return err
 	}
+	if frail, err = testbed.StartServer(built.Server, filepath.Join(dir, "frail")); err != nil {
+		return err
+	}
+	if err := frail.Publish(host); err != nil {
+		return err
+	}
 	data, err = store.Open(server.Data, store.Options{})
 	return err
 }
 
 // startBrowser starts Chromium, which trusts the server's own authority and finds its name on loopback.
 func startBrowser() error {
-	pin, err := authorityPin(server.CA)
-	if err != nil {
-		return err
+	var pins []string
+	for _, s := range []*testbed.Server{server, frail} {
+		pin, err := authorityPin(s.CA)
+		if err != nil {
+			return err
+		}
+		pins = append(pins, pin)
 	}
 	options := append(chromedp.DefaultExecAllocatorOptions[:],
 		chromedp.ExecPath("/usr/bin/chromium"),
 		chromedp.NoSandbox, // it refuses to have one as root
 		chromedp.Flag("disable-dev-shm-usage", true),
-		chromedp.Flag("ignore-certificate-errors-spki-list", pin),
+		chromedp.Flag("ignore-certificate-errors-spki-list", strings.Join(pins, ",")),
 		chromedp.Flag("host-resolver-rules", "MAP "+host+" 127.0.0.1"),
 		chromedp.Flag("lang", "en"),
 		chromedp.Flag("font-render-hinting", "none"),
@@ -109,8 +120,10 @@ func authorityPin(file string) (string, error) {
 func tearDown() {
 	chromedp.Cancel(chrome)
 	data.Close()
-	if err := server.Stop(); err != nil {
-		fmt.Fprintln(os.Stderr, err)
+	for _, s := range []*testbed.Server{server, frail} {
+		if err := s.Stop(); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+		}
 	}
 }
 

@@ -29,7 +29,7 @@ func TestLatches(t *testing.T) {
 	b.visit("/")
 	b.check()
 	b.click("#close-" + ssh.ID)
-	b.read(app.Name + ": closed.")
+	b.read(app.Name + " / ssh: closed.")
 	b.read("Closed because ssh is closed")
 	b.check()
 	b.shot("latches")
@@ -44,7 +44,7 @@ func TestLatches(t *testing.T) {
 		t.Errorf("opening offers %q first", first)
 	}
 	b.click("#open-" + ssh.ID + ` .lengths button[value="10"]`)
-	b.read(app.Name + ": open until")
+	b.read(app.Name + " / ssh: open until")
 	b.read("Closes ")
 	if !reads(store.Target{OperationID: ssh.ID}) {
 		t.Error("ssh was not opened")
@@ -54,7 +54,7 @@ func TestLatches(t *testing.T) {
 	if reads(store.Target{}) {
 		t.Error("not everything is closed")
 	}
-	b.click(".flash button")
+	b.press("button", "Undo")
 	b.read("It is as it was before.")
 	_, err = data.Switch(t.Context(), store.Switch{User: person.Row, App: app.ID})
 	must(t, err)

@@ -63,7 +63,11 @@ func (x *exchange) turn(sw store.Switch, key string) error {
 	if err != nil {
 		return err
 	}
-	f := flash{Key: key, Args: []string{strings.Join(d.Apps, ", ")}}
+	name, err := x.switched(sw, d)
+	if err != nil {
+		return err
+	}
+	f := flash{Key: key, Args: []string{name}}
 	if d.Until != 0 {
 		f.Args = append(f.Args, x.moment(d.Until).Text)
 	}
@@ -72,6 +76,36 @@ func (x *exchange) turn(sw store.Switch, key string) error {
 	}
 	x.setFlash(f)
 	return x.redirect("/")
+}
+
+// switched names what was switched as the first screen does: "servers / ssh", or all the applications.
+func (x *exchange) switched(sw store.Switch, d store.Switched) (string, error) {
+	if sw.App == "" {
+		return strings.Join(d.Apps, ", "), nil
+	}
+	apps, err := x.latchTree()
+	if err != nil {
+		return "", err
+	}
+	for _, a := range apps {
+		if a.Status.App == sw.App {
+			return pathTo(a.Status, sw.Target), nil
+		}
+	}
+	return strings.Join(d.Apps, ", "), nil
+}
+
+// pathTo joins the names from a node down to the one that is meant.
+func pathTo(n store.NodeState, to store.Target) string {
+	for _, child := range n.Children {
+		if child.Target == to {
+			return n.Name + " / " + child.Name
+		}
+		if below := pathTo(child, to); below != child.Name {
+			return n.Name + " / " + below
+		}
+	}
+	return n.Name
 }
 
 // undoSwitch takes the switch back that the form names.

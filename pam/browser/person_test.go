@@ -1,0 +1,107 @@
+package browser
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/chromedp/cdproto/network"
+
+	"github.com/latch-linux/latch/pkg/store"
+)
+
+// looks are those that the pages of a person are checked in.
+var looks = map[string]look{"phone": phone, "desktop-dark-es": desktop.inDark().in("es")}
+
+// TestPersonsPages holds each page that a person can reach to what every page has to be.
+func TestPersonsPages(t *testing.T) {
+	t.Parallel()
+	for name, l := range looks {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			u := newPerson(t, store.RolePerson)
+			app, account := paired(t, u.Name, "servers")
+			for range 2 {
+				_, err := data.Status(t.Context(), store.StatusRequest{App: app, AccountID: account, Attempt: store.Attempt{IP: "192.0.2.1",
+					Context: map[string]string{"host": "web1", "service": "sshd", "rhost": "203.0.113.7"}}})
+				must(t, err)
+				_, err = data.Switch(t.Context(), store.Switch{User: u.Row, App: app.ID})
+				must(t, err)
+			}
+			b := open(t, l)
+			b.signIn(u)
+			for page, path := range map[string]string{"history": "/history", "history-filter": "/history?kind=refused", "settings": "/settings", "install": "/install",
+				"welcome-1": "/welcome", "welcome-2": "/welcome/try?latch=closed", "welcome-3": "/welcome/phone", "offline": "/offline"} {
+				b.visit(path)
+				b.see("h1")
+				b.check()
+				b.shot(page + "-" + name)
+			}
+		})
+	}
+}
+
+// TestFirstRun goes through the three screens with the keyboard's and the screen reader's means, and has no script.
+func TestFirstRun(t *testing.T) {
+	t.Parallel()
+	for name, l := range map[string]look{"phone": phone, "noscript": phone.withoutScript()} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			u, err := data.AddUser(t.Context(), unique("bea"))
+			must(t, err)
+			b := open(t, l)
+			b.signIn(u)
+			b.visit("/")
+			b.press("link", "Next")
+			b.press("link", "Close the latch")
+			b.see(".big.closed")
+			b.press("link", "Next")
+			b.press("button", "Show my recovery codes")
+			b.see(".codes li")
+			b.shot("codes-" + name)
+			b.press("checkbox", "I have them on paper or in a safe place")
+			b.press("button", "Done, to my latches")
+			b.see("a[href='/services/add']")
+			if u, err = data.User(u.Name); err != nil || !u.Welcomed {
+				t.Errorf("%+v, %v", u, err)
+			}
+		})
+	}
+}
+
+// TestOffline stops the server: a page that is open says so and shows no state, and one that is opened shows no latch at all.
+func TestOffline(t *testing.T) {
+	t.Parallel()
+	db, err := store.Open(frail.Data, store.Options{})
+	must(t, err)
+	defer db.Close()
+	u, err := db.AddUser(t.Context(), "ana")
+	must(t, err)
+	must(t, db.SetWelcomed(t.Context(), u.Row))
+	app, _, err := db.AddApplication(t.Context(), store.Application{Name: "servers"})
+	must(t, err)
+	_, err = db.Import(t.Context(), app, []string{u.Name})
+	must(t, err)
+	ticket, err := db.StartSession(t.Context(), store.SignIn{User: u.Row})
+	must(t, err)
+
+	b := open(t, phone)
+	b.expect("Failed to load resource")
+	b.run(network.SetCookie("__Host-session", ticket).WithURL(frail.Public + "/").WithPath("/").WithSecure(true).WithHTTPOnly(true))
+	b.visit(frail.Public + "/")
+	b.read(app.Name)
+	b.wait(`navigator.serviceWorker.controller`)
+	must(t, frail.Stop())
+	b.wait(`!document.querySelector("[data-offline]").hidden`)
+	b.wait(`getComputedStyle(document.querySelector(".latch .state")).visibility === "hidden"`)
+	b.check()
+	b.shot("stale-phone")
+	b.visit(frail.Public + "/")
+	b.read("What they are now cannot be known")
+	b.check()
+	if shown := b.text("main"); strings.Contains(shown, app.Name) {
+		t.Errorf("a latch is shown without a connection: %s", shown)
+	}
+	must(t, frail.Start())
+	b.press("link", "Try again")
+	b.read(app.Name)
+}
