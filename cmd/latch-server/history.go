@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -15,7 +16,7 @@ func newHistory(p *program) *cobra.Command {
 		Use: "history [USER]", Short: "show attempts and changes, oldest first", Args: cobra.MaximumNArgs(1),
 		Long:    "history shows the newest attempts and changes of one person or of everybody.\n" + cli.ExitHelp,
 		Example: "  latch-server history ana --limit 20",
-		RunE: func(_ *cobra.Command, args []string) error {
+		RunE: func(c *cobra.Command, args []string) error {
 			if limit < 1 {
 				return cli.Usage("--limit takes a number from 1 up, not %d", limit)
 			}
@@ -24,6 +25,9 @@ func newHistory(p *program) *cobra.Command {
 				user = args[0]
 			}
 			return p.withStore(func(s store.Backend) error {
+				if err := settle(c.Context(), s, user); err != nil {
+					return err
+				}
 				entries, err := s.Log(user, limit)
 				if err != nil {
 					return err
@@ -38,6 +42,18 @@ func newHistory(p *program) *cobra.Command {
 	}
 	c.Flags().IntVar(&limit, "limit", 100, "how many of the newest entries")
 	return c
+}
+
+// settle writes down what a person's latches did by themselves, by timers and schedules, so that their history shows it.
+func settle(ctx context.Context, s store.Backend, user string) error {
+	if user == "" {
+		return nil
+	}
+	u, err := s.User(user)
+	if err != nil {
+		return err
+	}
+	return s.Settle(ctx, u.Row)
 }
 
 func newPrune(p *program) *cobra.Command {

@@ -68,6 +68,9 @@ func TestSchedule(t *testing.T) {
 		t.Errorf("show printed %q", out)
 	}
 	status("closed")
+	if out := b.ok("history", "ana"); !strings.Contains(out, "SCHEDULE_UPDATE") {
+		t.Errorf("the history shows\n%s", out)
+	}
 	if out := b.ok("schedule", "resume", "ana", "--app", "servers"); out != "servers: schedule resumed\n" {
 		t.Errorf("resume printed %q", out)
 	}
