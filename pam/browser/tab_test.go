@@ -257,7 +257,7 @@ func (b *tab) wait(expression string) {
 // eval returns what a JavaScript expression gives.
 func eval[T any](b *tab, expression string) (v T) {
 	b.t.Helper()
-	b.run(chromedp.Evaluate(expression, &v, func(p *runtime.EvaluateParams) *runtime.EvaluateParams { return p.WithAwaitPromise(true) }))
+	b.run(chromedp.Evaluate(expression, &v, awaitPromise))
 	return v
 }
 
@@ -334,3 +334,5 @@ func (b *tab) shot(name string) {
 	}))
 	must(b.t, os.WriteFile(filepath.Join(dir, name+".png"), picture, 0o644))
 }
+
+func awaitPromise(p *runtime.EvaluateParams) *runtime.EvaluateParams { return p.WithAwaitPromise(true) }
