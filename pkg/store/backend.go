@@ -249,8 +249,7 @@ type (
 		JournalAfter(p Position, limit int) (j Journal, err error)
 		HistoryAfter(id, from, to int64, limit int) ([]Entry, error)
 
-		PersonHistory(user int64, q HistoryQuery) ([]Entry, error)
-		PairedApplications(user int64) ([]Application, error)
+		PersonHistory(q HistoryQuery) ([]Entry, error)
 
 		Prune(ctx context.Context, before int64) (removed int64, err error)
 		PruneAudit(ctx context.Context, before int64) (removed int64, err error)

@@ -49,6 +49,7 @@ func (s *Store) ClosingOf(ticket string) (Closing, error) {
 // CloseByLink uses a link up and closes what it is for, as its person would; schedules are suspended, so that nothing opens it
 // again by itself.
 func (s *Store) CloseByLink(ctx context.Context, ticket string, a Attempt) (Closing, error) {
+	a.Way = WayLink
 	var closed Closing
 	err := s.write(ctx, func(t *tx) error {
 		l, err := s.takeLink(t, ticket, LinkClose)
@@ -139,6 +140,7 @@ func (s *Store) findNode(q source, o owned, id string) (Target, string, error) {
 // OpenByNotice opens the latch that a notice told of for a while, as its person does at the page, and with it what is closed
 // above it: the login that waits asks about all of them. A disabled person can open nothing (ErrUserDisabled).
 func (s *Store) OpenByNotice(ctx context.Context, user, notice int64, length time.Duration, a Attempt) (until int64, err error) {
+	a.Way = WayNotice
 	n, err := s.Notice(user, notice)
 	if err != nil {
 		return 0, err

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"slices"
 )
 
@@ -16,6 +17,20 @@ const (
 	ActionSchedule  = "SCHEDULE_UPDATE"  // a window of the week began or ended
 )
 
+// Ways by which a change came about that is not somebody at the pages or a host's own wish: Attempt.Way.
+const (
+	WayLink    = "link"    // the link of a notice that closes
+	WayNotice  = "notice"  // "it is me", from a notice
+	WayUndo    = "undo"    // taken back
+	WayLost    = "lost"    // "I lost this phone"
+	WayUse     = "use"     // the latch closes after each use
+	WayAdmin   = "admin"   // an administrator
+	WayCommand = "command" // latch-server on its own machine
+)
+
+// ContextWay is the key of an entry's Context for one of them.
+const ContextWay = "way"
+
 // ContextUntil is the key of an entry's Context for the end of a timed opening, in milliseconds since 1970 UTC.
 const ContextUntil = "until"
 
@@ -25,14 +40,23 @@ type Attempt struct {
 	IP        string
 	Silent    bool              // nobody is to be notified
 	Context   map[string]string // what the host told about itself; nil when nothing
+	Way       string            // one of the Way… constants, "" for none of them
 }
 
-// context is what a column holds of Context: JSON, nil for nothing.
+// context is what a column holds of Context and Way: JSON, nil for nothing.
 func (a Attempt) context() (any, error) {
-	if len(a.Context) == 0 {
+	told := a.Context
+	if a.Way != "" {
+		told = maps.Clone(a.Context)
+		if told == nil {
+			told = map[string]string{}
+		}
+		told[ContextWay] = a.Way
+	}
+	if len(told) == 0 {
 		return nil, nil
 	}
-	text, err := json.Marshal(a.Context)
+	text, err := json.Marshal(told)
 	return string(text), err
 }
 

@@ -37,13 +37,13 @@ func (s *Store) SetByUser(ctx context.Context, user, app, operation string, open
 	return d.Apps, err
 }
 
-// SwitchByName is Switch with the person and the operation by name; those of sw are not read.
+// SwitchByName is Switch with the person and the operation by name; those of sw are not read. It is for the command line.
 func (s *Store) SwitchByName(ctx context.Context, user, operation string, sw Switch) (Switched, error) {
 	u, err := s.User(user)
 	if err != nil {
 		return Switched{}, err
 	}
-	sw.User = u.Row
+	sw.User, sw.Attempt.Way = u.Row, WayCommand
 	if operation != "" {
 		app, err := s.Application(sw.App)
 		if err != nil {

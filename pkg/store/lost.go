@@ -50,6 +50,7 @@ func forgetProofs(t *tx, user int64) error {
 // LosePhone is "I lost this phone": it closes every latch of a person, ends their sessions, links and devices, and forgets
 // passkeys and the authenticator, in one transaction. From then on only a recovery code or an admin's link signs them in.
 func (s *Store) LosePhone(ctx context.Context, user int64, a Attempt) error {
+	a.Way = WayLost
 	return s.write(ctx, func(t *tx) error {
 		u, err := userByRow(t, user)
 		if err != nil {

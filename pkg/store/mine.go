@@ -1,37 +1,53 @@
 package store
 
-// Kinds of entries that a person may ask for.
+import "strings"
+
+// HistoryQuery says which lines of a person's history are wanted, newest first. The zero value of a field does not limit.
+type HistoryQuery struct {
+	User     int64  // whose; always given
+	Latch    string // public id: an application with all that is below it, or one operation or instance
+	Kind     string // one of the History… constants
+	Text     string // contained in a name, an address or what a host told, in any case of A to Z
+	From, To int64  // milliseconds, both inclusive
+	Before   Mark   // only what is older: the next page
+	Limit    int    // 0 means MaxHistory
+}
+
+// Mark is a place in a history: changes that happened by themselves are written down later, so that ids alone are no order.
+type Mark struct{ T, ID int64 }
+
+// Kinds of lines that a person may ask for.
 const (
 	HistoryAttempts = "attempts" // hosts asked
+	HistoryLetIn    = "let_in"   // hosts asked, and somebody was let in
 	HistoryRefused  = "refused"  // hosts asked, and somebody was refused
-	HistoryChanges  = "changes"  // latches, pairings and schedules changed
+	HistoryChanges  = "changes"  // everything but attempts
 )
 
-// HistoryQuery asks for a part of one person's history. The zero value asks for all of it.
-type HistoryQuery struct {
-	From, To int64  // milliseconds since 1970 UTC, both inclusive; 0 is no bound
-	App      string // an application's public id
-	Kind     string // one of the kinds above
-	Before   int64  // the id of the entry that the page before this one ended with
-	Limit    int
+// PersonHistory searches a person's history, newest first.
+func (s *Store) PersonHistory(q HistoryQuery) ([]Entry, error) {
+	if q.Limit <= 0 || q.Limit > MaxHistory {
+		q.Limit = MaxHistory
+	}
+	return s.entries(`WHERE h.user = ?1 AND (?2 = '' OR h.node = ?2 OR a.app_id = ?2)
+		AND (?3 = '' OR ?3 = 'changes' AND h.action != 'get'
+			OR h.action = 'get' AND (?3 = 'attempts' OR ?3 = 'let_in' AND h.value = 'on' OR ?3 = 'refused' AND h.value = 'off'))
+		AND (?4 = '' OR instr(lower(h.name || char(10) || coalesce(a.name, '') || char(10) || h.ip || char(10) || h.user_agent), ?4) > 0
+			OR EXISTS (SELECT 1 FROM json_each(h.context) WHERE instr(lower(value), ?4) > 0))
+		AND h.t BETWEEN ?5 AND ?6 AND (h.t, h.id) < (?7, ?8) ORDER BY h.t DESC, h.id DESC LIMIT ?9`,
+		q.User, q.Latch, q.Kind, asciiLower(strings.TrimSpace(q.Text)), q.From, orNever(q.To), orNever(q.Before.T), q.Before.ID, q.Limit)
 }
 
-// PersonHistory returns a person's entries, the newest first.
-func (s *Store) PersonHistory(user int64, q HistoryQuery) ([]Entry, error) {
-	return s.entries(`WHERE h.user = ?1 AND (?2 = 0 OR h.t >= ?2) AND (?3 = 0 OR h.t <= ?3) AND (?4 = '' OR a.app_id = ?4)
-			AND (?5 = '' OR ?5 = 'changes' AND h.action <> 'get' OR ?5 <> 'changes' AND h.action = 'get' AND (?5 = 'attempts' OR h.value = 'off'))
-			AND (?6 = 0 OR (h.t, h.id) < (SELECT t, id FROM history WHERE id = ?6))
-		ORDER BY h.t DESC, h.id DESC LIMIT ?7`, user, q.From, q.To, q.App, q.Kind, q.Before, q.Limit)
+// orNever is the end of all times for 0.
+func orNever(t int64) int64 {
+	if t == 0 {
+		return 1<<63 - 1
+	}
+	return t
 }
 
-// PairedApplications lists what a person is or was paired with, as far as the history tells, by name.
-func (s *Store) PairedApplications(user int64) ([]Application, error) {
-	var list []Application
-	err := s.reads.each(func(scan func(...any) error) error {
-		var a Application
-		err := scan(&a.ID, &a.Name)
-		list = append(list, a)
-		return err
-	}, `SELECT a.app_id, a.name FROM applications a WHERE a.id IN (SELECT app FROM pairings WHERE user = ?) ORDER BY a.name, a.id`, user)
-	return list, err
+// recordAccount notes what was done to a person as a whole.
+func (s *Store) recordAccount(t *tx, user int64, value string) error {
+	return s.record(t, event{pairing: pairing{user: user}, action: ActionDeveloper, what: "account", value: value, was: "-",
+		attempt: Attempt{Way: WayAdmin}})
 }

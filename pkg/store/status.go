@@ -133,7 +133,9 @@ func (s *Store) status(t *tx, r StatusRequest, p pairing) (Status, error) {
 		name: node.name, node: node.id, attempt: r.Attempt,
 	})
 	if err == nil && answer.Open && !r.Attempt.Silent && node.lock.applies(node.choseLock) {
-		err = s.setNode(t, p, node, false, ActionDeveloper, r.Attempt)
+		use := r.Attempt
+		use.Way = WayUse
+		err = s.setNode(t, p, node, false, ActionDeveloper, use)
 	}
 	return answer, err
 }

@@ -173,6 +173,7 @@ func (s *Store) replace(t *tx, p pairing, n target, to setting, a Attempt) error
 // or is older than UndoLife; ErrChangedThen, and nothing is put back, when one of its latches was changed since by
 // something else.
 func (s *Store) Undo(ctx context.Context, user, act int64, a Attempt) error {
+	a.Way = WayUndo
 	return s.write(ctx, func(t *tx) error {
 		was, err := s.takeSwitch(t, user, act)
 		if err != nil {

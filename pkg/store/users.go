@@ -95,6 +95,9 @@ func (s *Store) SetUserDisabled(ctx context.Context, name string, disabled bool)
 			if err := shutOut(t, u.Row); err != nil {
 				return err
 			}
+			if err := s.recordAccount(t, u.Row, "disabled"); err != nil {
+				return err
+			}
 			return s.audit(ctx, t, "person.disable", name, nil)
 		}
 		if err := t.exec(`UPDATE users SET disabled = NULL WHERE id = ?`, u.Row); err != nil {
@@ -103,7 +106,7 @@ func (s *Store) SetUserDisabled(ctx context.Context, name string, disabled bool)
 		if err := forgetUnpaired(t, u.Row); err != nil {
 			return err
 		}
-		if err := touch(t, u.Row); err != nil {
+		if err := s.recordAccount(t, u.Row, "enabled"); err != nil {
 			return err
 		}
 		return s.audit(ctx, t, "person.enable", name, nil)

@@ -52,14 +52,8 @@ func (x *exchange) auditQuery() (store.AuditQuery, error) {
 	form := x.r.URL.Query()
 	q := store.AuditQuery{Text: strings.TrimSpace(form.Get("q")), Act: form.Get("act")}
 	var err error
-	if q.From, err = x.dayStart(form.Get("from"), 0); err != nil {
+	if q.From, q.To, err = x.daySpan(); err != nil {
 		return q, err
-	}
-	if q.To, err = x.dayStart(form.Get("to"), 1); err != nil {
-		return q, err
-	}
-	if q.To > 0 {
-		q.To--
 	}
 	if before := form.Get("before"); before != "" {
 		if q.Before, err = strconv.ParseInt(before, 10, 64); err != nil {
@@ -67,6 +61,21 @@ func (x *exchange) auditQuery() (store.AuditQuery, error) {
 		}
 	}
 	return q, nil
+}
+
+// daySpan reads the days that are asked for, in milliseconds, both inclusive; 0 is no limit.
+func (x *exchange) daySpan() (from, to int64, err error) {
+	form := x.r.URL.Query()
+	if from, err = x.dayStart(form.Get("from"), 0); err != nil {
+		return 0, 0, err
+	}
+	if to, err = x.dayStart(form.Get("to"), 1); err != nil {
+		return 0, 0, err
+	}
+	if to > 0 {
+		to--
+	}
+	return from, to, nil
 }
 
 // dayStart is when a day begins that is some days after a date; 0 for "".
@@ -152,15 +161,20 @@ func (s *Site) export(x *exchange) error {
 	if err := s.store.Note(x.context(), "export", file, nil); err != nil {
 		return err
 	}
+	x.download(file, func(w io.Writer) error { return write(x, w) })
+	return nil
+}
+
+// download sends a file as it is written.
+func (x *exchange) download(file string, write func(io.Writer) error) {
 	h := x.w.Header()
 	h.Set("Content-Disposition", `attachment; filename="`+file+`"`)
 	h.Set("Content-Type", map[bool]string{true: "text/csv; charset=utf-8; header=present", false: "application/jsonl"}[strings.HasSuffix(file, ".csv")])
-	if err := write(x, x.w); err != nil {
+	if err := write(x.w); err != nil {
 		// The file is cut short; only a broken connection tells the browser.
-		s.log.Warn("export", "file", file, "error", err)
+		x.site.log.Warn("export", "file", file, "error", err)
 		panic(http.ErrAbortHandler)
 	}
-	return nil
 }
 
 // eachAct calls fn for every act that is asked for, oldest last, and gives the browser time for each batch.

@@ -1,9 +1,13 @@
 package web
 
 import (
+	"io"
 	"net/http"
 	"net/url"
+	"slices"
 	"strconv"
+	"strings"
+	"time"
 
 	"github.com/latch-linux/latch/pkg/notify"
 	"github.com/latch-linux/latch/pkg/store"
@@ -11,173 +15,278 @@ import (
 
 func (s *Site) historyRoutes() {
 	s.person("GET /history", s.historyPage)
-	s.person("GET /history/latch-history.csv", s.historyFile)
+	s.person("GET /history/"+historyFile, s.ownHistoryCSV)
 }
 
-// entriesPerPage is how many lines a page of the history has.
-const entriesPerPage = 50
+// historyFile is what a person's history is called as a file.
+const historyFile = "latch-history.csv"
 
+// historyKinds are the kinds of lines that can be asked for, in the filter's order.
+var historyKinds = []string{store.HistoryAttempts, store.HistoryLetIn, store.HistoryRefused, store.HistoryChanges}
+
+// linesPerPage is how many lines a page of the history has.
+const linesPerPage = 50
+
+// historyView is what the history page shows.
 type historyView struct {
-	Lines        []historyLine
-	Apps         []store.Application
-	App, Kind    string
-	From, To     string
-	Older, First string // addresses, "" where there is no such page
-	File         string
+	Days          []historyDay
+	Latches       []latchChoice
+	Kinds         []string
+	Filter        url.Values
+	Filtered      bool
+	First         bool   // the newest lines: they are kept live
+	Newest, Older string // addresses, "" where there is no such page
+	CSV           string
 }
 
-// historyLine is an entry in words.
-type historyLine struct {
-	At    moment
-	What  string // what happened
-	Name  string // of the latch
-	Where string
-	Mark  string // open or closed, which the padlock beside it shows; "" for neither
-	Bad   bool   // somebody was refused
+type historyDay struct {
+	ID, Name string
+	Lines    []historyLine
 }
+
+// historyLine is one line in plain words.
+type historyLine struct {
+	Time   moment
+	Result string // what came of it, or what was done: "Refused", "Closed"
+	Latch  string // at which latch; "" for the account as a whole
+	Kind   string // let_in, refused or changes
+	Open   bool   // the padlock beside it
+	By     string // who, and from where
+}
+
+// latchChoice is a latch that the filter offers.
+type latchChoice struct{ ID, Name string }
+
+// historyFilter are the names of the filter's fields.
+var historyFilter = []string{"latch", "kind", "q", "from", "to"}
 
 // historyQuery reads what is asked for from the address. Dates are whole days of the visitor's clock.
-func (x *exchange) historyQuery() (store.HistoryQuery, error) {
+func (x *exchange) historyQuery() (q store.HistoryQuery, err error) {
 	form := x.r.URL.Query()
-	q := store.HistoryQuery{App: form.Get("app"), Kind: form.Get("kind")}
-	switch q.Kind {
-	case "", store.HistoryAttempts, store.HistoryRefused, store.HistoryChanges:
-	default:
+	q = store.HistoryQuery{User: x.visitor.User.Row, Latch: form.Get("latch"), Kind: form.Get("kind"), Text: form.Get("q")}
+	if q.Kind != "" && !slices.Contains(historyKinds, q.Kind) {
 		return q, statusError(http.StatusBadRequest)
 	}
-	var err error
-	if q.From, err = x.dayStart(form.Get("from"), 0); err != nil {
+	if q.From, q.To, err = x.daySpan(); err != nil {
 		return q, err
-	}
-	if q.To, err = x.dayStart(form.Get("to"), 1); err != nil {
-		return q, err
-	}
-	if q.To > 0 {
-		q.To--
 	}
 	if before := form.Get("before"); before != "" {
-		if q.Before, err = strconv.ParseInt(before, 10, 64); err != nil {
+		t, id, _ := strings.Cut(before, ".")
+		q.Before.T, err = strconv.ParseInt(t, 10, 64)
+		if err == nil {
+			q.Before.ID, err = strconv.ParseInt(id, 10, 64)
+		}
+		if err != nil {
 			return q, statusError(http.StatusBadRequest)
 		}
 	}
 	return q, nil
 }
 
-// historyPage tells who tried what, from where, when, and with which result.
+// historyPage writes down first what latches did by themselves, so that it is there to be seen.
 func (s *Site) historyPage(x *exchange) error {
 	q, err := x.historyQuery()
 	if err != nil {
 		return err
 	}
-	user := x.visitor.User.Row
-	if err := s.store.Settle(x.context(), user); err != nil {
+	if err := s.store.Settle(x.context(), q.User); err != nil {
 		return err
 	}
-	q.Limit = entriesPerPage + 1
-	entries, err := s.store.PersonHistory(user, q)
+	q.Limit = linesPerPage + 1
+	lines, err := s.store.PersonHistory(q)
 	if err != nil {
 		return err
 	}
-	form := x.r.URL.Query()
-	v := historyView{App: q.App, Kind: q.Kind, From: form.Get("from"), To: form.Get("to")}
-	if v.Apps, err = s.store.PairedApplications(user); err != nil {
+	d := historyView{Kinds: historyKinds, Filter: url.Values{}, First: q.Before.T == 0}
+	for _, name := range historyFilter {
+		if value := x.r.URL.Query().Get(name); value != "" {
+			d.Filter.Set(name, value)
+		}
+	}
+	d.Filtered = len(d.Filter) > 0
+	d.CSV = withQuery("/history/"+historyFile, d.Filter)
+	if !d.First {
+		d.Newest = withQuery("/history", d.Filter)
+	}
+	if len(lines) > linesPerPage {
+		lines = lines[:linesPerPage]
+		last := lines[linesPerPage-1]
+		older := url.Values{"before": {strconv.FormatInt(last.T, 10) + "." + strconv.FormatInt(last.ID, 10)}}
+		for name, values := range d.Filter {
+			older[name] = values
+		}
+		d.Older = withQuery("/history", older)
+	}
+	d.Days = x.historyDays(lines)
+	if d.Latches, err = x.latchChoices(); err != nil {
 		return err
 	}
-	filter := url.Values{"app": {v.App}, "kind": {v.Kind}, "from": {v.From}, "to": {v.To}}
-	v.File = "/history/latch-history.csv?" + filter.Encode()
-	if q.Before > 0 {
-		v.First = "/history?" + filter.Encode()
-	}
-	if len(entries) > entriesPerPage {
-		entries = entries[:entriesPerPage]
-		filter.Set("before", strconv.FormatInt(entries[entriesPerPage-1].ID, 10))
-		v.Older = "/history?" + filter.Encode()
-	}
-	for _, e := range entries {
-		v.Lines = append(v.Lines, x.historyLine(e))
-	}
-	return x.page("history", v)
+	x.squeeze = true
+	return x.page("history", d)
 }
 
-// historyLine puts an entry into words.
+func withQuery(path string, v url.Values) string {
+	if len(v) == 0 {
+		return path
+	}
+	return path + "?" + v.Encode()
+}
+
+// latchChoices lists a person's latches, each below what it belongs to.
+func (x *exchange) latchChoices() ([]latchChoice, error) {
+	apps, err := x.site.store.LatchTree(x.visitor.User.Row)
+	if err != nil {
+		return nil, err
+	}
+	var list []latchChoice
+	var add func(above string, n store.NodeState)
+	add = func(above string, n store.NodeState) {
+		list = append(list, latchChoice{n.ID, above + n.Name})
+		for _, child := range n.Children {
+			add(above+n.Name+" / ", child)
+		}
+	}
+	for _, a := range apps {
+		add("", a.Status)
+	}
+	return list, nil
+}
+
+// historyDays puts lines, newest first, under the days that they are of.
+func (x *exchange) historyDays(lines []store.Entry) []historyDay {
+	var days []historyDay
+	for _, e := range lines {
+		t := time.UnixMilli(e.T).In(x.zone())
+		id := t.Format(time.DateOnly)
+		if len(days) == 0 || days[len(days)-1].ID != id {
+			days = append(days, historyDay{ID: id, Name: x.dayTitle(t)})
+		}
+		d := &days[len(days)-1]
+		d.Lines = append(d.Lines, x.historyLine(e))
+	}
+	return days
+}
+
+func (x *exchange) dayTitle(t time.Time) string {
+	switch daysBetween(x.site.now().In(x.zone()), t) {
+	case 0:
+		return x.text("history.today")
+	case -1:
+		return x.text("history.yesterday")
+	}
+	return x.text("history.day", x.text("shell.weekday."+strconv.Itoa(int(t.Weekday()))), x.date(t))
+}
+
+// historyLine puts one line into words.
 func (x *exchange) historyLine(e store.Entry) historyLine {
-	key := x.historyKey(e)
-	l := historyLine{At: x.moment(e.T), What: x.text(key), Name: e.Name}
-	if e.App != "" && e.App != e.Name {
-		l.Name = e.App + " / " + e.Name
-	}
-	if until, err := strconv.ParseInt(e.Context[store.ContextUntil], 10, 64); err == nil && e.Action == store.ActionUser {
-		l.What = x.text("history.opened_until", x.moment(until).Text)
-	}
-	if e.What == "status" {
-		l.Mark = map[bool]string{true: "open", false: "closed"}[e.Value == "on"]
-	}
-	origin := store.OriginOf(e.Context, e.IP)
-	switch e.Action {
-	case store.ActionGet:
-		l.Bad = e.Value == "off"
-		l.Where = notify.Where(words{x.site.texts}, x.lang, origin)
-	case store.ActionDeveloper:
-		if l.Where = e.Context[store.ContextName]; l.Where == "" && origin.Host != "" {
-			l.Where = notify.Where(words{x.site.texts}, x.lang, origin)
-		}
-	case store.ActionUser:
-		if e.IP != "" {
-			l.Where = x.text("history.from", x.device(e.UserAgent), e.IP)
-		}
+	l := historyLine{Time: x.moment(e.T), Kind: store.HistoryChanges, Open: e.Value == "on", Latch: latchOf(e), By: x.by(e)}
+	l.Time.Text = time.UnixMilli(e.T).In(x.zone()).Format("15:04")
+	switch {
+	case e.Action == store.ActionGet && l.Open:
+		l.Kind, l.Result = store.HistoryLetIn, x.text("history.let_in")
+	case e.Action == store.ActionGet:
+		l.Kind, l.Result = store.HistoryRefused, x.text("history.refused")
+	default:
+		l.Result = x.changeText(e)
 	}
 	return l
 }
 
-// historyKey is the catalogue's key for what an entry tells: by what happened, and by whom.
-func (x *exchange) historyKey(e store.Entry) string {
-	by := map[string]string{store.ActionGet: "asked", store.ActionUser: "person", store.ActionDeveloper: "service",
-		store.ActionTimer: "timer", store.ActionSchedule: "schedule"}[e.Action]
-	for _, key := range []string{"history." + e.What + "." + e.Value + "." + by, "history." + e.What + "." + e.Value, "history." + e.What} {
-		if x.site.texts.has(key) {
-			return key
-		}
+// latchOf names a latch so that it is known apart from others: "ssh (servers)".
+func latchOf(e store.Entry) string {
+	if e.App == "" || e.Name == e.App {
+		return e.Name
 	}
-	return "history.other"
+	if e.Name == "" {
+		return e.App
+	}
+	return e.Name + " (" + e.App + ")"
 }
 
-// historyFile is what the page shows, whole and as data, for a spreadsheet.
-func (s *Site) historyFile(x *exchange) error {
+func (x *exchange) changeText(e store.Entry) string {
+	if until, err := strconv.ParseInt(e.Context[store.ContextUntil], 10, 64); err == nil && e.Value == "on" {
+		return x.text("history.status.until", x.moment(until).Text)
+	}
+	key := "history." + e.What + "." + e.Value
+	if !x.site.texts.has(key) {
+		return x.text("history.changed")
+	}
+	return x.text(key)
+}
+
+// by says who did it and from where. What a host asked or told has the host's words; what a person did has their browser's.
+func (x *exchange) by(e store.Entry) string {
+	if e.Action == store.ActionGet || e.What == "token" {
+		return x.where(e)
+	}
+	text := x.text("history.by." + doer(e))
+	switch {
+	case e.Action == store.ActionUser && e.UserAgent != "":
+		text = x.text("history.at", text, x.device(e.UserAgent))
+	case e.Context[store.ContextName] != "":
+		return text + ": " + e.Context[store.ContextName]
+	case e.Action == store.ActionDeveloper:
+		if where := x.where(e); where != "" {
+			return text + ": " + where
+		}
+	}
+	if e.Action == store.ActionUser && e.IP != "" {
+		text = x.text("notices.where.from", text, e.IP)
+	}
+	return text
+}
+
+func (x *exchange) where(e store.Entry) string {
+	return notify.Where(words{x.site.texts}, x.lang, store.OriginOf(e.Context, e.IP))
+}
+
+// doer is the word for who made a change, or what did.
+func doer(e store.Entry) string {
+	if way := e.Context[store.ContextWay]; way != "" {
+		return way
+	}
+	switch e.Action {
+	case store.ActionUser:
+		return "you"
+	case store.ActionTimer:
+		return "timer"
+	case store.ActionSchedule:
+		return "schedule"
+	}
+	return "service"
+}
+
+// ownHistoryCSV sends all lines that are asked for, as they are read: neither side holds more of them than a batch.
+func (s *Site) ownHistoryCSV(x *exchange) error {
 	q, err := x.historyQuery()
 	if err != nil {
 		return err
 	}
-	h := x.w.Header()
-	h.Set("Content-Disposition", `attachment; filename="latch-history.csv"`)
-	h.Set("Content-Type", "text/csv; charset=utf-8; header=present")
-	out := newCSV(x.w)
-	if err := out.end(x.writeHistory(out, q)); err != nil {
-		// The file is cut short; only a broken connection tells the browser.
-		s.log.Warn("export", "file", "history", "error", err)
-		panic(http.ErrAbortHandler)
-	}
+	x.download(historyFile, func(w io.Writer) error { return x.writeHistory(w, q) })
 	return nil
 }
 
-func (x *exchange) writeHistory(out csvWriter, q store.HistoryQuery) error {
-	if err := out.row("time", "what", "name", "where", "action", "value", "host", "service", "address", "user"); err != nil {
+func (x *exchange) writeHistory(w io.Writer, q store.HistoryQuery) error {
+	out := newCSV(w)
+	if err := out.row("time", "result", "latch", "by", "application", "host", "service", "user", "address", "asker", "action", "what", "value", "was", "browser"); err != nil {
 		return err
 	}
 	for q.Limit = exportBatch; ; {
-		entries, err := x.site.store.PersonHistory(x.visitor.User.Row, q)
+		lines, err := x.site.store.PersonHistory(q)
 		if err != nil {
-			return err
+			return out.end(err)
 		}
 		x.patience()
-		for _, e := range entries {
+		for _, e := range lines {
 			l, o := x.historyLine(e), store.OriginOf(e.Context, e.IP)
-			if err := out.row(iso(e.T), l.What, l.Name, l.Where, e.Action, e.What+" "+e.Value, o.Host, o.Service, o.Address, o.User); err != nil {
+			err := out.row(iso(e.T), l.Result, l.Latch, l.By, e.App, o.Host, o.Service, o.User, o.Address, o.Asker, e.Action, e.What, e.Value, e.Was, e.UserAgent)
+			if err != nil {
 				return err
 			}
-			q.Before = e.ID
+			q.Before = store.Mark{T: e.T, ID: e.ID}
 		}
-		if len(entries) < exportBatch {
-			return nil
+		if len(lines) < exportBatch {
+			return out.end(nil)
 		}
 	}
 }

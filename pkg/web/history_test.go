@@ -3,7 +3,9 @@ package web
 import (
 	"encoding/csv"
 	"html"
+	"net/http"
 	"net/url"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -11,133 +13,149 @@ import (
 	"github.com/latch-linux/latch/pkg/store"
 )
 
-// TestHistoryInPlainWords has a host ask in both states, and reads who, what, from where and with which result.
-func TestHistoryInPlainWords(t *testing.T) {
-	t.Parallel()
-	b := newBed(t)
-	c, _ := b.join("ana")
-	other, _ := b.join("bea")
+var olderLink = regexp.MustCompile(`href="([^"]+)" rel="next"`)
+
+// status is a host's question about an account.
+func (b *bed) status(app store.Application, account string, a store.Attempt) {
+	b.t.Helper()
+	b.offset.Add(int64(time.Second))
+	_, err := b.store.Status(b.ctx, store.StatusRequest{App: app, AccountID: account, Attempt: a})
+	b.must(err)
+}
+
+// sshd is an attempt of a host that tells about itself.
+func sshd(from string) store.Attempt {
+	return store.Attempt{UserAgent: "latch/1", IP: "198.51.100.9", Context: map[string]string{"host": "web1", "service": "sshd", "phase": "auth", "rhost": from, "user": "ana"}}
+}
+
+// past is a person with something of every kind in the history.
+func (b *bed) past() (*client, store.Application) {
+	c, row := b.join("ana")
 	app := b.application("servers")
 	account := b.pair("ana", app)
-	b.pair("bea", app)
-	ask := func(rhost string) {
-		_, err := b.store.Status(b.ctx, store.StatusRequest{App: app, AccountID: account, Attempt: store.Attempt{IP: "192.0.2.1",
-			Context: map[string]string{"host": "web1", "service": "sshd", "rhost": rhost, "user": "ana"}}})
-		b.must(err)
-		b.offset.Add(int64(time.Second))
-	}
-	ask("203.0.113.7")
+	b.status(app, account, sshd("203.0.113.7"))
+	c.header.Set("User-Agent", "Mozilla/5.0 (Android 15; Mobile) Firefox/140.0")
 	c.post("/latch", url.Values{"app": {app.ID}, "open": {"no"}})
-	ask("=cmd()")
-	shown := func(query string, parts ...string) {
-		t.Helper()
-		body := html.UnescapeString(c.get("/history?" + query))
-		for _, part := range parts {
-			if absent, found := strings.CutPrefix(part, "!"); found == strings.Contains(body, absent) {
-				t.Errorf("history?%s: %q in\n%s", query, part, body)
-			}
-		}
+	b.status(app, account, sshd("203.0.113.8"))
+	c.post("/latch", url.Values{"app": {app.ID}, "open": {"yes"}, "minutes": {"10"}})
+	b.offset.Add(int64(time.Hour))
+	b.must(b.store.SetUserDisabled(b.ctx, "ana", true))
+	b.must(b.store.SetUserDisabled(b.ctx, "ana", false))
+	ticket, err := b.store.StartSession(b.ctx, store.SignIn{User: row})
+	b.must(err)
+	c.cookies[sessionCookie] = ticket
+	return c, app
+}
+
+func TestHistorySaysWhoTriedAndWhoChanged(t *testing.T) {
+	t.Parallel()
+	b := newBed(t)
+	c, _ := b.past()
+	page := c.get("/history")
+	says(t, page, "Let in", "Refused", "sshd on web1 as ana from 203.0.113.7", "by you, Firefox, Android from 192.0.2.1", "Opened until",
+		"the time was over", "Paired", "by the service: web1, ana", "Access disabled", "by an administrator")
+	if strings.Index(page, "203.0.113.7") < strings.Index(page, "203.0.113.8") {
+		t.Error("the oldest comes first")
 	}
-	shown("", "Somebody was let in", "sshd on web1", "203.0.113.7", "Somebody was refused", "You closed", "Paired")
-	shown("kind=refused", "!203.0.113.7", "Somebody was refused", "!You closed")
-	shown("kind=attempts", "203.0.113.7", "Somebody was refused", "!You closed")
-	shown("kind=changes", "!sshd on web1", "You closed", "web1, ana")
-	shown("app="+app.ID, "203.0.113.7")
-	shown("app=nothing", "!203.0.113.7", "Nothing happened")
-	tomorrow := b.now().AddDate(0, 0, 2).Format(time.DateOnly)
-	shown("from="+tomorrow, "!203.0.113.7")
-	shown("to="+tomorrow, "203.0.113.7")
-	if resp := c.do("GET", "/history?kind=x", nil); resp.StatusCode != 400 {
-		t.Errorf("an unknown kind: %s", resp.Status)
+	other, _ := b.join("eva")
+	if page := other.get("/history"); strings.Contains(page, "203.0.113") {
+		t.Error("somebody else reads it")
 	}
-	if body := other.get("/history"); strings.Contains(body, "203.0.113.7") {
-		t.Error("bea sees ana's history")
-	}
-	rows, err := csv.NewReader(strings.NewReader(c.get("/history/latch-history.csv?kind=refused"))).ReadAll()
-	if err != nil || len(rows) != 2 || rows[1][1] != "Somebody was refused" || rows[1][8] != "'=cmd()" {
-		t.Errorf("%v, %q", err, rows)
+	if resp := other.do("GET", "/history/latch-history.csv", nil); strings.Contains(text(t, resp), "203.0.113") {
+		t.Error("somebody else exports it")
 	}
 }
 
-// TestHistoryHasPages goes through more entries than a page holds, none twice, and all of them in the file.
+func TestHistoryIsFiltered(t *testing.T) {
+	t.Parallel()
+	b := newBed(t)
+	c, app := b.past()
+	second := b.application("mail")
+	b.status(second, b.pair("ana", second), sshd("203.0.113.9"))
+	tomorrow := b.now().Add(48 * time.Hour).UTC().Format(time.DateOnly)
+	for query, want := range map[string][2]string{
+		"latch=" + app.ID:      {"203.0.113.7", "203.0.113.9"},
+		"latch=" + second.ID:   {"203.0.113.9", "203.0.113.7"},
+		"kind=refused":         {"203.0.113.8", "203.0.113.7"},
+		"kind=let_in":          {"203.0.113.7", "203.0.113.8"},
+		"kind=changes":         {"Opened until", "203.0.113.7"},
+		"q=113.8":              {"203.0.113.8", "203.0.113.7"},
+		"q=WEB1&kind=let_in":   {"203.0.113.7", "203.0.113.8"},
+		"q=firefox":            {"Closed", "203.0.113.7"},
+		"to=" + tomorrow:       {"203.0.113.7", "Nothing is like that"},
+		"from=" + tomorrow:     {"Nothing is like that", "203.0.113.7"},
+		"q=%25":                {"Nothing is like that", "203.0.113.7"},
+		"latch=nothing%27--":   {"Nothing is like that", "203.0.113.7"},
+		"kind=refused&q=rhost": {"Nothing is like that", "203.0.113.8"}, // the name of a field is no text
+	} {
+		page := c.get("/history?" + query)
+		says(t, page, want[0])
+		if strings.Contains(page, want[1]) {
+			t.Errorf("%s shows %q", query, want[1])
+		}
+	}
+	for _, query := range []string{"before=x", "kind=x", "before=1.x", "from=yesterday", "to=2026-13-01"} {
+		if resp := c.do("GET", "/history?"+query, nil); resp.StatusCode != http.StatusBadRequest {
+			t.Errorf("%s: %s", query, resp.Status)
+		}
+	}
+}
+
 func TestHistoryHasPages(t *testing.T) {
 	t.Parallel()
 	b := newBed(t)
 	c, _ := b.join("ana")
 	app := b.application("servers")
 	account := b.pair("ana", app)
-	const asked = 2*entriesPerPage + 7
-	for range asked {
-		_, err := b.store.Status(b.ctx, store.StatusRequest{App: app, AccountID: account})
-		b.must(err)
+	for range linesPerPage + 20 {
+		b.status(app, account, sshd("203.0.113.7"))
 	}
-	seen, next := 0, "/history?kind=attempts"
-	for pages := 0; next != "" && pages < 5; pages++ {
-		body := c.get(next)
-		seen += strings.Count(body, "Somebody was let in")
-		_, link, _ := strings.Cut(body, `href="/history?app=&amp;before=`)
-		next, _, _ = strings.Cut(link, `"`)
-		if next != "" {
-			next = "/history?app=&before=" + html.UnescapeString(next)
-		}
+	first := c.get("/history?kind=let_in")
+	lines := func(page string) int { return strings.Count(page, "sshd on web1") }
+	next := olderLink.FindStringSubmatch(first)
+	if lines(first) != linesPerPage || next == nil || !strings.Contains(first, `data-module="live"`) {
+		t.Fatalf("%d lines, older %q", lines(first), next)
 	}
-	if seen != asked {
-		t.Errorf("%d attempts on the pages, want %d", seen, asked)
+	b.status(app, account, sshd("203.0.113.7")) // moves nothing that is older
+	second := c.get(html.UnescapeString(next[1]))
+	if lines(second) != 20 || olderLink.MatchString(second) || strings.Contains(second, `data-module="live"`) {
+		t.Errorf("%d lines on the second page", lines(second))
 	}
-	if n := strings.Count(c.get("/history/latch-history.csv?kind=attempts"), "\r\n"); n != asked+1 {
-		t.Errorf("%d lines in the file", n)
-	}
+	says(t, second, `href="/history?kind=let_in"`)
 }
 
-// TestTheFirstRun leads a newcomer through the three screens once; the codes shown there bring back.
-func TestTheFirstRun(t *testing.T) {
-	t.Parallel()
-	b := newBed(t)
-	row, path := b.invited("ana")
-	c := b.client()
-	c.post(path, url.Values{"password": {goodPassword}, "again": {goodPassword}})
-	for from, to := range map[string]string{"/": "/welcome"} {
-		if resp := c.do("GET", from, nil); resp.Header.Get("Location") != to {
-			t.Errorf("%s leads to %q", from, resp.Header.Get("Location"))
-		}
-	}
-	if body := c.get("/welcome/try?latch=closed"); !strings.Contains(body, "Permission denied") {
-		t.Error("the closed latch of the first run lets in")
-	}
-	if to := c.post("/welcome/codes", url.Values{}); to != "/welcome/phone" {
-		t.Fatalf("led to %q", to)
-	}
-	f, err := b.store.Factors(row)
-	b.must(err)
-	if body := c.get("/welcome/phone"); f.RecoveryLeft == 0 || strings.Count(body, "<li><code>") != f.RecoveryLeft {
-		t.Errorf("%d codes, shown %d", f.RecoveryLeft, strings.Count(body, "<li><code>"))
-	}
-	if to := c.post("/welcome/done", url.Values{"kept": {"on"}}); to != "/" {
-		t.Errorf("led to %q", to)
-	}
-	c.get("/")
-	if body := c.get("/welcome/phone"); strings.Contains(body, "<li><code>") {
-		t.Error("the codes are shown again")
-	}
-}
-
-// TestTheOfflinePageIsNobodys: the worker keeps it, so it must neither know who asked nor swallow a notice.
-func TestTheOfflinePageIsNobodys(t *testing.T) {
+// TestHistoryAsCSV holds that the file has all lines, more than are read at a time, and no formula.
+func TestHistoryAsCSV(t *testing.T) {
 	t.Parallel()
 	b := newBed(t)
 	c, _ := b.join("ana")
-	c.post("/account/profile", url.Values{"display_name": {"Ana"}})
-	if c.cookies[flashCookie] == "" {
-		t.Fatal("no notice waits")
+	app := b.application("servers")
+	account := b.pair("ana", app)
+	evil := sshd("203.0.113.7")
+	evil.Context["host"] = "=HYPERLINK(\"x\")"
+	b.status(app, account, evil)
+	for range exportBatch {
+		b.status(app, account, sshd("203.0.113.8"))
 	}
-	body := c.get("/offline")
-	if strings.Contains(body, "<nav") || strings.Contains(body, `class="flash`) || c.cookies[flashCookie] == "" {
-		t.Errorf("the offline page is ana's:\n%s", body)
+	resp := c.do("GET", "/history/latch-history.csv", nil)
+	body := text(t, resp)
+	if kind := resp.Header.Get("Content-Type"); !strings.HasPrefix(kind, "text/csv") || !strings.Contains(resp.Header.Get("Content-Disposition"), "latch-history.csv") {
+		t.Errorf("%v", resp.Header)
 	}
-	worker := c.get("/sw.js")
-	for _, part := range []string{b.site.static.hash, `addEventListener("push"`, `addEventListener("fetch"`} {
-		if !strings.Contains(worker, part) {
-			t.Errorf("the service worker lacks %s", part)
-		}
+	rows, err := csv.NewReader(strings.NewReader(body)).ReadAll()
+	b.must(err)
+	if len(rows) != exportBatch+3 { // the names, the pairing and the first attempt
+		t.Errorf("%d rows", len(rows))
+	}
+	last := rows[len(rows)-2]
+	if last[1] != "Let in" || last[2] != "servers" || last[5] != "'=HYPERLINK(\"x\")" || last[8] != "203.0.113.7" || !strings.HasSuffix(last[0], "Z") {
+		t.Errorf("%q", last)
+	}
+	if strings.Count(body, "\r\n") != len(rows) {
+		t.Error("lines do not end as RFC 4180 has them")
+	}
+	some, err := csv.NewReader(strings.NewReader(text(t, c.do("GET", "/history/latch-history.csv?q=113.7", nil)))).ReadAll()
+	if err != nil || len(some) != 2 {
+		t.Errorf("%d rows are filtered, %v", len(some), err)
 	}
 }
