@@ -39,7 +39,7 @@ func (w *world) linkIn(text string) string {
 
 func (w *world) confirm(link, person string) {
 	w.t.Helper()
-	_, err := shared.store.ConfirmPairing(context.Background(), link, person, store.Attempt{})
+	_, err := shared.store.ConfirmPairing(context.Background(), link, person)
 	w.must(err)
 }
 
@@ -123,7 +123,7 @@ func TestInterruptedLink(t *testing.T) {
 	if err := end(syscall.SIGINT); err == nil || !strings.Contains(errOut.String(), "interrupted") {
 		t.Errorf("%v, %s", err, errOut)
 	}
-	if _, err := shared.store.ConfirmPairing(context.Background(), link, "ana", store.Attempt{}); err == nil {
+	if _, err := shared.store.ConfirmPairing(context.Background(), link, "ana"); err == nil {
 		t.Error("the link of an interrupted command pairs")
 	}
 	if _, ok := w.pairing("ana"); ok {

@@ -54,7 +54,7 @@ func TestPairingByLink(t *testing.T) {
 	if body := b.call("GET", path, nil); b.pairing(body).State != "waiting" || strings.Contains(body, link) {
 		t.Errorf("the host asks and hears %s", body)
 	}
-	_, err = b.store.ConfirmPairing(b.ctx, link, "ana", store.Attempt{})
+	_, err = b.store.ConfirmPairing(b.ctx, link, "ana")
 	b.must(err)
 	got := b.pairing(b.call("GET", path, nil))
 	if got.State != "confirmed" || got.Person != "ana" || got.Known || !api.ValidAccountID(got.AccountID) {

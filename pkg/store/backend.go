@@ -151,7 +151,7 @@ type (
 		RequestPairing(ctx context.Context, r PairingRequest, subject string) (PairingRequest, error)
 		PairingByID(app Application, id string) (PairingRequest, error)
 		PairingByLink(link string) (PairingRequest, error)
-		ConfirmPairing(ctx context.Context, link, person string, a Attempt) (PairingRequest, error)
+		ConfirmPairing(ctx context.Context, link, person string) (PairingRequest, error)
 		RefusePairing(ctx context.Context, link, person string) error
 		WithdrawPairing(ctx context.Context, app Application, id string) (PairingRequest, error)
 	}

@@ -26,7 +26,7 @@ func TestPairByLink(t *testing.T) {
 	if waiting, err := b.PairingByID(b.app, r.ID); err != nil || waiting.State != RequestWaiting || waiting.AccountID != "" {
 		t.Errorf("the host sees %+v, %v", waiting, err)
 	}
-	done, err := b.ConfirmPairing(b.ctx, r.Link, "ana", Attempt{})
+	done, err := b.ConfirmPairing(b.ctx, r.Link, "ana")
 	b.must(err)
 	fetched, err := b.PairingByID(b.app, r.ID)
 	b.must(err)
@@ -34,11 +34,11 @@ func TestPairByLink(t *testing.T) {
 		t.Errorf("the host fetches %+v", fetched)
 	}
 	b.reads(fetched.AccountID, true)
-	_, err = b.ConfirmPairing(b.ctx, r.Link, "ana", Attempt{})
+	_, err = b.ConfirmPairing(b.ctx, r.Link, "ana")
 	b.refused("a second confirmation", err, ErrNoRequest)
 	b.refused("a refusal after the confirmation", b.RefusePairing(b.ctx, r.Link, "ana"), ErrNoRequest)
 
-	again, err := b.ConfirmPairing(b.ctx, b.link("ana").Link, "ana", Attempt{})
+	again, err := b.ConfirmPairing(b.ctx, b.link("ana").Link, "ana")
 	if err != nil || !again.Known || again.AccountID != done.AccountID {
 		t.Errorf("a second host of the same application: %+v, %v", again, err)
 	}
@@ -66,7 +66,7 @@ func TestLinksThatAreNotConfirmed(t *testing.T) {
 	gone := b.link("ana")
 	_, err = b.WithdrawPairing(b.ctx, b.app, gone.ID)
 	b.must(err)
-	_, err = b.ConfirmPairing(b.ctx, gone.Link, "ana", Attempt{})
+	_, err = b.ConfirmPairing(b.ctx, gone.Link, "ana")
 	b.refused("a confirmation after the withdrawal", err, ErrNoRequest)
 
 	late := b.link("ana")
@@ -78,11 +78,11 @@ func TestLinksThatAreNotConfirmed(t *testing.T) {
 		t.Errorf("one more than %d: %v", maxWaiting, err)
 	}
 	b.clock.pass(RequestLife)
-	_, err = b.ConfirmPairing(b.ctx, late.Link, "ana", Attempt{})
+	_, err = b.ConfirmPairing(b.ctx, late.Link, "ana")
 	b.refused("a confirmation after the end", err, ErrNoRequest)
 	b.link("ana")
 	b.must(b.SetUserDisabled(b.ctx, "ana", true))
-	_, err = b.ConfirmPairing(b.ctx, b.link("ana").Link, "ana", Attempt{})
+	_, err = b.ConfirmPairing(b.ctx, b.link("ana").Link, "ana")
 	b.refused("a disabled person", err, ErrUserDisabled)
 	if _, err := b.Accounts("ana"); !errors.Is(err, ErrNotPaired) {
 		t.Errorf("something was paired: %v", err)

@@ -119,7 +119,7 @@ func (s *Store) findRequest(q source, where string, args ...any) (PairingRequest
 
 // ConfirmPairing pairs the person with the application that asked, once. Who is paired with it already gives the host that
 // account. A request that was decided before is ErrNoRequest, whoever decided.
-func (s *Store) ConfirmPairing(ctx context.Context, link, person string, a Attempt) (PairingRequest, error) {
+func (s *Store) ConfirmPairing(ctx context.Context, link, person string) (PairingRequest, error) {
 	var done PairingRequest
 	err := s.decide(ctx, link, person, func(t *tx, r PairingRequest, u User) error {
 		if u.Disabled {

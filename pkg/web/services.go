@@ -228,7 +228,7 @@ func (s *Site) decidePairing(x *exchange) error {
 	switch x.r.PostFormValue("decision") {
 	case "pair":
 		var done store.PairingRequest
-		if done, err = s.store.ConfirmPairing(x.context(), link, me, x.attempt()); err == nil {
+		if done, err = s.store.ConfirmPairing(x.context(), link, me); err == nil {
 			x.flash("services.confirmed", done.CommonName(), done.App.Name)
 		}
 	case "refuse":
