@@ -96,7 +96,12 @@ func (s *Sender) handIn(ctx context.Context, server store.MailServer, to string,
 	if err := s.greet(c, server, conf); err != nil {
 		return err
 	}
-	if err := c.Mail(server.From); err != nil {
+	return post(c, server.From, to, letter)
+}
+
+// post gives a letter to a mail server that knows who we are.
+func post(c *smtp.Client, from, to string, letter []byte) error {
+	if err := c.Mail(from); err != nil {
 		return err
 	}
 	if err := c.Rcpt(to); err != nil {

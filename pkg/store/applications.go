@@ -181,6 +181,9 @@ func (s *Store) RemoveApplication(ctx context.Context, row int64) error {
 		if err := t.exec(`UPDATE secrets SET revoked = ?1 WHERE app = ?2 AND (revoked IS NULL OR revoked > ?1)`, now, row); err != nil {
 			return err
 		}
+		if err := t.exec(`DELETE FROM notice_channels WHERE app = ? AND app != 0`, row); err != nil {
+			return err
+		}
 		if err := touch(t, Everybody); err != nil {
 			return err
 		}

@@ -142,11 +142,23 @@ func (s *Store) Notice(user, row int64) (Notice, error) {
 	return n, err
 }
 
+// forgetNotices forgets what a person was told and where.
+func forgetNotices(t *tx, user int64) error {
+	for _, statement := range []string{
+		`DELETE FROM notice_channels WHERE user = ?`, `DELETE FROM notice_windows WHERE user = ?`, `DELETE FROM notices WHERE user = ?`,
+	} {
+		if err := t.exec(statement, user); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // TidyNotices removes what nobody can use any more.
 func (s *Store) TidyNotices(ctx context.Context) error {
 	return s.write(ctx, func(t *tx) error {
 		now := s.now()
-		if err := t.exec(`DELETE FROM outbox WHERE expires <= ?`, now.UnixMilli()); err != nil {
+		if err := t.exec(`DELETE FROM outbox WHERE expires <= ? OR channel NOT IN (SELECT id FROM notice_channels)`, now.UnixMilli()); err != nil {
 			return err
 		}
 		return t.exec(`DELETE FROM notices WHERE t <= ? AND id NOT IN (SELECT notice FROM outbox)`, now.Add(-noticesKept).UnixMilli())

@@ -307,3 +307,24 @@ func TestOpeningByNotice(t *testing.T) {
 	l.must(err)
 	reads(op.ID, true) // which was never closed, and was not opened for a while
 }
+
+// TestNoticesGoWithTheirOwner: of a person or an application that is removed nothing is left to send, nor where to.
+func TestNoticesGoWithTheirOwner(t *testing.T) {
+	l := newListener(t)
+	_, err := l.SaveChannel(l.ctx, Channel{App: l.app.Row, Kind: ChannelWebhook, Label: "hook", Settings: ChannelSettings{URL: "https://hook.example/"}})
+	l.must(err)
+	l.attempt()
+	l.set(false)
+	l.told()
+	l.must(l.RemoveUser(l.ctx, "ana"))
+	l.must(l.RemoveApplication(l.ctx, l.app.Row))
+	l.claims("after both were removed", 0)
+	l.must(l.TidyNotices(l.ctx))
+	for _, table := range []string{"notice_channels", "notice_windows", "outbox", "notices WHERE user != 0"} {
+		var left int
+		l.must(l.count(&left, `SELECT count(*) FROM `+table))
+		if left != 0 {
+			t.Errorf("%d left in %s", left, table)
+		}
+	}
+}

@@ -142,7 +142,7 @@ func (s *Store) RemoveUser(ctx context.Context, name string) error {
 		if err := t.exec(`UPDATE users SET removed = ? WHERE id = ?`, s.millis(), u.Row); err != nil {
 			return err
 		}
-		for _, forget := range []func(*tx, int64) error{shutOut, forgetFactors, forgetProofs} {
+		for _, forget := range []func(*tx, int64) error{shutOut, forgetFactors, forgetProofs, forgetNotices} {
 			if err := forget(t, u.Row); err != nil {
 				return err
 			}

@@ -62,19 +62,7 @@ func encrypt(plain, browserKey, auth []byte, own *ecdh.PrivateKey, salt []byte, 
 	if err != nil {
 		return nil, err
 	}
-	key, err := hkdf.Key(sha256.New, input, salt, "Content-Encoding: aes128gcm\x00", 16)
-	if err != nil {
-		return nil, err
-	}
-	nonce, err := hkdf.Key(sha256.New, input, salt, "Content-Encoding: nonce\x00", 12)
-	if err != nil {
-		return nil, err
-	}
-	block, err := aes.NewCipher(key)
-	if err != nil {
-		return nil, err
-	}
-	gcm, err := cipher.NewGCM(block)
+	gcm, nonce, err := record(input, salt)
 	if err != nil {
 		return nil, err
 	}
@@ -86,6 +74,24 @@ func encrypt(plain, browserKey, auth []byte, own *ecdh.PrivateKey, salt []byte, 
 	// One record, the last: a 2 ends the text, zeros follow.
 	text := append(append(append(make([]byte, 0, len(plain)+1+padding), plain...), 2), make([]byte, padding)...)
 	return gcm.Seal(body, nonce, text, nil), nil
+}
+
+// record derives the key and the nonce of the one record that a message has.
+func record(input, salt []byte) (cipher.AEAD, []byte, error) {
+	key, err := hkdf.Key(sha256.New, input, salt, "Content-Encoding: aes128gcm\x00", 16)
+	if err != nil {
+		return nil, nil, err
+	}
+	nonce, err := hkdf.Key(sha256.New, input, salt, "Content-Encoding: nonce\x00", 12)
+	if err != nil {
+		return nil, nil, err
+	}
+	block, err := aes.NewCipher(key)
+	if err != nil {
+		return nil, nil, err
+	}
+	gcm, err := cipher.NewGCM(block)
+	return gcm, nonce, err
 }
 
 // CheckKeys refuses what no browser's subscription has.
