@@ -199,11 +199,14 @@ func (b *tab) press(role, name string) {
 
 // announced finds what a screen reader calls by a role and a name, nil where there is nothing.
 func announced(ctx context.Context, role, name string) (*runtime.RemoteObject, error) {
-	root, err := dom.GetDocument().Do(ctx)
+	root, thrown, err := runtime.Evaluate("document").Do(ctx) // asking for it by DOM.getDocument would void the nodes that chromedp knows
+	if err == nil && thrown != nil {
+		err = thrown
+	}
 	if err != nil {
 		return nil, err
 	}
-	found, err := accessibility.QueryAXTree().WithNodeID(root.NodeID).WithAccessibleName(name).WithRole(role).Do(ctx)
+	found, err := accessibility.QueryAXTree().WithObjectID(root.ObjectID).WithAccessibleName(name).WithRole(role).Do(ctx)
 	if err != nil || len(found) == 0 {
 		return nil, err
 	}
@@ -336,3 +339,12 @@ func (b *tab) shot(name string) {
 }
 
 func awaitPromise(p *runtime.EvaluateParams) *runtime.EvaluateParams { return p.WithAwaitPromise(true) }
+
+// before runs a script in every page that the tab opens from here on, before the page's own.
+func (b *tab) before(script string) {
+	b.t.Helper()
+	b.run(chromedp.ActionFunc(func(ctx context.Context) error {
+		_, err := page.AddScriptToEvaluateOnNewDocument(script).Do(ctx)
+		return err
+	}))
+}

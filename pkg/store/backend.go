@@ -89,7 +89,8 @@ type (
 		RemoveUser(ctx context.Context, name string) error
 	}
 
-	// Identity keeps how people sign in: factors, sessions, one-time links, steps under way, and what happens when a phone is lost.
+	// Identity keeps how people sign in: factors, sessions, one-time links, steps under way, what only their browsers
+	// can read, and what happens when a phone is lost.
 	Identity interface {
 		SetAuthenticator(ctx context.Context, user int64, secret string, step int64) error
 		RemoveAuthenticator(ctx context.Context, user int64) error
@@ -111,6 +112,10 @@ type (
 		Link(ticket string) (Link, error)
 		TakeLink(ctx context.Context, ticket, purpose string) (l Link, err error)
 		SetPasswordByLink(ctx context.Context, ticket, purpose, phc string) (user int64, err error)
+
+		Vault(user int64) (version int64, sealed []byte, err error)
+		SetVault(ctx context.Context, user, from int64, sealed []byte) (version int64, err error)
+		RemoveVault(ctx context.Context, user int64) error
 
 		LosePhone(ctx context.Context, user int64, a Attempt) error
 		ComeBack(ctx context.Context, user int64, phc string) error

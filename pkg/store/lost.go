@@ -39,8 +39,11 @@ func forgetFactors(t *tx, user int64) error {
 	return nil
 }
 
-// forgetProofs forgets what would bring a person back.
+// forgetProofs forgets what would bring a person back, and what only they could read.
 func forgetProofs(t *tx, user int64) error {
+	if err := t.exec(`DELETE FROM vaults WHERE user = ?`, user); err != nil {
+		return err
+	}
 	if err := t.exec(`DELETE FROM recovery_codes WHERE user = ?`, user); err != nil {
 		return err
 	}

@@ -52,6 +52,7 @@ var (
 	ErrNoSession      = errors.New("no such session")
 	ErrNoPasskey      = errors.New("no such passkey")
 	ErrLinkSpent      = errors.New("link is unknown, used or expired")
+	ErrVaultChanged   = errors.New("another browser changed the vault meanwhile")
 	ErrStepOver       = errors.New("what was begun here is over")
 	ErrWrongCode      = errors.New("code is wrong or was used before")
 	ErrTOTPWrong      = errors.New("totp code is wrong or was used before")

@@ -126,6 +126,7 @@ func (s *Site) routes() {
 		s.lostRoutes,
 		s.accountRoutes,
 		s.factorsRoutes,
+		s.codesRoutes,
 		s.noticesRoutes,
 		s.liveRoutes,
 		s.servicesRoutes,
