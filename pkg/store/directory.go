@@ -43,7 +43,7 @@ func (s *Store) People(q PeopleQuery) ([]User, error) {
 		WHERE u.removed IS NULL AND (?1 = '' OR u.name > ?1) AND (?2 = '' OR u.name < ?2)
 		AND (?3 = '' OR instr(lower(u.name || char(10) || u.display_name || char(10) || u.email), ?3) > 0)
 		AND (?4 != 'disabled' OR u.disabled IS NOT NULL) AND (?4 != 'staff' OR u.role > 0)
-		AND (?4 != 'lost' OR u.lost IS NOT NULL) AND (?4 != 'unpaired' OR NOT EXISTS (SELECT 1 FROM pairings p WHERE p.user = u.id AND p.unpaired IS NULL))
+		AND (?4 != 'lost' OR u.lost IS NOT NULL) AND (?4 != 'unpaired' OR NOT EXISTS (SELECT 1 FROM pairings p INDEXED BY pairings_live WHERE p.user = u.id AND p.unpaired IS NULL))
 		ORDER BY `+order+` LIMIT ?5`, q.After, q.Before, asciiLower(strings.TrimSpace(q.Text)), q.Which, q.Limit)
 	if err != nil {
 		return nil, fmt.Errorf("list people: %w", err)
@@ -57,14 +57,25 @@ func (s *Store) People(q PeopleQuery) ([]User, error) {
 // PairedPeople counts the people of each application, by its row.
 func (s *Store) PairedPeople() (map[int64]int64, error) {
 	counts := map[int64]int64{}
-	err := s.reads.each(func(scan func(...any) error) error {
-		var app, n int64
-		err := scan(&app, &n)
-		counts[app] = n
-		return err
-	}, `SELECT p.app, count(*) FROM pairings p JOIN users u ON u.id = p.user AND u.removed IS NULL
-		WHERE p.unpaired IS NULL GROUP BY p.app`)
-	return counts, err
+	for _, step := range []struct {
+		sign  int64
+		query string
+	}{
+		{1, `SELECT app, count(*) FROM pairings INDEXED BY pairings_live WHERE unpaired IS NULL GROUP BY app`},
+		{-1, `SELECT p.app, count(*) FROM users u INDEXED BY users_removed CROSS JOIN pairings p INDEXED BY pairings_live
+			ON p.user = u.id AND p.unpaired IS NULL WHERE u.removed IS NOT NULL GROUP BY p.app`},
+	} {
+		err := s.reads.each(func(scan func(...any) error) error {
+			var app, n int64
+			err := scan(&app, &n)
+			counts[app] += step.sign * n
+			return err
+		}, step.query)
+		if err != nil {
+			return nil, err
+		}
+	}
+	return counts, nil
 }
 
 // Invitation returns when a person's open link for a purpose ends, 0 where there is none.

@@ -47,6 +47,13 @@ func TestPeopleAreFoundPageByPage(t *testing.T) {
 	if b.must(err); counts[b.app.Row] != 1 || len(counts) != 1 {
 		t.Errorf("%v", counts)
 	}
+	b.must(b.RemoveUser(b.ctx, "bob"))
+	if counts, err = b.PairedPeople(); err != nil || counts[b.app.Row] != 0 {
+		t.Errorf("with the only one removed %v, %v", counts, err)
+	}
+	if c, err := b.Census(); err != nil || c.Paired != 0 || c.Pairings != 0 || c.People != 4 {
+		t.Errorf("%+v, %v", c, err)
+	}
 }
 
 func TestAnAdminUnpairsAndVoidsLinks(t *testing.T) {

@@ -39,3 +39,7 @@ CREATE INDEX history_refused ON history (id) WHERE action = 'get' AND value = 'o
 
 -- secrets_live leaves out a secret that ends later.
 CREATE INDEX secrets_app ON secrets (app);
+
+-- For counting people: it is read in the order of users, without the pairings themselves.
+CREATE INDEX pairings_live ON pairings (user, app) WHERE unpaired IS NULL;
+CREATE INDEX users_removed ON users (id) WHERE removed IS NOT NULL;
