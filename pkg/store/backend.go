@@ -200,6 +200,7 @@ type (
 		CheckOwnTOTP(ctx context.Context, app Application, accountID, subject string,
 			match func(secret string, last int64) (step int64, ok bool)) error
 		RemoveOwnTOTP(ctx context.Context, user string) error
+		EndOwnTOTP(ctx context.Context, user string) error
 
 		AddTOTP(ctx context.Context, app Application, k TOTP) (TOTP, error)
 		TOTP(app Application, id string) (TOTP, error)

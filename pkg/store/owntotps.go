@@ -230,10 +230,6 @@ func (s *Store) CheckOwnTOTP(ctx context.Context, app Application, accountID, su
 // RemoveOwnTOTP ends what a person enrolled, where the admin lets people do so.
 func (s *Store) RemoveOwnTOTP(ctx context.Context, user string) error {
 	return s.write(ctx, func(t *tx) error {
-		u, err := findUser(t, user)
-		if err != nil {
-			return err
-		}
 		rules, err := s.TOTPRules()
 		if err != nil {
 			return err
@@ -241,13 +237,26 @@ func (s *Store) RemoveOwnTOTP(ctx context.Context, user string) error {
 		if !rules.Remove {
 			return ErrSwitchedOff
 		}
-		n, err := t.change(`DELETE FROM own_totps WHERE user = ?`, u.Row)
-		if err != nil {
-			return err
-		}
-		if n == 0 {
-			return ErrNotEnrolled
-		}
-		return errors.Join(s.audit(ctx, t, "totp.remove", u.Name, nil), touch(t, u.Row))
+		return s.endOwn(ctx, t, user)
 	})
+}
+
+// EndOwnTOTP is RemoveOwnTOTP for the admin.
+func (s *Store) EndOwnTOTP(ctx context.Context, user string) error {
+	return s.write(ctx, func(t *tx) error { return s.endOwn(ctx, t, user) })
+}
+
+func (s *Store) endOwn(ctx context.Context, t *tx, user string) error {
+	u, err := findUser(t, user)
+	if err != nil {
+		return err
+	}
+	n, err := t.change(`DELETE FROM own_totps WHERE user = ?`, u.Row)
+	if err != nil {
+		return err
+	}
+	if n == 0 {
+		return ErrNotEnrolled
+	}
+	return errors.Join(s.audit(ctx, t, "totp.remove", u.Name, nil), touch(t, u.Row))
 }

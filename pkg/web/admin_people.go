@@ -149,6 +149,7 @@ type userForm struct {
 	Address  string
 	Self     bool // it is the visitor
 	Factors  store.Factors
+	HostCode bool // an authenticator for hosts is enrolled
 	Sessions int
 	Seen     *moment
 	Invited  *moment // when an open invitation ends
@@ -170,6 +171,11 @@ func (x *exchange) userPage(u store.User) error {
 	f := userForm{User: u, Address: userAddress(u), Self: u.Row == x.visitor.User.Row, Roles: roleWords(), Created: x.moment(u.Created)}
 	var err error
 	if f.Factors, err = s.Factors(u.Row); err != nil {
+		return err
+	}
+	if _, err := s.OwnTOTP(u.Name, true); err == nil {
+		f.HostCode = true
+	} else if !errors.Is(err, store.ErrNotEnrolled) {
 		return err
 	}
 	sessions, err := s.Sessions(u.Row)
@@ -238,6 +244,7 @@ var userActs = map[string]userAct{
 	}},
 	"signout": {self: true, do: func(x *exchange, u store.User) error { return x.site.store.EndSessions(x.context(), u.Row, 0) }},
 	"void":    {self: true, do: func(x *exchange, u store.User) error { return x.site.store.VoidLinks(x.context(), u.Row) }},
+	"totp":    {self: true, do: func(x *exchange, u store.User) error { return x.site.store.EndOwnTOTP(x.context(), u.Name) }},
 	"unpair": {self: true, hidden: "app", do: func(x *exchange, u store.User) error {
 		return x.site.store.UnpairPerson(x.context(), u.Row, x.r.PostFormValue("app"), x.attempt())
 	}},

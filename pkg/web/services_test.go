@@ -230,3 +230,24 @@ func TestAuthenticatorForHosts(t *testing.T) {
 		t.Errorf("an hour later no factor is asked for: %q", to)
 	}
 }
+
+// TestAnAdminEndsAnAuthenticatorForHosts also where people may not remove their own.
+func TestAnAdminEndsAnAuthenticatorForHosts(t *testing.T) {
+	t.Parallel()
+	b := newBed(t)
+	admin, _ := b.staff("root", store.RoleAdmin)
+	u, err := b.store.AddUser(b.ctx, "ana")
+	b.must(err)
+	b.must(b.store.SetSetting(b.ctx, store.SettingTOTPRemove, "no"))
+	b.must(b.store.BeginOwnTOTP(b.ctx, "ana", otp.Standard().NewSecret()))
+	b.must(b.store.ProveOwnTOTP(b.ctx, "ana", func(string, int64) (int64, bool) { return 1, true }))
+	b.shows(admin.get(userAddress(u)), "Remove the authenticator for hosts")
+	b.shows(admin.get(userAddress(u)+"/totp"), "refuse ana until another one is enrolled")
+	admin.post(userAddress(u)+"/totp", url.Values{})
+	if page := admin.get(userAddress(u)); strings.Contains(page, userAddress(u)+"/totp") {
+		t.Errorf("it is still offered: %s", page)
+	}
+	if _, err := b.store.OwnTOTP("ana", true); err == nil {
+		t.Error("it is still there")
+	}
+}
