@@ -164,9 +164,7 @@ func (e *explanation) decide(ctx context.Context, words []string, phase pamconf.
 	if err != nil {
 		return authn.Outcome{}, err
 	}
-	if settings.Policies.Code == gate.TokenCode && phase == pamconf.Auth {
-		e.step("otp: a one-time token of the server's would be asked for where it sends one")
-	}
+	e.tellOTP(settings.Policies, phase)
 	settings.Wait, settings.Ahead = 0, false // which would take and keep
 	client, err := ports.NewClient(c, nil)
 	if err != nil {
@@ -191,6 +189,16 @@ func (e *explanation) decide(ctx context.Context, words []string, phase pamconf.
 		o.Detail = book.Err.Error()
 	}
 	return o, err
+}
+
+// tellOTP says what the steps below cannot show.
+func (e *explanation) tellOTP(p gate.Policies, phase pamconf.Phase) {
+	switch {
+	case p.Code == gate.TokenCode && phase == pamconf.Auth:
+		e.step("otp: a one-time token of the server's would be asked for where it sends one")
+	case p.Code != gate.NoCode && p.Required && phase == pamconf.Account && e.options.service == "sshd":
+		e.step("otp_required: this is a login by a key alone; one that typed its code in the auth phase is not asked about again")
+	}
 }
 
 // tellPairings says what the pairing file holds.

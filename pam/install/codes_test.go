@@ -58,6 +58,7 @@ func TestInstallWithCodes(t *testing.T) {
 	if got[0].Verdict != "let in with the right code" || !slices.Contains(got[0].Steps, "the person is asked: Latch code of your authenticator:") {
 		t.Errorf("%q", got)
 	}
+	explainRequired(t)
 	if err := os.Chmod("/etc/latch/otp.key", 0o644); err != nil {
 		t.Fatal(err)
 	}
@@ -69,4 +70,27 @@ func TestInstallWithCodes(t *testing.T) {
 	}
 	must(t, "uninstall", "su", "--yes")
 	same(t, "uninstalling with codes", before)
+}
+
+// explainRequired: with otp_required = yes the account phase of sshd is a key alone, which is refused, and explain says so.
+func explainRequired(t *testing.T) {
+	t.Helper()
+	const file = "/etc/latch/latch.conf"
+	before, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(file, append([]byte("otp_required = yes\n"), before...), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	must(t, "install", "sshd", "--otp", "totp", "--yes")
+	got := explain(t, 3, "--user", ana, "--service", "sshd")
+	must(t, "uninstall", "sshd", "--yes")
+	if err := os.WriteFile(file, before, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if got[0].Verdict != "let in with the right code" || got[1].Verdict != "refused" || !slices.Contains(got[1].Steps, "reason: otp-cannot-ask") ||
+		!strings.Contains(strings.Join(got[1].Steps, "\n"), "a login by a key alone") {
+		t.Errorf("%q", got)
+	}
 }
