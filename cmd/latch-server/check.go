@@ -46,7 +46,7 @@ func (p *program) check(ctx context.Context) error {
 			finding{"space", space(p.data), "make room: while the disk is full, hosts get no answer"},
 			finding{"database", s.Check(ctx), "look at the disk; put a backup into an empty directory with latch-server restore FILE --data DIR"},
 			finding{"url", urlKnown(s), "say it once: latch-server serve --url https://NAME[:PORT]"},
-			finding{"admin", adminThere(s), "latch-server user add NAME --role admin, or latch-server user link NAME"},
+			finding{"admin", adminThere(s), "latch-server user add NAME --role admin, or latch-server user reset NAME"},
 		)
 		return nil
 	})

@@ -33,7 +33,7 @@ var (
 	built  testbed.Artefacts
 	server *testbed.Server
 	frail  *testbed.Server // one more, which a test stops and starts again
-	data   *store.Store // the server's database, opened beside it as its commands do
+	data   *store.Store    // the server's database, opened beside it as its commands do
 	chrome context.Context
 	axe    string // axe-core's source
 )
