@@ -3,6 +3,7 @@ package browser
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -11,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/chromedp/cdproto"
 	"github.com/chromedp/cdproto/accessibility"
 	"github.com/chromedp/cdproto/cdp"
 	"github.com/chromedp/cdproto/dom"
@@ -216,7 +218,22 @@ func announced(ctx context.Context, role, name string) (*runtime.RemoteObject, e
 // click clicks the first element that a CSS selector finds.
 func (b *tab) click(selector string) {
 	b.t.Helper()
-	b.run(chromedp.Click(selector, chromedp.ByQuery, chromedp.NodeVisible))
+	click := chromedp.Click(selector, chromedp.ByQuery, chromedp.NodeVisible)
+	b.run(chromedp.ActionFunc(func(ctx context.Context) error {
+		for {
+			err := click.Do(ctx)
+			var gone *cdproto.Error
+			if !errors.As(err, &gone) || !strings.Contains(gone.Message, "node") {
+				return err
+			}
+			// A live page has just replaced it: nothing was clicked.
+			select {
+			case <-ctx.Done():
+				return err
+			case <-time.After(20 * time.Millisecond):
+			}
+		}
+	}))
 }
 
 // fill types into a field as a person does.

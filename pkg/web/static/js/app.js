@@ -15,6 +15,7 @@ if (zone && !document.cookie.split("; ").includes(`__Host-zone=${zone}`)) {
 // Where the browser does not trust the certificate there is no worker, and nothing that needs one.
 navigator.serviceWorker?.register("/sw.js").catch((error) => console.info(error.message));
 
+// A page that has just come needs no word of it, and must not move under the finger; without a connection the worker's comes.
 const bar = document.querySelector("[data-offline]");
 function tellConnection() {
   bar.hidden = navigator.onLine;
@@ -22,4 +23,3 @@ function tellConnection() {
 }
 addEventListener("online", tellConnection);
 addEventListener("offline", tellConnection);
-tellConnection();

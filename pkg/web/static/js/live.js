@@ -25,17 +25,33 @@ export default function live(element) {
   listen(refresh);
 }
 
-// put replaces the content, unless it is the same, and gives the focus back to the element of the same id.
+// put replaces what is new in the content and leaves the rest as it is, what is unfolded too: a touch must not miss its
+// button because a line elsewhere has changed. The focus goes back to the element of the same id.
 function put(element, html) {
   if (element.shown === html) return;
   element.shown = html;
   const focused = document.activeElement && element.contains(document.activeElement) ? document.activeElement.id : "";
-  const unfolded = [...element.querySelectorAll("details[open][id]")].map((details) => details.id);
   const parsed = new DOMParser().parseFromString(html, "text/html");
-  element.replaceChildren(...parsed.body.childNodes);
-  for (const id of unfolded) document.getElementById(id)?.setAttribute("open", "");
+  for (const details of element.querySelectorAll("details[open][id]")) parsed.getElementById(details.id)?.setAttribute("open", "");
+  replace(element, parsed.body);
   if (focused) document.getElementById(focused)?.focus();
   element.dispatchEvent(new CustomEvent("refreshed", { bubbles: true }));
+}
+
+// replace gives an element the children of another.
+function replace(element, other) {
+  const now = [...element.childNodes], next = [...other.childNodes];
+  if (now.length !== next.length) { element.replaceChildren(...next); return; }
+  now.forEach((node, i) => {
+    if (node.isEqualNode(next[i])) return;
+    if (alike(node, next[i])) replace(node, next[i]);
+    else node.replaceWith(next[i]);
+  });
+}
+
+// alike tells whether two elements differ in nothing but their children.
+function alike(a, b) {
+  return a instanceof Element && b instanceof Element && a.cloneNode(false).isEqualNode(b.cloneNode(false));
 }
 
 // tellStale says that what is shown may be out of date.
