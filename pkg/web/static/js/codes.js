@@ -110,14 +110,16 @@ export default async function codes(root) {
   function list() {
     const wanted = search.value.trim().toLowerCase();
     const shown = vault.entries.filter((e) => (e.issuer + " " + e.account).toLowerCase().includes(wanted));
-    rows.replaceChildren(...shown.map(row));
+    // Rows that stay are left alone: one of them may have the focus.
+    const there = new Map(Array.from(rows.children, (item) => [item.entry.id, item]));
+    const items = shown.map((e) => Object.assign(there.get(e.id) ?? row(e), { entry: e }));
+    if (items.length !== rows.children.length || items.some((item, i) => item !== rows.children[i])) rows.replaceChildren(...items);
     open.querySelector("[data-empty]").hidden = shown.length > 0;
     tick();
   }
 
   function row(entry) {
     const item = root.querySelector("template").content.firstElementChild.cloneNode(true);
-    item.entry = entry;
     item.querySelector("[data-issuer]").textContent = entry.issuer || entry.account;
     item.querySelector("[data-account]").textContent = entry.issuer ? entry.account : "";
     const name = [entry.issuer, entry.account].filter(Boolean).join(", ");
