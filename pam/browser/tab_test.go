@@ -29,8 +29,9 @@ import (
 
 // tab is one page of one browser context: nothing that another test does is seen in it.
 type tab struct {
-	t   *testing.T
-	ctx context.Context
+	t     *testing.T
+	ctx   context.Context
+	shown look
 
 	mu       sync.Mutex
 	trouble  []string // what the browser complained about: scripts that failed, what the content policy stopped
@@ -84,18 +85,23 @@ func newWindow() (target.ID, error) {
 	return target.CreateTarget("about:blank").WithBrowserContextID(own).WithNewWindow(true).Do(browser)
 }
 
+func (l look) metrics() chromedp.Action {
+	scale := 1.0
+	if l.mobile {
+		scale = 2
+	}
+	return emulation.SetDeviceMetricsOverride(l.width, l.height, scale, l.mobile)
+}
+
 func (b *tab) look(l look) {
 	b.t.Helper()
 	scheme := "light"
 	if l.dark {
 		scheme = "dark"
 	}
-	scale := 1.0
-	if l.mobile {
-		scale = 2
-	}
+	b.shown = l
 	b.run(
-		emulation.SetDeviceMetricsOverride(l.width, l.height, scale, l.mobile),
+		l.metrics(),
 		emulation.SetTouchEmulationEnabled(l.mobile),
 		emulation.SetEmulatedMedia().WithFeatures([]*emulation.MediaFeature{{Name: "prefers-color-scheme", Value: scheme}, {Name: "prefers-reduced-motion", Value: "reduce"}}),
 		network.SetExtraHTTPHeaders(network.Headers{"Accept-Language": l.lang}),
@@ -340,13 +346,18 @@ func (b *tab) violations() []violation {
 	return serious
 }
 
-// shot keeps a picture of the whole page, if LATCH_SHOTS names a directory.
+// shot keeps a picture of the whole page, if LATCH_SHOTS names a directory. The screen is as high as the page for it, so that
+// what stands at the bottom of the screen covers nothing.
 func (b *tab) shot(name string) {
 	b.t.Helper()
 	dir := os.Getenv("LATCH_SHOTS")
 	if dir == "" {
 		return
 	}
+	tall := b.shown
+	tall.height = max(tall.height, eval[int64](b, `document.documentElement.scrollHeight`))
+	b.run(tall.metrics())
+	defer func() { b.run(b.shown.metrics()) }()
 	var picture []byte
 	b.run(chromedp.ActionFunc(func(ctx context.Context) (err error) {
 		picture, err = page.CaptureScreenshot().WithCaptureBeyondViewport(true).Do(ctx)

@@ -1,6 +1,6 @@
 // Command demo shows the product at work in half a minute: a latch-server on loopback, a person who pairs, and logins
 // through the real libpam and pam_latch.so while the latch is open, closed, or out of reach. It needs no root, keeps
-// everything in a temporary directory, ends by itself, and exits with 1 if anything was not as it should be.
+// everything in a temporary directory, ends by itself unless DEMO_KEEP=1 is set, and exits with 1 if anything was not as it should be.
 package main
 
 import (
@@ -41,7 +41,12 @@ func run() (err error) {
 	if !s.out.table(s.rows) {
 		return errNotAsExpected
 	}
-	return nil
+	if os.Getenv(keepVariable) != "1" {
+		return nil
+	}
+	ctx, stop := untilInterrupted()
+	defer stop()
+	return s.keep(ctx, os.Stdin)
 }
 
 // stage is what stands while the demo runs.

@@ -21,5 +21,6 @@ function tellConnection() {
   bar.hidden = navigator.onLine;
   document.documentElement.classList.toggle("is-offline", !navigator.onLine);
 }
+// Not at once: that the page came is proof enough of a connection.
 addEventListener("online", tellConnection);
 addEventListener("offline", tellConnection);
