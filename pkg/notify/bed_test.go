@@ -43,12 +43,14 @@ type bed struct {
 	user    store.User
 	account string
 	roots   *x509.CertPool
+	dir     string // of the database
 }
 
 func newBed(t *testing.T) *bed {
 	t.Helper()
 	b := &bed{t: t, ctx: t.Context(), roots: x509.NewCertPool()}
 	dir := t.TempDir()
+	b.dir = dir
 	b.must(store.Create(dir))
 	var err error
 	b.store, err = store.Open(dir, store.Options{})

@@ -4,6 +4,7 @@ import (
 	"context"
 	"net/http"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -112,5 +113,42 @@ func TestReceiverThatRecovers(t *testing.T) {
 	case q := <-r.got:
 		t.Errorf("sent again: %s", q.body)
 	case <-time.After(3 * pollEvery):
+	}
+}
+
+// TestTwoProcessesDeliverOnce: two servers on one database share the work, and nobody is told twice.
+func TestTwoProcessesDeliverOnce(t *testing.T) {
+	t.Parallel()
+	b := newBed(t)
+	r := b.receive(nil)
+	b.channel(store.ChannelWebhook, store.ChannelSettings{URL: r.URL})
+	other, err := store.Open(b.dir, store.Options{})
+	b.must(err)
+	second := *b
+	second.store, second.sender = other, New(Options{Store: other, URL: pageURL, Words: plainWords{}, Roots: b.roots})
+	stop := []func(){b.run(), second.run()}
+	t.Cleanup(func() { other.Close() })
+	const changes = 40
+	for i := range changes {
+		b.set(i%2 == 1)
+	}
+	last := ""
+	for i := range changes {
+		q := r.next(t)
+		if string(q.body) == last {
+			t.Errorf("change %d came twice", i)
+		}
+		last = string(q.body)
+		if want := []string{`"off"`, `"on"`}[i%2]; !strings.Contains(last, want) {
+			t.Errorf("change %d says %s, want %s", i, last, want)
+		}
+	}
+	select {
+	case q := <-r.got:
+		t.Errorf("more than was changed: %s", q.body)
+	case <-time.After(3 * pollEvery):
+	}
+	for _, end := range stop {
+		end()
 	}
 }
