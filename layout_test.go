@@ -24,7 +24,7 @@ const module = "github.com/latch-linux/latch"
 var homes = map[string][]string{
 	"github.com/aymanbagabas/go-udiff":      {"pkg/installer"},
 	"github.com/boombuler/barcode":          {"pkg/otp"},
-	"github.com/chromedp":                  {"pam/"},
+	"github.com/chromedp":                   {"pam/"},
 	"github.com/creack/pty":                 {"pam/", "pkg/cli", "cmd/latch"},
 	"github.com/go-webauthn/webauthn":       {"pkg/web"},
 	"github.com/hashicorp/go-retryablehttp": {"pkg/latch"},
