@@ -15,12 +15,15 @@ if (zone && !document.cookie.split("; ").includes(`__Host-zone=${zone}`)) {
 // Where the browser does not trust the certificate there is no worker, and nothing that needs one.
 navigator.serviceWorker?.register("/sw.js").catch((error) => console.info(error.message));
 
-// A page that has just come needs no word of it, and must not move under the finger; without a connection the worker's comes.
-const bar = document.querySelector("[data-offline]");
-function tellConnection() {
-  bar.hidden = navigator.onLine;
-  document.documentElement.classList.toggle("is-offline", !navigator.onLine);
+// A live page knows from its stream whether the server can be heard. Another one asks when the browser says that the network
+// has gone: it may be wrong, where the server is reached by a tunnel or is this machine. A page that has just come needs no
+// word of it, and must not move under the finger; without a connection the worker's comes.
+if (!document.querySelector('[data-module~="live"]')) {
+  const tellConnection = async () => {
+    const reached = navigator.onLine || await fetch("/robots.txt", { cache: "no-store" }).then(() => true, () => false);
+    document.querySelector("[data-offline]").hidden = reached;
+    for (const name of ["is-offline", "is-unknown"]) document.documentElement.classList.toggle(name, !reached);
+  };
+  addEventListener("online", tellConnection);
+  addEventListener("offline", tellConnection);
 }
-// Not at once: that the page came is proof enough of a connection.
-addEventListener("online", tellConnection);
-addEventListener("offline", tellConnection);

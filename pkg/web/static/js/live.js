@@ -56,10 +56,14 @@ function alike(a, b) {
 
 // tellStale says that what is shown may be out of date.
 function tellStale(stale) {
+  forget(stale);
   document.documentElement.classList.toggle("is-offline", stale);
   const bar = document.querySelector("[data-offline]");
   if (bar) bar.hidden = !stale;
 }
+
+// forget takes the states off the page: "not known" until the server has told them again.
+function forget(yes) { document.documentElement.classList.toggle("is-unknown", yes); }
 
 // The page has one stream for all its elements, and none while nobody looks at it.
 const beat = 15_000; // how often the server sends something when nothing changes
@@ -69,11 +73,11 @@ let source, silence, retry;
 function listen(refresh) {
   listeners.push(refresh);
   if (listeners.length > 1) return;
-  const look = () => document.hidden ? stop() : start();
+  const look = () => document.hidden ? rest() : start();
   document.addEventListener("visibilitychange", look);
   addEventListener("online", start);
   addEventListener("offline", () => tellStale(true));
-  addEventListener("pagehide", stop);
+  addEventListener("pagehide", rest);
   addEventListener("pageshow", look);
   look();
 }
@@ -96,6 +100,12 @@ function start() {
 function heard() {
   clearTimeout(silence);
   silence = setTimeout(() => { tellStale(true); start(); }, 3 * beat);
+}
+
+// rest ends the stream while nobody looks. Whoever looks again, after hours perhaps, finds no state from before.
+function rest() {
+  stop();
+  forget(true);
 }
 
 function stop() {
