@@ -35,7 +35,7 @@ async function fromPasskey(salt, allowed) {
 
 // Vault is an open vault. Its changes are functions of the entries, so that one can be made again when another browser was faster.
 export class Vault {
-  #raw; #key; #slots; #version;
+  #raw; #key; #slots; #version; #last = Promise.resolve();
   entries = [];
 
   // fetchSealed returns what the server has: {version, vault}, vault null where there is none.
@@ -100,8 +100,17 @@ export class Vault {
     return { kind: "passphrase", salt: toText(salt), rounds, ...(await seal(key, this.#raw, "key")) };
   }
 
+  // #inTurn runs one change after the other: each is made of what the one before kept.
+  #inTurn(run) {
+    const turn = this.#last.then(run);
+    this.#last = turn.catch(() => {});
+    return turn;
+  }
+
   // change makes a change to the entries and keeps it.
-  async change(edit) {
+  change(edit) { return this.#inTurn(() => this.#change(edit)); }
+
+  async #change(edit) {
     for (let tries = 0; ; tries++) {
       const before = this.entries;
       this.entries = edit(structuredClone(before));
@@ -119,7 +128,7 @@ export class Vault {
   // setPassphrase replaces the passphrase.
   async setPassphrase(passphrase) {
     const slot = await this.#passphraseSlot(passphrase);
-    await this.#reslot((slots) => [slot, ...slots.filter((s) => s.kind !== "passphrase")]);
+    await this.#inTurn(() => this.#reslot((slots) => [slot, ...slots.filter((s) => s.kind !== "passphrase")]));
   }
 
   // addPasskey lets a passkey open the vault; false when it, or this browser, cannot.
@@ -128,7 +137,7 @@ export class Vault {
     const found = await fromPasskey(salt, []);
     if (!found) return false;
     const slot = { kind: "passkey", id: found.id, salt: toText(salt), ...(await seal(found.key, this.#raw, "key")) };
-    await this.#reslot((slots) => [...slots.filter((s) => s.id !== found.id), slot]);
+    await this.#inTurn(() => this.#reslot((slots) => [...slots.filter((s) => s.id !== found.id), slot]));
     return true;
   }
 
