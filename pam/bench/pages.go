@@ -147,6 +147,9 @@ func signIn(s *store.Store, name string) (string, error) {
 	if err != nil {
 		return "", err
 	}
+	if err := s.SetWelcomed(context.Background(), u.Row); err != nil { // or the first run's screens come first
+		return "", err
+	}
 	return s.StartSession(context.Background(), store.SignIn{User: u.Row, Address: "127.0.0.1", UserAgent: userAgent})
 }
 
