@@ -50,7 +50,7 @@ type historyLine struct {
 	Result string // what came of it, or what was done: "Refused", "Closed"
 	Latch  string // at which latch; "" for the account as a whole
 	Kind   string // let_in, refused or changes
-	Open   bool   // the padlock beside it
+	Mark   string // the padlock beside it, open or closed; "" where no state is told
 	By     string // who, and from where
 }
 
@@ -179,10 +179,13 @@ func (x *exchange) dayTitle(t time.Time) string {
 
 // historyLine puts one line into words.
 func (x *exchange) historyLine(e store.Entry) historyLine {
-	l := historyLine{Time: x.moment(e.T), Kind: store.HistoryChanges, Open: e.Value == "on", Latch: latchOf(e), By: x.by(e)}
+	l := historyLine{Time: x.moment(e.T), Kind: store.HistoryChanges, Latch: latchOf(e), By: x.by(e)}
 	l.Time.Text = time.UnixMilli(e.T).In(x.zone()).Format("15:04")
+	if e.What == "status" {
+		l.Mark = map[bool]string{true: "open", false: "closed"}[e.Value == "on"]
+	}
 	switch {
-	case e.Action == store.ActionGet && l.Open:
+	case e.Action == store.ActionGet && e.Value == "on":
 		l.Kind, l.Result = store.HistoryLetIn, x.text("history.let_in")
 	case e.Action == store.ActionGet:
 		l.Kind, l.Result = store.HistoryRefused, x.text("history.refused")
