@@ -52,10 +52,9 @@ var (
 	desktop = look{width: 1280, height: 900, lang: "en"}
 )
 
-func (l look) inDark() look          { l.dark = true; return l }
-func (l look) in(lang string) look   { l.lang = lang; return l }
-func (l look) withoutScript() look   { l.noScript = true; return l }
-func (l look) sized(w, h int64) look { l.width, l.height = w, h; return l }
+func (l look) inDark() look        { l.dark = true; return l }
+func (l look) in(lang string) look { l.lang = lang; return l }
+func (l look) withoutScript() look { l.noScript = true; return l }
 
 // open opens a tab with a look. At the end of the test the browser must have had nothing to complain about.
 func open(t *testing.T, l look) *tab {
