@@ -17,17 +17,17 @@ func newSchedule(p *program) *cobra.Command {
 		newScheduleChange(p, "remove", "take a schedule away", "removed",
 			"remove takes a latch's schedule away. The latch stays as it is.\n",
 			func(ctx context.Context, s store.Backend, l latchOf) error {
-				return s.SetSchedule(ctx, l.user, l.app, l.to, schedule.Week{}, store.Attempt{})
+				return s.SetSchedule(ctx, l.user, l.app, l.to, schedule.Week{}, store.Attempt{Way: store.WayCommand})
 			}),
 		newScheduleChange(p, "hold", "suspend a schedule", "held",
 			"hold suspends a latch's schedule until resume. The latch stays as it is.\n",
 			func(ctx context.Context, s store.Backend, l latchOf) error {
-				return s.HoldSchedule(ctx, l.user, l.app, l.to, true, store.Attempt{})
+				return s.HoldSchedule(ctx, l.user, l.app, l.to, true, store.Attempt{Way: store.WayCommand})
 			}),
 		newScheduleChange(p, "resume", "take up a schedule again that was held", "resumed",
 			"resume takes up a schedule again that was held, by hold, by a link that closed the latch, or because a phone\nwas lost. It counts at once.\n",
 			func(ctx context.Context, s store.Backend, l latchOf) error {
-				return s.HoldSchedule(ctx, l.user, l.app, l.to, false, store.Attempt{})
+				return s.HoldSchedule(ctx, l.user, l.app, l.to, false, store.Attempt{Way: store.WayCommand})
 			}),
 	)
 }
@@ -86,7 +86,7 @@ clocks skip is when they skip it, one that comes twice is the first.
 				if err != nil {
 					return err
 				}
-				if err := s.SetSchedule(c.Context(), l.user, l.app, l.to, w, store.Attempt{}); err != nil {
+				if err := s.SetSchedule(c.Context(), l.user, l.app, l.to, w, store.Attempt{Way: store.WayCommand}); err != nil {
 					return err
 				}
 				return p.Report(map[string]any{"user": args[0], "latch": l.name, "schedule": w.String()}, "%s: %s", l.name, w)
