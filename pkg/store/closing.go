@@ -47,7 +47,7 @@ func (s *Store) ClosingOf(ticket string) (Closing, error) {
 }
 
 // CloseByLink uses a link up and closes what it is for, as its person would; schedules are suspended, so that nothing opens it
-// again by itself.
+// again by itself, and it cannot be taken back.
 func (s *Store) CloseByLink(ctx context.Context, ticket string, a Attempt) (Closing, error) {
 	a.Way = WayLink
 	var closed Closing
@@ -61,8 +61,11 @@ func (s *Store) CloseByLink(ctx context.Context, ticket string, a Attempt) (Clos
 			return err
 		}
 		for _, n := range nodes {
-			_, err := s.turn(t, []owned{n.owned}, Switch{User: c.User, Target: n.to, Hold: true, Attempt: a})
+			d, err := s.turn(t, []owned{n.owned}, Switch{User: c.User, Target: n.to, Hold: true, Attempt: a})
 			if err != nil {
+				return err
+			}
+			if err := forgetSwitch(t, d.ID); err != nil {
 				return err
 			}
 		}

@@ -218,7 +218,7 @@ func owns(q source, u User, app string) ([]owned, error) {
 // setNode opens or closes one node until something changes it, with a line of history, if it reads otherwise now.
 func (s *Store) setNode(t *tx, p pairing, n target, open bool, action string, a Attempt) error {
 	if n.own.open == open {
-		return nil
+		return confirmed(t, p, n)
 	}
 	if err := s.settle(t, p, &n, s.millis()); err != nil {
 		return err

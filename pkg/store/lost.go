@@ -13,6 +13,7 @@ var endings = []string{
 	`DELETE FROM steps WHERE user = ?`,
 	`DELETE FROM known_browsers WHERE user = ?`,
 	`DELETE FROM links WHERE user = ?`,
+	`DELETE FROM switches WHERE user = ?`,
 	`DELETE FROM notice_channels WHERE user = ? AND kind = 'push'`,
 }
 

@@ -122,6 +122,9 @@ func (s *Store) turn(t *tx, owned []owned, a Switch) (Switched, error) {
 		}
 		hold := a.Hold && n.schedule != "" && !n.held
 		if n.own.open == a.Open && n.until == d.Until && !hold {
+			if err := confirmed(t, o.pairing, n); err != nil {
+				return d, err
+			}
 			continue
 		}
 		was = append(was, before{o.app.ID, o.pairing.accountID, a.Target, n.on, n.held, n.changed, n.until, n.cause})
@@ -132,7 +135,7 @@ func (s *Store) turn(t *tx, owned []owned, a Switch) (Switched, error) {
 		}
 	}
 	if len(was) == 0 {
-		return d, t.exec(`DELETE FROM switches WHERE id = ?`, id)
+		return d, forgetSwitch(t, id)
 	}
 	text, err := json.Marshal(was)
 	if err != nil {
@@ -141,6 +144,18 @@ func (s *Store) turn(t *tx, owned []owned, a Switch) (Switched, error) {
 	d.ID = id
 	return d, t.exec(`UPDATE switches SET before = ? WHERE id = ?`, string(text), id)
 }
+
+// confirmed notes that somebody asked for what a latch is already: an earlier act cannot be taken back over that.
+func confirmed(t *tx, p pairing, n target) error {
+	if n.switched == 0 {
+		return nil
+	}
+	n.switched = 0
+	return writeSetting(t, p, n)
+}
+
+// forgetSwitch makes an act final.
+func forgetSwitch(t *tx, id int64) error { return t.exec(`DELETE FROM switches WHERE id = ?`, id) }
 
 // newSwitch takes a number for an act and forgets the person's old ones.
 func (s *Store) newSwitch(t *tx, user int64) (int64, error) {
@@ -209,7 +224,7 @@ func (s *Store) takeSwitch(t *tx, user, act int64) ([]before, error) {
 	if err := json.Unmarshal([]byte(text), &was); err != nil {
 		return nil, fmt.Errorf("act %d: %w", act, err)
 	}
-	return was, t.exec(`DELETE FROM switches WHERE id = ?`, act)
+	return was, forgetSwitch(t, act)
 }
 
 func (s *Store) undo(t *tx, u User, act int64, b before, a Attempt) error {

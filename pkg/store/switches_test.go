@@ -184,3 +184,49 @@ func TestSwitchsThatAreRefused(t *testing.T) {
 	b.must(b.RemoveUser(b.ctx, "ana"))
 	b.refused("a removed person", do(Switch{}), ErrNoUser)
 }
+
+// An act that was taken back after something else said "closed" would open what that had closed.
+func TestNothingUndoesWhatWasClosedAgainSince(t *testing.T) {
+	for name, again := range map[string]func(*listener, Notice){
+		"everything":         func(l *listener, _ Notice) { l.turn(Switch{User: l.user.Row}) },
+		"by the same touch":  func(l *listener, _ Notice) { l.turn(Switch{User: l.user.Row, App: l.app.ID}) },
+		"by the application": func(l *listener, _ Notice) { l.must(l.SetByApplication(l.ctx, l.app, l.account, Target{}, false, Attempt{})) },
+		"not me": func(l *listener, n Notice) {
+			_, err := l.CloseByLink(l.ctx, n.Ticket, Attempt{})
+			l.must(err)
+		},
+		"phone lost": func(l *listener, _ Notice) {
+			l.must(l.LosePhone(l.ctx, l.user.Row, Attempt{}))
+			l.must(l.ComeBack(l.ctx, l.user.Row, "hash"))
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			l := newListener(t)
+			l.attempt()
+			n := l.told()[1]
+			d := l.turn(Switch{User: l.user.Row, App: l.app.ID})
+			again(l, n)
+			if err := l.Undo(l.ctx, l.user.Row, d.ID, Attempt{}); err != ErrChangedThen && err != ErrNoSwitch {
+				t.Errorf("taking the first closing back: %v", err)
+			}
+			l.reads(l.account, false)
+		})
+	}
+}
+
+func TestClosingByLinkOrLossCannotBeTakenBack(t *testing.T) {
+	l := newListener(t)
+	l.attempt()
+	n := l.told()[1]
+	last := l.turn(Switch{User: l.user.Row, App: l.app.ID, Open: true, For: time.Hour})
+	_, err := l.CloseByLink(l.ctx, n.Ticket, Attempt{})
+	l.must(err)
+	l.refused("the link's", l.Undo(l.ctx, l.user.Row, last.ID+1, Attempt{}), ErrNoSwitch)
+	l.turn(Switch{User: l.user.Row, App: l.app.ID, Open: true})
+	l.must(l.LosePhone(l.ctx, l.user.Row, Attempt{}))
+	l.must(l.ComeBack(l.ctx, l.user.Row, "hash"))
+	for id := last.ID; id < last.ID+10; id++ {
+		l.refused("the lost phone's", l.Undo(l.ctx, l.user.Row, id, Attempt{}), ErrNoSwitch)
+	}
+	l.reads(l.account, false)
+}
