@@ -268,3 +268,50 @@ func BenchmarkSettingAt(b *testing.B) {
 		})
 	}
 }
+
+// A closed latch stays closed when the clock goes back: set by hand in a window, by a schedule that had just been set, or both.
+func TestAClockThatWasSetBackOpensNothing(t *testing.T) {
+	for name, c := range map[string]struct {
+		do       func(*bed, int64)
+		toMorrow bool // what it is at noon of the next day
+	}{
+		"closed by hand in a window": {func(b *bed, ana int64) {
+			b.setSchedule(ana, "UTC; daily 08:00-22:00")
+			b.at(time.Date(2026, 3, 4, 12, 30, 0, 0, time.UTC))
+			b.turn(Switch{User: ana, App: b.app.ID})
+		}, true},
+		"closed by a schedule of this moment": {func(b *bed, ana int64) {
+			b.turn(Switch{User: ana, App: b.app.ID})
+			b.turn(Switch{User: ana, App: b.app.ID, Open: true})
+			b.at(time.Date(2026, 3, 4, 12, 30, 0, 0, time.UTC))
+			b.setSchedule(ana, "UTC; daily 02:00-03:00")
+		}, false},
+		"closed by hand after such a schedule": {func(b *bed, ana int64) {
+			b.at(time.Date(2026, 3, 4, 12, 30, 0, 0, time.UTC))
+			b.setSchedule(ana, "UTC; daily 08:00-22:00")
+			b.at(time.Date(2026, 3, 4, 12, 31, 0, 0, time.UTC))
+			b.turn(Switch{User: ana, App: b.app.ID})
+		}, true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			b := newBed(t)
+			id, ana := b.pair("ana"), b.row("ana")
+			b.at(time.Date(2026, 3, 4, 12, 0, 0, 0, time.UTC))
+			c.do(b, ana)
+			for range 2 { // nor when somebody has written it down
+				b.at(time.Date(2026, 3, 4, 12, 10, 0, 0, time.UTC))
+				if b.root(ana).Open {
+					t.Error("the page shows it open")
+				}
+				b.reads(id, false)
+				b.clock.pass(time.Minute)
+				b.reads(id, false)
+			}
+			b.turn(Switch{User: ana, App: b.app.ID, Open: true})
+			b.reads(id, true) // the person's wish still counts
+			b.turn(Switch{User: ana, App: b.app.ID})
+			b.at(time.Date(2026, 3, 5, 12, 0, 0, 0, time.UTC))
+			b.reads(id, c.toMorrow)
+		})
+	}
+}

@@ -23,6 +23,7 @@ type setting struct {
 	schedule  string // weekly windows, "" = none
 	scheduled int64  // when they were set
 	held      bool   // the windows are suspended
+	unwound   bool   // it is not as it was stored, see unwind
 }
 
 // fields are where a row's columns go: status, changed, cause, until, switched, schedule, scheduled, held.
@@ -78,6 +79,22 @@ func (s setting) running(now int64) bool {
 // setBackBy is how far in the future, in milliseconds, a change may lie before it is one that a clock which was set back left
 // behind: a schedule overrules it.
 const setBackBy = 60_000
+
+// unwind mends what a clock that was set back left behind: a schedule that was set in what is the future now counts from now, and
+// so does a latch that was closed by hand, which stays closed until the next window. What was opened the schedule overrules.
+func (s *setting) unwind(now int64) {
+	closed := !s.on && s.cause == ByHand && s.changed > now+setBackBy
+	after := s.changed > s.scheduled
+	if s.scheduled > now {
+		s.scheduled, s.unwound = now, true
+	}
+	if closed {
+		s.changed, s.unwound = now, true
+		if after {
+			s.changed++
+		}
+	}
+}
 
 // ruled is at once no timed opening runs.
 func (s setting) ruled(week schedule.Week, now int64) moment {
@@ -151,7 +168,7 @@ func (s setting) byHand(open bool, now int64) setting {
 // newest of them. The state does not depend on it: it is read from the clock as long as nobody has written it down. So each
 // change is written once, by the first who writes about the node after it.
 func (s *Store) settle(t *tx, p pairing, n *target, now int64) error {
-	if n.own.since == n.changed {
+	if n.own.since == n.changed && !n.unwound {
 		return nil
 	}
 	for _, e := range n.setting.lapse(now) {
@@ -162,6 +179,7 @@ func (s *Store) settle(t *tx, p pairing, n *target, now int64) error {
 		}
 	}
 	n.setting = n.setting.settled(now)
+	n.unwound = false
 	return writeSetting(t, p, *n)
 }
 

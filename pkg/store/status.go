@@ -156,6 +156,7 @@ type tree struct {
 }
 
 func loadTree(q source, app Application, p pairing, now int64) (*tree, error) {
+	p.setting.unwind(now)
 	tr := &tree{app: app, pairing: p, now: now, root: latch{
 		id: app.ID, name: app.Name, setting: p.setting, own: p.setting.at(now), inside: !p.blocked,
 		twoFactor: app.TwoFactor, lock: app.LockOnUse, chose2FA: p.chose2FA, choseLock: p.choseLock,
@@ -163,6 +164,7 @@ func loadTree(q source, app Application, p pairing, now int64) (*tree, error) {
 	err := q.each(func(scan func(...any) error) error {
 		var l latch
 		err := scan(append(l.setting.fields(), &l.row, &l.parent, &l.id, &l.name, &l.twoFactor, &l.lock, &l.chose2FA, &l.choseLock)...)
+		l.setting.unwind(now)
 		l.own = l.setting.at(now)
 		l.inside = tr.byRow(l.parent).open()
 		tr.nodes = append(tr.nodes, l)
@@ -217,6 +219,7 @@ func (tr *tree) findInstance(q source, over target, id string) (target, error) {
 	if isNoRows(err) {
 		err = fmt.Errorf("%w: %q", ErrNoInstance, id)
 	}
+	l.setting.unwind(tr.now)
 	l.own = l.setting.at(tr.now)
 	return target{l, KindInstance}, err
 }
@@ -227,6 +230,7 @@ func (tr *tree) loadInstances(q source) error {
 		var l latch
 		err := scan(append(l.setting.fields(), &l.row, &l.parent, &l.id, &l.name, &l.twoFactor, &l.lock)...)
 		over := tr.byRow(l.parent)
+		l.setting.unwind(tr.now)
 		l.own, l.inside, l.chose2FA, l.choseLock = l.setting.at(tr.now), over.open(), over.chose2FA, over.choseLock
 		tr.instances = append(tr.instances, l)
 		return err
