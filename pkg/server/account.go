@@ -13,7 +13,7 @@ import (
 // back this way.
 func (s *Server) pair(r *request) (any, error) {
 	return paired(s.store.Pair(r.ctx, store.PairRequest{
-		App: r.signer.app, Code: r.http.PathValue("code"), CommonName: printable(r.params.Get("commonName")),
+		App: r.signer.app, Code: r.http.PathValue("code"), CommonName: store.OneLine(r.params.Get("commonName")),
 		Subject: r.signer.secret.Subject(), Attempt: r.attempt(false),
 	}))
 }
@@ -24,7 +24,7 @@ func (s *Server) pairByName(r *request) (any, error) {
 		return nil, errorCode(api.ErrCodeUnauthorized)
 	}
 	return paired(s.store.PairByName(r.ctx, store.PairRequest{
-		App: r.signer.app, CommonName: printable(r.params.Get("commonName")), Attempt: r.attempt(false),
+		App: r.signer.app, CommonName: store.OneLine(r.params.Get("commonName")), Attempt: r.attempt(false),
 	}, r.http.PathValue("name")))
 }
 
@@ -50,7 +50,7 @@ func (s *Server) status(r *request) (any, error) {
 	}
 	answer, err := s.store.Status(r.ctx, store.StatusRequest{
 		App: r.signer.app, AccountID: r.http.PathValue("account"), Target: to.Target, NoOTP: to.noOTP,
-		Token: token, Message: printable(r.params.Get("msg")), Attempt: r.attempt(to.silent),
+		Token: token, Message: store.OneLine(r.params.Get("msg")), Attempt: r.attempt(to.silent),
 	})
 	if err != nil {
 		return nil, err

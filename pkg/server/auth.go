@@ -245,34 +245,16 @@ var contextHeaders = map[string]string{
 	"host": api.HeaderHost, "service": api.HeaderService, "phase": api.HeaderPhase, "rhost": api.HeaderRhost, "user": api.HeaderUser,
 }
 
-// maxText bounds what is kept of a header, in bytes.
-const maxText = 256
-
 // attempt says who asks, for the history.
 func (r *request) attempt(silent bool) store.Attempt {
-	a := store.Attempt{UserAgent: printable(r.http.UserAgent()), IP: remoteIP(r.http), Silent: silent}
+	a := store.Attempt{UserAgent: store.OneLine(r.http.UserAgent()), IP: remoteIP(r.http), Silent: silent}
 	for name, header := range contextHeaders {
 		if v := r.http.Header.Get(header); v != "" {
 			if a.Context == nil {
 				a.Context = map[string]string{}
 			}
-			a.Context[name] = printable(v)
+			a.Context[name] = store.OneLine(v)
 		}
 	}
 	return a
-}
-
-// printable cuts a text to maxText bytes and replaces what is not printable in one line, marks that turn the direction of writing
-// among it: a page must not show another name than the one that came.
-func printable(text string) string {
-	if len(text) > maxText {
-		text = text[:maxText]
-	}
-	return strings.Map(func(c rune) rune {
-		if c < ' ' || c >= 0x7f && c < 0xa0 || c >= '\u2028' && c <= '\u202e' || c >= '\u2066' && c <= '\u2069' ||
-			c == '\u200e' || c == '\u200f' || c == '\u061c' {
-			return '\ufffd'
-		}
-		return c
-	}, strings.ToValidUTF8(text, "\ufffd"))
 }

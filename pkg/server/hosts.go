@@ -30,7 +30,7 @@ func (s *Server) hostRoutes() map[string]handler {
 
 // requestPairing makes a link that a person opens and confirms. Without a stored address there is nothing to link to.
 func (s *Server) requestPairing(r *request) (any, error) {
-	host, user := strings.TrimSpace(printable(r.params.Get("host"))), strings.TrimSpace(printable(r.params.Get("user")))
+	host, user := strings.TrimSpace(store.OneLine(r.params.Get("host"))), strings.TrimSpace(store.OneLine(r.params.Get("user")))
 	if host == "" || user == "" {
 		return nil, errorCode(api.ErrCodeMissingParameter)
 	}

@@ -161,7 +161,7 @@ func (s *Server) logRequest(r *http.Request, o *outcome) {
 		}
 	}
 	attrs := []slog.Attr{
-		slog.String("request", printable(r.Pattern)), slog.String("from", r.RemoteAddr), slog.Int("status", o.status),
+		slog.String("request", store.OneLine(r.Pattern)), slog.String("from", r.RemoteAddr), slog.Int("status", o.status),
 	}
 	if o.signer.app.ID != "" {
 		attrs = append(attrs, slog.String("app", o.signer.app.Name), slog.String("secret", o.signer.secret.Name))

@@ -15,7 +15,7 @@ func (s *Server) createTOTP(r *request) (any, error) {
 	if name == "" {
 		name = user
 	}
-	key, err := otp.NewTOTP(r.signer.app.Name, printable(name))
+	key, err := otp.NewTOTP(r.signer.app.Name, store.OneLine(name))
 	if err != nil {
 		return nil, err
 	}
@@ -23,7 +23,7 @@ func (s *Server) createTOTP(r *request) (any, error) {
 	if err != nil {
 		return nil, errorCode(api.ErrCodeBadParameter) // names too long for a QR code
 	}
-	k, err := s.store.AddTOTP(r.ctx, r.signer.app, store.TOTP{UserID: user, CommonName: printable(name), Secret: key.Secret})
+	k, err := s.store.AddTOTP(r.ctx, r.signer.app, store.TOTP{UserID: user, CommonName: store.OneLine(name), Secret: key.Secret})
 	if err != nil {
 		return nil, err
 	}

@@ -79,7 +79,7 @@ func (s *Server) createApplication(r *request) (any, error) {
 		return nil, err
 	}
 	a, secret, err := s.store.AddApplication(r.ctx, store.Application{
-		Name: r.params.Get("name"), ContactPhone: printable(r.params.Get("contactPhone")), ContactEmail: printable(r.email()),
+		Name: r.params.Get("name"), ContactPhone: store.OneLine(r.params.Get("contactPhone")), ContactEmail: store.OneLine(r.email()),
 		TwoFactor: orDisabled(twoFactor), LockOnUse: orDisabled(lock), Owner: r.signer.user.Row,
 	})
 	if err != nil {
@@ -116,11 +116,11 @@ func (s *Server) changeApplication(r *request) (any, error) {
 	}
 	c := store.ApplicationChange{Name: r.text("name")}
 	if r.params.Has("contactPhone") {
-		phone := printable(r.params.Get("contactPhone"))
+		phone := store.OneLine(r.params.Get("contactPhone"))
 		c.ContactPhone = &phone
 	}
 	if r.params.Has("contactEmail") || r.params.Has("email") {
-		email := printable(r.email())
+		email := store.OneLine(r.email())
 		c.ContactEmail = &email
 	}
 	if c.TwoFactor, err = r.mode("two_factor"); err != nil {

@@ -83,8 +83,8 @@ func checkName(what, name string) error {
 		return fmt.Errorf("%w: %s name must have 1 to %d bytes", ErrBadName, what, maxName)
 	}
 	for _, r := range name {
-		if r < ' ' || r == 0x7f || r == '\ufffd' {
-			return fmt.Errorf("%w: %s name %q holds a control character or is not UTF-8", ErrBadName, what, name)
+		if unseen(r) || r == '\ufffd' {
+			return fmt.Errorf("%w: %s name %q holds a character that cannot be seen, or is not UTF-8", ErrBadName, what, name)
 		}
 	}
 	return nil

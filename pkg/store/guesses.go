@@ -55,7 +55,10 @@ func (s *Store) countGuess(t *tx, p pace, subject string) error {
 // What is guessed at, for Guess.
 const (
 	GuessPassword = "password"
-	GuessStep     = "step" // codes of an authenticator and recovery codes
+	GuessStep     = "step" // codes of an authenticator and recovery codes, of whoever typed the password
+	// GuessRecovery are recovery codes where nobody has typed a password: 50 random bits, which nobody guesses. What one account has
+	// is not counted, since strangers would use it up and keep its owner from saying that the phone is lost.
+	GuessRecovery = "recovery"
 )
 
 // Guess is one try to sign in. Account is what was typed, whether or not there is such an account, so that the answers do not
@@ -81,7 +84,10 @@ func (s *Store) subjects(g Guess) []counted {
 	}
 	who := g.What + ":" + hex.EncodeToString(s.box.Digest([]byte("guess:" + g.Account + "\x00" + g.Browser))[:16])
 	list := []counted{{short, who}, {daily, who + ":day"}}
-	if g.Browser == "" {
+	if g.What == GuessRecovery {
+		list = nil
+	}
+	if g.Browser == "" || list == nil {
 		list = append(list, counted{addressPace, "address:" + g.Address})
 	}
 	return list

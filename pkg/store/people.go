@@ -144,7 +144,8 @@ func (s *Store) Password(user int64) (phc string, err error) {
 	return phc, err
 }
 
-// SetPassword keeps the hash of a new password. Every session but keep (its row; 0 keeps none) ends.
+// SetPassword keeps the hash of a new password. Every session but keep (its row; 0 keeps none) ends, and what else the old one
+// was good for.
 func (s *Store) SetPassword(ctx context.Context, user int64, phc string, keep int64) error {
 	return s.write(ctx, func(t *tx) error {
 		if err := s.setPassword(t, user, phc, keep); err != nil {
@@ -159,6 +160,12 @@ func (s *Store) setPassword(t *tx, user int64, phc string, keep int64) error {
 		ON CONFLICT DO UPDATE SET phc = excluded.phc, changed = excluded.changed`, user, phc, s.millis())
 	if err != nil {
 		return err
+	}
+	// Whoever has a link for a password, or typed the one before and is at the second step, would get in past the new one.
+	for _, statement := range []string{`DELETE FROM links WHERE user = ?`, `DELETE FROM steps WHERE user = ? AND purpose = '` + StepSecond + `'`} {
+		if err := t.exec(statement, user); err != nil {
+			return err
+		}
 	}
 	return endSessions(t, user, keep)
 }

@@ -2,6 +2,7 @@ package store
 
 import (
 	"errors"
+	"fmt"
 	"testing"
 	"time"
 )
@@ -300,4 +301,68 @@ func TestTheLastAdminStays(t *testing.T) {
 	b.refused("removing", b.RemoveUser(b.ctx, "ana"), ErrLastAdmin)
 	b.must(b.ChangeProfile(b.ctx, eva, ProfileChange{Role: &admin}))
 	b.must(b.RemoveUser(b.ctx, "ana"))
+}
+
+// What was made for the password before, or got halfway with it, is worth nothing beside a new one.
+func TestANewPasswordEndsWhatTheOldOneBegan(t *testing.T) {
+	b := newBed(t)
+	ana := b.person("ana")
+	ways := map[string]func(){
+		"by its person": func() { b.must(b.SetPassword(b.ctx, ana, "new", 0)) },
+		"by a link": func() {
+			ticket, _, err := b.NewLink(b.ctx, Link{Purpose: LinkReset, User: ana}, ResetLife)
+			b.must(err)
+			_, err = b.SetPasswordByLink(b.ctx, ticket, LinkReset, "new")
+			b.must(err)
+		},
+	}
+	for name, change := range ways {
+		invitation, _, err := b.NewLink(b.ctx, Link{Purpose: LinkInvite, User: ana}, InviteLife)
+		b.must(err)
+		step, err := b.BeginStep(b.ctx, Step{Purpose: StepSecond, User: ana}, time.Hour)
+		b.must(err)
+		change()
+		_, err = b.Link(invitation)
+		b.refused(name+", then an invitation", err, ErrLinkSpent)
+		_, err = b.Step(step, StepSecond)
+		b.refused(name+", then the second step", err, ErrStepOver)
+	}
+}
+
+// Between the password that was right and the session the phone may be lost: hashing takes its time.
+func TestNoSessionOfSomebodyWhoLostThePhone(t *testing.T) {
+	b := newBed(t)
+	ana := b.person("ana")
+	b.must(b.LosePhone(b.ctx, ana, Attempt{}))
+	_, err := b.StartSession(b.ctx, SignIn{User: ana})
+	b.refused("a session", err, ErrPhoneLost)
+	b.must(b.ComeBack(b.ctx, ana, "hash"))
+	_, err = b.StartSession(b.ctx, SignIn{User: ana})
+	b.must(err)
+}
+
+// A stranger who types recovery codes must not keep the owner from using one, nor take the second step's tries.
+func TestStrangersUseUpNoRecoveryCodeTries(t *testing.T) {
+	b := newBed(t)
+	for i := range 10 * int(stepDaily.limit) {
+		b.must(b.BeginGuess(b.ctx, Guess{What: GuessRecovery, Account: "ana", Address: fmt.Sprintf("192.0.2.%d", i)}))
+	}
+	b.must(b.BeginGuess(b.ctx, Guess{What: GuessRecovery, Account: "ana", Address: "198.51.100.1"}))
+	b.must(b.BeginGuess(b.ctx, Guess{What: GuessStep, Account: "ana", Address: "198.51.100.1"}))
+	var pause *TooManyError
+	var err error
+	for range addressPace.limit {
+		err = b.BeginGuess(b.ctx, Guess{What: GuessRecovery, Account: "ana", Address: "198.51.100.1", Browser: "known"})
+	}
+	if !errors.As(err, &pause) {
+		t.Errorf("one address types as many as it likes: %v", err)
+	}
+}
+
+func TestNamesHideNothing(t *testing.T) {
+	b := newBed(t)
+	for _, name := range []string{"a\u009b2Jb", "ana\u202eabc", "\u2066ana", "ana\x1b[2J", "ana\x7f"} {
+		_, err := b.AddUser(b.ctx, name)
+		b.refused(fmt.Sprintf("%q", name), err, ErrBadName)
+	}
 }

@@ -7,12 +7,11 @@ import (
 
 // How long sessions and known browsers last.
 const (
-	SessionIdle  = 30 * 24 * time.Hour  // without a request
-	SessionLife  = 180 * 24 * time.Hour // at the longest
-	BrowserLife  = 365 * 24 * time.Hour // that a browser is known after its last sign-in
-	seenStep     = 5 * time.Minute      // how coarse LastSeen is: a write per page would be too many
-	maxSessions  = 50                   // of one person; the one not seen for longest makes room
-	maxUserAgent = 512                  // bytes kept
+	SessionIdle = 30 * 24 * time.Hour  // without a request
+	SessionLife = 180 * 24 * time.Hour // at the longest
+	BrowserLife = 365 * 24 * time.Hour // that a browser is known after its last sign-in
+	seenStep    = 5 * time.Minute      // how coarse LastSeen is: a write per page would be too many
+	maxSessions = 50                   // of one person; the one not seen for longest makes room
 )
 
 // Session is one browser that is signed in.
@@ -48,8 +47,8 @@ func (s *Store) StartSession(ctx context.Context, in SignIn) (ticket string, err
 		if err != nil {
 			return err
 		}
-		if u.Disabled {
-			return ErrUserDisabled
+		if err := mayOpen(u); err != nil { // who lost the phone meanwhile has to come back first
+			return err
 		}
 		if ticket, err = s.startSession(t, in); err != nil {
 			return err
@@ -61,9 +60,6 @@ func (s *Store) StartSession(ctx context.Context, in SignIn) (ticket string, err
 
 func (s *Store) startSession(t *tx, in SignIn) (ticket string, err error) {
 	now := s.millis()
-	if len(in.UserAgent) > maxUserAgent {
-		in.UserAgent = in.UserAgent[:maxUserAgent]
-	}
 	ticket, digest := newTicket()
 	if err := t.exec(`DELETE FROM sessions WHERE user = ?1 AND id NOT IN
 		(SELECT id FROM sessions WHERE user = ?1 ORDER BY last_seen DESC, id DESC LIMIT ?2)`, in.User, maxSessions-1); err != nil {

@@ -7,6 +7,9 @@ import (
 	"time"
 )
 
+// StepSecond is the purpose of a step of somebody whose password was right, and who owes the second factor.
+const StepSecond = "second"
+
 // Step is what one browser is in the middle of. Data is sealed at rest.
 type Step struct {
 	Purpose string

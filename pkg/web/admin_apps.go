@@ -165,7 +165,7 @@ const maxContact = 254
 // checkContacts returns the text that says what is wrong with what will be shown to people, "" if nothing is.
 func checkContacts(c store.ApplicationChange) string {
 	printable := func(text string) bool {
-		return len(text) <= maxContact && !strings.ContainsFunc(text, func(r rune) bool { return r < ' ' || r == 0x7f })
+		return len(text) <= maxContact && store.OneLine(text) == text
 	}
 	email := *c.ContactEmail
 	switch {

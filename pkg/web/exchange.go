@@ -202,6 +202,8 @@ func (x *exchange) fail(err error) {
 	switch {
 	case errors.As(err, &known):
 		status = int(known)
+	case errors.Is(err, store.ErrUserDisabled), errors.Is(err, store.ErrPhoneLost):
+		status = http.StatusForbidden
 	case errors.As(err, &large):
 		status = http.StatusRequestEntityTooLarge
 	case errors.As(err, &many):
@@ -217,7 +219,9 @@ func (x *exchange) fail(err error) {
 	if status >= 500 {
 		x.site.log.Error("page", "method", x.r.Method, "path", x.r.Pattern, "error", err)
 	}
-	if err := x.pageStatus(status, "error", errorPage{status}); err != nil {
+	if err := x.pageStatus(status, "error", errorPage{status}); errors.As(err, &known) { // it has no such part
+		http.Error(x.w, http.StatusText(status), status)
+	} else if err != nil {
 		x.site.log.Error("page", "path", x.r.Pattern, "error", fmt.Errorf("error page: %w", err))
 		http.Error(x.w, http.StatusText(status), status)
 	}

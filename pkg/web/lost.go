@@ -46,7 +46,7 @@ func (s *Site) losePhone(x *exchange) error {
 		return x.pageStatus(status, "lost", form)
 	}
 	ctx := store.WithActor(x.r.Context(), store.Actor{Via: store.ViaWeb, Name: u.Name, IP: address(x.r)})
-	if err := s.store.LosePhone(ctx, u.Row, store.Attempt{UserAgent: x.r.UserAgent(), IP: address(x.r)}); err != nil {
+	if err := s.store.LosePhone(ctx, u.Row, x.attempt()); err != nil {
 		return err
 	}
 	x.dropTicket(sessionCookie)
@@ -79,5 +79,5 @@ func (s *Site) whoLost(x *exchange, name string) (u store.User, byCode bool, err
 	if err != nil || u.Disabled {
 		u = store.User{Name: name} // nobody: no row has recovery codes
 	}
-	return u, true, s.checkCode(x, u, typed)
+	return u, true, s.checkCode(x, store.GuessRecovery, u, typed)
 }

@@ -145,7 +145,7 @@ func (x *exchange) passkeyFailed(err error) error {
 		key = "account.passkey_many"
 	case errors.Is(err, store.ErrBadName):
 		key = "account.passkey_name_bad"
-	case errors.Is(err, store.ErrUserDisabled), errors.Is(err, errWrong):
+	case errors.Is(err, store.ErrUserDisabled), errors.Is(err, store.ErrPhoneLost), errors.Is(err, errWrong):
 	case errors.As(err, &refused):
 		x.site.log.Info("passkey not taken", "from", address(x.r), "error", refused.Type, "details", refused.Details)
 	default:

@@ -86,7 +86,7 @@ func (s *Site) prove(x *exchange) error {
 	u, err := s.checkPassword(x, x.visitor.User.Name, x.r.PostFormValue("password"))
 	if err == nil && form.Code {
 		wrong = "signin.wrong_code"
-		err = s.checkCode(x, u, x.r.PostFormValue("code"))
+		err = s.checkCode(x, store.GuessStep, u, x.r.PostFormValue("code"))
 	}
 	if err != nil {
 		status, err := form.problem(err, wrong)

@@ -14,8 +14,8 @@ import (
 
 // What a browser can be in the middle of while it signs in.
 const (
-	stepSecond   = "second"    // the password was right; Data is where to go
-	stepComeBack = "come back" // a recovery code was right after a phone was lost
+	stepSecond   = store.StepSecond // the password was right; Data is where to go
+	stepComeBack = "come back"      // a recovery code was right after a phone was lost
 )
 
 const (
@@ -165,7 +165,7 @@ func (x *exchange) openSession(u store.User, strong bool) error {
 		}
 	}
 	ctx := store.WithActor(x.r.Context(), store.Actor{Via: store.ViaWeb, Name: u.Name, IP: address(x.r)})
-	ticket, err := st.StartSession(ctx, store.SignIn{User: u.Row, Strong: strong, Address: address(x.r), UserAgent: x.r.UserAgent()})
+	ticket, err := st.StartSession(ctx, store.SignIn{User: u.Row, Strong: strong, Address: address(x.r), UserAgent: store.OneLine(x.r.UserAgent())})
 	if err != nil {
 		return err
 	}
@@ -235,7 +235,7 @@ func (s *Site) secondStep(x *exchange) error {
 	if err != nil {
 		return err
 	}
-	if err := s.checkCode(x, u, x.r.PostFormValue("code")); err != nil {
+	if err := s.checkCode(x, store.GuessStep, u, x.r.PostFormValue("code")); err != nil {
 		status, err := form.problem(err, "signin.wrong_code")
 		if err != nil {
 			return err
@@ -256,8 +256,8 @@ func (s *Site) secondStep(x *exchange) error {
 
 // checkCode takes a code of the person's authenticator or one of their recovery codes, each once; of who lost their phone a
 // recovery code alone. Its errors are those of checkPassword.
-func (s *Site) checkCode(x *exchange, u store.User, typed string) error {
-	g, err := x.guess(store.GuessStep, u.Name, u.Row)
+func (s *Site) checkCode(x *exchange, what string, u store.User, typed string) error {
+	g, err := x.guess(what, u.Name, u.Row)
 	if err != nil {
 		return err
 	}
