@@ -8,6 +8,7 @@ import (
 	"crypto/sha1"
 	"encoding/base64"
 	"encoding/json"
+	"errors"
 	"net/http"
 	"net/url"
 	"strconv"
@@ -36,13 +37,18 @@ type pushPayload struct {
 // push sends a notice to a browser, so that only the browser can read it.
 func (s *Sender) push(ctx context.Context, d store.Delivery) store.Result {
 	m := s.write(d.Notice, d.Language)
-	plain, err := json.Marshal(pushPayload{Title: m.Title, Body: m.text(), Tag: m.Tag, Lang: d.Language, Quiet: m.Quiet, Page: m.page,
-		Close: m.close, CloseLabel: m.CloseLabel, Closed: m.closed, Unclosed: m.unclosed, Open: m.open, OpenLabel: m.OpenLabel})
-	if err != nil {
+	var plain bytes.Buffer
+	text := json.NewEncoder(&plain)
+	text.SetEscapeHTML(false) // six bytes for one
+	if err := text.Encode(pushPayload{Title: m.Title, Body: m.text(), Tag: m.Tag, Lang: d.Language, Quiet: m.Quiet, Page: m.page,
+		Close: m.close, CloseLabel: m.CloseLabel, Closed: m.closed, Unclosed: m.unclosed, Open: m.open, OpenLabel: m.OpenLabel}); err != nil {
 		return store.Result{Problem: ProblemSettings, Drop: true}
 	}
 	to := d.Channel.Settings
-	body, err := webpush.Encrypt(plain, to.Key, to.Auth)
+	body, err := webpush.Encrypt(plain.Bytes(), to.Key, to.Auth)
+	if errors.Is(err, webpush.ErrTooLong) {
+		return store.Result{Problem: ProblemSettings, Drop: true}
+	}
 	if err != nil {
 		return store.Result{Problem: ProblemSettings, Gone: true}
 	}

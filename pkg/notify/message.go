@@ -91,6 +91,7 @@ func (m Message) tags() []string {
 // write puts a notice into words for a channel.
 func (s *Sender) write(n store.Notice, lang string) Message {
 	m := Describe(s.words, lang, n)
+	m.shorten()
 	m.page = "/notices"
 	if n.Kind != store.NoticeTest {
 		m.page = PagePath + strconv.FormatInt(n.Row, 10)
@@ -106,6 +107,24 @@ func (s *Sender) write(n store.Notice, lang string) Message {
 		m.OpenLabel, m.open = s.words.Text(lang, "notices.open"), m.page
 	}
 	return m
+}
+
+// maxLine bounds each line of what is delivered, in bytes: names that a host tells must not make a message that a push service,
+// or ntfy, has no room for.
+const maxLine = 250
+
+func (m *Message) shorten() {
+	m.Title, m.Contact = short(m.Title), short(m.Contact)
+	for i, line := range m.Lines {
+		m.Lines[i] = short(line)
+	}
+}
+
+func short(line string) string {
+	if len(line) <= maxLine {
+		return line
+	}
+	return strings.ToValidUTF8(line[:maxLine], "") + "…"
 }
 
 // CanOpen tells whether "it is me" makes sense for a notice: somebody was refused at one latch.

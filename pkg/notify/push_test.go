@@ -83,3 +83,31 @@ func TestPushSubscriptionsThatEnd(t *testing.T) {
 	s.Key[5] ^= 1
 	b.tested(b.channel(store.ChannelPush, s), ProblemSettings)
 }
+
+// Names that a host or whoever tries to log in there chose must not end a phone's subscription, and with it all notices.
+func TestPushOfLongNames(t *testing.T) {
+	t.Parallel()
+	b := newBed(t)
+	r := b.receive(status(http.StatusCreated))
+	w := newBrowser(t)
+	row := b.channel(store.ChannelPush, subscription(w, r.URL))
+	for _, name := range []string{strings.Repeat("<", 256), strings.Repeat(`\`, 256), strings.Repeat("\ufffd", 256), strings.Repeat("ñ", 128)} {
+		_, err := b.store.Status(b.ctx, store.StatusRequest{App: b.app, AccountID: b.account, Attempt: store.Attempt{IP: "192.0.2.1",
+			Context: map[string]string{"host": name, "service": name, "user": name, "rhost": name}}})
+		b.must(err)
+	}
+	b.run()
+	for range 3 { // what is beyond waits for a summary
+		plain, err := w.Read(r.next(t).body)
+		var got pushPayload
+		if err == nil {
+			err = json.Unmarshal(plain, &got)
+		}
+		if err != nil || got.Title != "es:let_in servers" || !strings.HasPrefix(got.Body, "es:who ") || !strings.Contains(got.Body, "es:result.let_in") {
+			t.Errorf("%v: %+v", err, got)
+		}
+	}
+	if c := b.state(row); c.GivenUp {
+		t.Errorf("the channel is %+v", c)
+	}
+}
