@@ -3,6 +3,7 @@ package store
 import (
 	"context"
 	"encoding/hex"
+	"net/netip"
 	"time"
 )
 
@@ -16,13 +17,14 @@ type pace struct {
 // one in a million per minute. Somebody who has a password and tries its second step from many browsers finds one of the three
 // live codes of 10^6 with a chance of 6 in 100,000 a day.
 var (
-	codePace      = pace{time.Minute, 10}      // a host's pairing codes; an application's one-time passwords
-	passwordPace  = pace{15 * time.Minute, 10} // passwords of one account
-	passwordDaily = pace{24 * time.Hour, 200}  // the same, slowly
-	stepPace      = pace{15 * time.Minute, 5}  // second steps of one account
-	stepDaily     = pace{24 * time.Hour, 20}   // the same, slowly
-	addressPace   = pace{15 * time.Minute, 30} // whatever one address guesses at the pages
-	testPace      = pace{10 * time.Minute, 10} // test notices that one person sends; each makes the server call an address
+	codePace      = pace{time.Minute, 10}       // a host's pairing codes; an application's one-time passwords
+	passwordPace  = pace{15 * time.Minute, 10}  // passwords of one account
+	passwordDaily = pace{24 * time.Hour, 200}   // the same, slowly
+	stepPace      = pace{15 * time.Minute, 5}   // second steps of one account
+	stepDaily     = pace{24 * time.Hour, 20}    // the same, slowly
+	addressPace   = pace{15 * time.Minute, 30}  // whatever one address guesses at the pages
+	areaPace      = pace{15 * time.Minute, 300} // the same for the /48 that a site of IPv6 has: its 65,536 /64s must not fill the table
+	testPace      = pace{10 * time.Minute, 10}  // test notices that one person sends; each makes the server call an address
 )
 
 // mayGuess fails with a *TooManyError while a subject has used up its wrong guesses.
@@ -89,6 +91,9 @@ func (s *Store) subjects(g Guess) []counted {
 	}
 	if g.Browser == "" || list == nil {
 		list = append(list, counted{addressPace, "address:" + g.Address})
+		if net, err := netip.ParsePrefix(g.Address); err == nil && net.Addr().Is6() {
+			list = append(list, counted{areaPace, "area:" + netip.PrefixFrom(net.Addr(), 48).Masked().String()})
+		}
 	}
 	return list
 }

@@ -366,3 +366,33 @@ func TestNamesHideNothing(t *testing.T) {
 		b.refused(fmt.Sprintf("%q", name), err, ErrBadName)
 	}
 }
+
+func TestNoSessionByThePasswordOfBefore(t *testing.T) {
+	b := newBed(t)
+	ana := b.person("ana")
+	b.must(b.SetPassword(b.ctx, ana, "old", 0))
+	old, err := b.Password(ana)
+	b.must(err)
+	_, err = b.StartSession(b.ctx, SignIn{User: ana, Password: old})
+	b.must(err)
+	b.must(b.SetPassword(b.ctx, ana, "new", 0))
+	_, err = b.StartSession(b.ctx, SignIn{User: ana, Password: old})
+	b.refused("a session by the old one", err, ErrOldPassword)
+	_, err = b.StartSession(b.ctx, SignIn{User: ana, Password: "new"})
+	b.must(err)
+}
+
+func TestOneSiteOfIPv6GuessesAsMuchAsItMay(t *testing.T) {
+	b := newBed(t)
+	guess := func(site, subnet int) error {
+		return b.BeginGuess(b.ctx, Guess{What: GuessPassword, Account: fmt.Sprintf("%d of %d", subnet, site), Address: fmt.Sprintf("2001:db8:%x:%x::/64", site, subnet)})
+	}
+	for i := range int(areaPace.limit) {
+		b.must(guess(1, i))
+	}
+	var pause *TooManyError
+	if err := guess(1, 1000); !errors.As(err, &pause) {
+		t.Errorf("one more address of the site: %v", err)
+	}
+	b.must(guess(2, 1000))
+}

@@ -32,6 +32,7 @@ type SignIn struct {
 	Strong    bool
 	Address   string
 	UserAgent string
+	Password  string // the stored hash of the password that was right; "" where something else was shown
 }
 
 const sessionColumns = `s.id, s.created, s.last_seen, s.expires, s.proved, s.strong, s.address, s.user_agent`
@@ -40,7 +41,8 @@ func (e *Session) fields() []any {
 	return []any{&e.Row, &e.Created, &e.LastSeen, &e.Expires, &e.Proved, &e.Strong, &e.Address, &e.UserAgent}
 }
 
-// StartSession signs a browser in and returns what its cookie carries.
+// StartSession signs a browser in and returns what its cookie carries. Somebody whose password was changed while the old one was
+// being checked gets ErrOldPassword.
 func (s *Store) StartSession(ctx context.Context, in SignIn) (ticket string, err error) {
 	err = s.write(ctx, func(t *tx) error {
 		u, err := userByRow(t, in.User)
@@ -50,12 +52,27 @@ func (s *Store) StartSession(ctx context.Context, in SignIn) (ticket string, err
 		if err := mayOpen(u); err != nil { // who lost the phone meanwhile has to come back first
 			return err
 		}
+		if err := stillPassword(t, in); err != nil {
+			return err
+		}
 		if ticket, err = s.startSession(t, in); err != nil {
 			return err
 		}
 		return s.audit(ctx, t, "session.start", u.Name, nil)
 	})
 	return ticket, err
+}
+
+func stillPassword(q source, in SignIn) error {
+	var phc string
+	if in.Password == "" {
+		return nil
+	}
+	err := q.get([]any{&phc}, `SELECT phc FROM passwords WHERE user = ?`, in.User)
+	if isNoRows(err) || err == nil && phc != in.Password {
+		return ErrOldPassword
+	}
+	return err
 }
 
 func (s *Store) startSession(t *tx, in SignIn) (ticket string, err error) {

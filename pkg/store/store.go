@@ -48,6 +48,7 @@ var (
 	ErrExists         = errors.New("name is taken")
 	ErrAmbiguous      = errors.New("name stands for more than one; use the id")
 	ErrPhoneLost      = errors.New("user lost their phone and has not come back")
+	ErrOldPassword    = errors.New("the password was changed meanwhile")
 	ErrLastAdmin      = errors.New("the last admin stays one")
 	ErrNoSession      = errors.New("no such session")
 	ErrNoPasskey      = errors.New("no such passkey")

@@ -188,9 +188,11 @@ func TestSwitchsThatAreRefused(t *testing.T) {
 // An act that was taken back after something else said "closed" would open what that had closed.
 func TestNothingUndoesWhatWasClosedAgainSince(t *testing.T) {
 	for name, again := range map[string]func(*listener, Notice){
-		"everything":         func(l *listener, _ Notice) { l.turn(Switch{User: l.user.Row}) },
-		"by the same touch":  func(l *listener, _ Notice) { l.turn(Switch{User: l.user.Row, App: l.app.ID}) },
-		"by the application": func(l *listener, _ Notice) { l.must(l.SetByApplication(l.ctx, l.app, l.account, Target{}, false, Attempt{})) },
+		"everything":        func(l *listener, _ Notice) { l.turn(Switch{User: l.user.Row}) },
+		"by the same touch": func(l *listener, _ Notice) { l.turn(Switch{User: l.user.Row, App: l.app.ID}) },
+		"by the application": func(l *listener, _ Notice) {
+			l.must(l.SetByApplication(l.ctx, l.app, l.account, Target{}, false, Attempt{}))
+		},
 		"not me": func(l *listener, n Notice) {
 			_, err := l.CloseByLink(l.ctx, n.Ticket, Attempt{})
 			l.must(err)

@@ -202,7 +202,7 @@ func (x *exchange) fail(err error) {
 	switch {
 	case errors.As(err, &known):
 		status = int(known)
-	case errors.Is(err, store.ErrUserDisabled), errors.Is(err, store.ErrPhoneLost):
+	case errors.Is(err, store.ErrUserDisabled), errors.Is(err, store.ErrPhoneLost), errors.Is(err, store.ErrOldPassword):
 		status = http.StatusForbidden
 	case errors.As(err, &large):
 		status = http.StatusRequestEntityTooLarge

@@ -83,5 +83,5 @@ func (s *Site) useLink(x *exchange) error {
 		}
 		return x.redirect("/signin/step")
 	}
-	return x.startSession(u, false, "/")
+	return x.startSession(u, store.SignIn{}, "/")
 }

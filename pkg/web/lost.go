@@ -69,7 +69,7 @@ func (s *Site) whoLost(x *exchange, name string) (u store.User, byCode bool, err
 	}
 	typed := x.r.PostFormValue("proof")
 	if _, ok := otp.NormalRecovery(typed); !ok {
-		u, err = s.checkPassword(x, name, typed)
+		u, _, err = s.checkPassword(x, name, typed)
 		return u, false, err
 	}
 	u, err = s.store.User(name)

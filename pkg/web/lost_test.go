@@ -2,12 +2,14 @@ package web
 
 import (
 	"bytes"
+	"context"
 	"log/slog"
 	"net/url"
 	"strings"
 	"testing"
 
 	"github.com/latch-linux/latch/pkg/otp"
+	"github.com/latch-linux/latch/pkg/store"
 )
 
 // Strangers may try recovery codes of anybody; the owner's second step is not theirs to use up.
@@ -51,6 +53,44 @@ func TestStrangersWriteNoLog(t *testing.T) {
 		if got := c.do("GET", path, nil).StatusCode; got < 400 || got >= 500 {
 			t.Errorf("GET %s: %d", path, got)
 		}
+	}
+	if lines.Len() > 0 {
+		t.Errorf("logged %s", lines.String())
+	}
+}
+
+// The password may be changed while the one of before is being checked: that takes its time when many sign in.
+func TestAPasswordThatIsChangedMeanwhileLetsNobodyIn(t *testing.T) {
+	t.Parallel()
+	b := newBed(t)
+	_, row := b.join("ana")
+	b.site.store = changing{b.store, func() { b.must(b.store.SetPassword(b.ctx, row, "new", 0)) }}
+	c := b.client()
+	if resp := c.do("POST", "/signin", signIn("ana", goodPassword)); resp.StatusCode != 403 || c.in() {
+		t.Errorf("answered %s, signed in: %v", resp.Status, c.in())
+	}
+}
+
+// changing is a store that does something once a guess was right.
+type changing struct {
+	store.Backend
+	change func()
+}
+
+func (s changing) GuessedRight(ctx context.Context, g store.Guess) error {
+	s.change()
+	return s.Backend.GuessedRight(ctx, g)
+}
+
+func TestPasskeysOfStrangersWriteNoLog(t *testing.T) {
+	t.Parallel()
+	b := newBed(t)
+	var lines bytes.Buffer
+	b.site.log = slog.New(slog.NewTextHandler(&lines, nil))
+	c := b.client()
+	c.do("POST", "/signin/passkey/options", url.Values{})
+	if resp := c.do("POST", "/signin/passkey", url.Values{"id": {"nonsense"}}); resp.StatusCode != 422 {
+		t.Errorf("answered %s", resp.Status)
 	}
 	if lines.Len() > 0 {
 		t.Errorf("logged %s", lines.String())

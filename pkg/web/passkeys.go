@@ -132,7 +132,7 @@ func (x *exchange) json(status int, v any) error {
 	return nil
 }
 
-// passkeyFailed tells the page's script what to say. What the library found goes to the log: it may help whoever runs the server.
+// passkeyFailed tells the page's script what to say. What the library found goes to the log of --debug: any stranger can send nonsense.
 func (x *exchange) passkeyFailed(err error) error {
 	var refused *protocol.Error
 	key := "signin.passkey_wrong"
@@ -147,7 +147,7 @@ func (x *exchange) passkeyFailed(err error) error {
 		key = "account.passkey_name_bad"
 	case errors.Is(err, store.ErrUserDisabled), errors.Is(err, store.ErrPhoneLost), errors.Is(err, errWrong):
 	case errors.As(err, &refused):
-		x.site.log.Info("passkey not taken", "from", address(x.r), "error", refused.Type, "details", refused.Details)
+		x.site.log.Debug("passkey not taken", "from", address(x.r), "error", refused.Type, "details", refused.Details)
 	default:
 		return err
 	}
@@ -178,7 +178,7 @@ func (s *Site) showPasskey(x *exchange) error {
 	if x.visitor != nil && x.visitor.User.Row == u.Row {
 		err = s.store.Prove(x.r.Context(), x.visitor.Session.Row, true)
 	} else {
-		err = x.openSession(u, true)
+		err = x.openSession(u, store.SignIn{Strong: true})
 	}
 	if err != nil {
 		return x.passkeyFailed(err)

@@ -83,7 +83,7 @@ func (s *Site) prove(x *exchange) error {
 		return err
 	}
 	wrong := "signin.wrong_password"
-	u, err := s.checkPassword(x, x.visitor.User.Name, x.r.PostFormValue("password"))
+	u, _, err := s.checkPassword(x, x.visitor.User.Name, x.r.PostFormValue("password"))
 	if err == nil && form.Code {
 		wrong = "signin.wrong_code"
 		err = s.checkCode(x, store.GuessStep, u, x.r.PostFormValue("code"))

@@ -51,7 +51,7 @@ func (s *Site) signinPage(x *exchange) error {
 // signIn answers the same, and after the same work, whether a name is known or not.
 func (s *Site) signIn(x *exchange) error {
 	form := signinForm{Name: x.r.PostFormValue("name"), Next: localPath(x.r.PostFormValue("next"), "/"), Passkeys: s.passkeys != nil}
-	u, err := s.checkPassword(x, form.Name, x.r.PostFormValue("password"))
+	u, phc, err := s.checkPassword(x, form.Name, x.r.PostFormValue("password"))
 	if err != nil {
 		status, err := form.problem(err, "signin.wrong")
 		if err != nil {
@@ -64,7 +64,7 @@ func (s *Site) signIn(x *exchange) error {
 		return err
 	}
 	if !u.Lost && !f.Second() {
-		return x.startSession(u, false, form.Next)
+		return x.startSession(u, store.SignIn{Password: phc}, form.Next)
 	}
 	if err := x.begin(store.Step{Purpose: stepSecond, User: u.Row, Data: []byte(form.Next)}, secondLife); err != nil {
 		return err
@@ -104,60 +104,59 @@ func (x *exchange) guess(what, name string, user int64) (store.Guess, error) {
 	return g, err
 }
 
-// checkPassword returns whose name and password these are, errWrong, a *store.TooManyError or password.ErrBusy.
-func (s *Site) checkPassword(x *exchange, name, typed string) (store.User, error) {
-	u, err := s.store.User(name)
+// checkPassword returns whose name and password these are, with the stored hash, or errWrong, a *store.TooManyError or
+// password.ErrBusy.
+func (s *Site) checkPassword(x *exchange, name, typed string) (u store.User, phc string, err error) {
+	u, err = s.store.User(name)
 	if err != nil && !errors.Is(err, store.ErrNoUser) || u.Disabled {
 		u = store.User{} // nobody: no row has a password
 	}
 	if err != nil && !errors.Is(err, store.ErrNoUser) {
-		return u, err
+		return u, "", err
 	}
 	g, err := x.guess(store.GuessPassword, name, u.Row)
 	if err != nil {
-		return u, err
+		return u, "", err
 	}
 	if err := s.store.BeginGuess(x.r.Context(), g); err != nil {
-		return u, err
+		return u, "", err
 	}
-	phc, err := s.store.Password(u.Row)
-	if err != nil {
-		return u, err
+	if phc, err = s.store.Password(u.Row); err != nil {
+		return u, "", err
 	}
 	ctx, cancel := context.WithTimeout(x.r.Context(), passwordMax)
 	defer cancel()
 	ok, stale, err := s.hasher.Verify(ctx, phc, typed)
 	if err != nil {
-		return u, errors.Join(err, s.store.GuessedRight(x.r.Context(), g))
+		return u, "", errors.Join(err, s.store.GuessedRight(x.r.Context(), g))
 	}
 	if !ok {
-		return u, errWrong
+		return u, "", errWrong
 	}
 	if stale {
-		if err := s.rehash(ctx, u.Row, phc, typed); err != nil {
-			return u, err
+		if phc, err = s.rehash(ctx, u.Row, phc, typed); err != nil {
+			return u, "", err
 		}
 	}
-	return u, s.store.GuessedRight(x.r.Context(), g)
+	return u, phc, s.store.GuessedRight(x.r.Context(), g)
 }
 
-func (s *Site) rehash(ctx context.Context, user int64, old, typed string) error {
-	phc, err := s.hasher.Hash(ctx, typed)
-	if err != nil {
-		return err
+func (s *Site) rehash(ctx context.Context, user int64, old, typed string) (phc string, err error) {
+	if phc, err = s.hasher.Hash(ctx, typed); err != nil {
+		return "", err
 	}
-	return s.store.Rehash(ctx, user, old, phc)
+	return phc, s.store.Rehash(ctx, user, old, phc)
 }
 
 // startSession signs the browser in and leads on. Whatever it was before ends.
-func (x *exchange) startSession(u store.User, strong bool, next string) error {
-	if err := x.openSession(u, strong); err != nil {
+func (x *exchange) startSession(u store.User, in store.SignIn, next string) error {
+	if err := x.openSession(u, in); err != nil {
 		return err
 	}
 	return x.redirect(next)
 }
 
-func (x *exchange) openSession(u store.User, strong bool) error {
+func (x *exchange) openSession(u store.User, in store.SignIn) error {
 	st := x.site.store
 	if x.visitor != nil {
 		if err := st.EndSession(x.r.Context(), x.visitor.User.Row, x.visitor.Session.Row); err != nil && !errors.Is(err, store.ErrNoSession) {
@@ -165,7 +164,8 @@ func (x *exchange) openSession(u store.User, strong bool) error {
 		}
 	}
 	ctx := store.WithActor(x.r.Context(), store.Actor{Via: store.ViaWeb, Name: u.Name, IP: address(x.r)})
-	ticket, err := st.StartSession(ctx, store.SignIn{User: u.Row, Strong: strong, Address: address(x.r), UserAgent: store.OneLine(x.r.UserAgent())})
+	in.User, in.Address, in.UserAgent = u.Row, address(x.r), store.OneLine(x.r.UserAgent())
+	ticket, err := st.StartSession(ctx, in)
 	if err != nil {
 		return err
 	}
@@ -246,7 +246,7 @@ func (s *Site) secondStep(x *exchange) error {
 		return err
 	}
 	if !u.Lost {
-		return x.startSession(u, true, form.Next)
+		return x.startSession(u, store.SignIn{Strong: true}, form.Next)
 	}
 	if err := x.begin(store.Step{Purpose: stepComeBack, User: u.Row}, secondLife); err != nil {
 		return err
@@ -322,7 +322,7 @@ func (s *Site) comeBack(x *exchange) error {
 		return err
 	}
 	x.flash("signin.back_done")
-	return x.startSession(u, true, "/account")
+	return x.startSession(u, store.SignIn{Strong: true}, "/account")
 }
 
 // stepOver leads who was too slow back to the beginning.
