@@ -13,6 +13,7 @@ package schedule
 
 import (
 	"fmt"
+	"path"
 	"slices"
 	"sync"
 	"time"
@@ -91,12 +92,16 @@ func (w Window) check() error {
 // zones keeps what was loaded: there are some six hundred, and a login must not wait for a file.
 var zones sync.Map // name -> *time.Location
 
+// maxZone is longer than the longest name of a zone.
+const maxZone = 64
+
 // Location finds a zone of the IANA database by name.
 func Location(zone string) (*time.Location, error) {
 	if loc, ok := zones.Load(zone); ok {
 		return loc.(*time.Location), nil
 	}
-	if zone == "" || zone == "Local" {
+	// The system's database is a directory: Europe//Madrid and Europe/./Madrid would be kept besides, without end.
+	if zone == "" || zone == "Local" || len(zone) > maxZone || path.Clean(zone) != zone {
 		return nil, fmt.Errorf("time zone %q is none of the IANA database; give one such as Europe/Madrid", zone)
 	}
 	loc, err := time.LoadLocation(zone)

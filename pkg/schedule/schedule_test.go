@@ -244,3 +244,16 @@ func BenchmarkAt(b *testing.B) {
 		w.At(at)
 	}
 }
+
+// Each zone that is loaded is kept, so there must be no end of names for one.
+func TestAZoneHasOneName(t *testing.T) {
+	for _, name := range []string{"Europe//Madrid", "Europe/./Madrid", "./Europe/Madrid", "Europe/Madrid/", "Europe/../Europe/Madrid",
+		strings.Repeat("posix/", 20) + "Europe/Madrid", "/etc/localtime"} {
+		if _, err := Location(name); err == nil {
+			t.Errorf("%q is taken", name)
+		}
+	}
+	if _, err := Location("America/Argentina/ComodRivadavia"); err != nil {
+		t.Error(err)
+	}
+}

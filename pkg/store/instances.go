@@ -13,6 +13,10 @@ type Instance struct {
 	LockOnUse Mode
 }
 
+// maxInstances bounds the instances of one account: its person's page shows them all, and whoever holds a host's secret can
+// make more.
+const maxInstances = 1000
+
 // inParent runs fn with the account and the row of the node that instances hang on.
 func (s *Store) inParent(ctx context.Context, app Application, accountID, operationID string, fn func(*tx, pairing, int64) error) error {
 	return s.write(ctx, func(t *tx) error {
@@ -36,11 +40,18 @@ func instanceParent(q source, app Application, accountID, operationID string) (p
 	return p, op.Row, err
 }
 
-// AddInstances makes an instance for each name and returns them in the same order.
+// AddInstances makes an instance for each name and returns them in the same order. ErrTooMany beyond maxInstances.
 func (s *Store) AddInstances(ctx context.Context, app Application, accountID, operationID string, names []string) ([]Instance, error) {
 	var list []Instance
 	err := s.inParent(ctx, app, accountID, operationID, func(t *tx, p pairing, parent int64) error {
 		list = nil
+		var present int
+		if err := t.get([]any{&present}, `SELECT count(*) FROM instances WHERE pairing = ?`, p.row); err != nil {
+			return err
+		}
+		if present+len(names) > maxInstances {
+			return fmt.Errorf("instances of one account: %w", ErrTooMany)
+		}
 		for _, name := range names {
 			if err := checkName("instance", name); err != nil {
 				return err

@@ -1,6 +1,7 @@
 package store
 
 import (
+	"slices"
 	"testing"
 	"time"
 )
@@ -338,5 +339,24 @@ func TestOperationsAreBounded(t *testing.T) {
 	other, _, err := b.AddApplication(b.ctx, Application{Name: "others"})
 	b.must(err)
 	_, err = b.AddOperation(b.ctx, other, other.ID, Operation{Name: "first"})
+	b.must(err)
+}
+
+func TestInstancesOfOneAccountAreBounded(t *testing.T) {
+	b := newBed(t)
+	ana, eva := b.pair("ana"), b.pair("eva")
+	op, err := b.AddOperation(b.ctx, b.app, b.app.ID, Operation{Name: "ssh"})
+	b.must(err)
+	names := slices.Repeat([]string{"x"}, maxInstances-1)
+	_, err = b.AddInstances(b.ctx, b.app, ana, op.ID, names)
+	b.must(err)
+	_, err = b.AddInstances(b.ctx, b.app, ana, "", []string{"a", "b"})
+	b.refused("two more than there is room for", err, ErrTooMany)
+	last, err := b.AddInstances(b.ctx, b.app, ana, "", []string{"a"})
+	b.must(err)
+	_, err = b.AddInstances(b.ctx, b.app, eva, "", []string{"a"})
+	b.must(err)
+	b.must(b.RemoveInstance(b.ctx, b.app, ana, "", last[0].ID))
+	_, err = b.AddInstances(b.ctx, b.app, ana, "", []string{"a"})
 	b.must(err)
 }

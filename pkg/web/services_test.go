@@ -187,6 +187,32 @@ func TestTokensAreShownUntilTheyAreUsed(t *testing.T) {
 	}
 }
 
+// Each login with a stolen password makes a token; the page of its owner must not grow with them, and shows the newest.
+func TestAFloodOfTokensIsNoPageOfTokens(t *testing.T) {
+	t.Parallel()
+	b := newBed(t)
+	c, _ := b.join("ana")
+	app := b.application("servers")
+	mode := store.Mandatory
+	b.must(b.store.ChangeApplication(b.ctx, app.Row, store.ApplicationChange{TwoFactor: &mode}))
+	app, err := b.store.Application(app.ID)
+	b.must(err)
+	account := b.pair("ana", app)
+	var first, last store.Status
+	for i := range tokensShown + 1 {
+		last, err = b.store.Status(b.ctx, store.StatusRequest{App: app, AccountID: account})
+		b.must(err)
+		if i == 0 {
+			first = last
+		}
+	}
+	page := c.get("/tokens?fragment=1")
+	b.shows(page, last.Token)
+	if n := strings.Count(page, `data-left="`); n != tokensShown || strings.Contains(page, first.Token) {
+		t.Errorf("%d tokens are shown, the oldest among them: %v", n, strings.Contains(page, first.Token))
+	}
+}
+
 // TestAuthenticatorForHosts enrols, replaces and removes, as far as the admin lets people.
 func TestAuthenticatorForHosts(t *testing.T) {
 	t.Parallel()

@@ -19,6 +19,9 @@ type token struct {
 	Where   string // the login, in words
 }
 
+// tokensShown are the newest tokens that a page shows: whoever logs in again and again with a stolen password makes one each time.
+const tokensShown = 20
+
 // tokens lists what logins wait for, for a page's {{template "tokens"}}. It goes when it is used, as far as the host tells, or
 // expires.
 func (x *exchange) tokens() ([]token, error) {
@@ -26,6 +29,7 @@ func (x *exchange) tokens() ([]token, error) {
 	if err != nil {
 		return nil, err
 	}
+	live = live[max(0, len(live)-tokensShown):]
 	now := x.site.now().UnixMilli()
 	list := make([]token, 0, len(live))
 	for _, k := range live {
