@@ -19,6 +19,7 @@ import (
 	"path/filepath"
 	"slices"
 	"sync"
+	"syscall"
 	"time"
 )
 
@@ -45,10 +46,7 @@ func tlsConfig(get func(*tls.ClientHelloInfo) (*tls.Certificate, error)) *tls.Co
 // SelfSigned returns a configuration whose certificate is signed by the authority in dir, which is
 // made (10 years, EC P-256, key 0600) if it is not there. names are host names and addresses.
 func SelfSigned(dir string, names []string, now func() time.Time) (*tls.Config, error) {
-	ca, err := loadAuthority(dir)
-	if errors.Is(err, fs.ErrNotExist) {
-		ca, err = makeAuthority(dir, now())
-	}
+	ca, err := findAuthority(dir, now())
 	if err != nil {
 		return nil, fmt.Errorf("certificate authority: %w", err)
 	}
@@ -63,6 +61,27 @@ func SelfSigned(dir string, names []string, now func() time.Time) (*tls.Config, 
 type authority struct {
 	cert *x509.Certificate
 	key  crypto.Signer
+}
+
+// findAuthority loads the authority in dir, or makes it. Of several servers that start at once one makes it, and one that was killed
+// meanwhile stops no later start.
+func findAuthority(dir string, now time.Time) (*authority, error) {
+	d, err := os.Open(dir)
+	if err != nil {
+		return nil, err
+	}
+	defer d.Close()
+	if err := syscall.Flock(int(d.Fd()), syscall.LOCK_EX); err != nil {
+		return nil, fmt.Errorf("lock %q: %w", dir, err)
+	}
+	if err := finishAuthority(dir); err != nil {
+		return nil, err
+	}
+	a, err := loadAuthority(dir)
+	if errors.Is(err, fs.ErrNotExist) {
+		return makeAuthority(dir, now)
+	}
+	return a, err
 }
 
 func loadAuthority(dir string) (*authority, error) {
@@ -120,27 +139,67 @@ func makeAuthority(dir string, now time.Time) (*authority, error) {
 	if err != nil {
 		return nil, err
 	}
-	// The key first: a certificate without a key would look like damage.
-	if err := writeNew(filepath.Join(dir, CAKeyFile), pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: keyDER}), 0o600); err != nil {
-		return nil, err
-	}
-	if err := writeNew(filepath.Join(dir, CAFile), pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}), 0o644); err != nil {
-		return nil, errors.Join(err, os.Remove(filepath.Join(dir, CAKeyFile)))
-	}
-	return &authority{cert: cert, key: key}, nil
+	return &authority{cert: cert, key: key}, keepAuthority(dir, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}),
+		pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: keyDER}))
 }
 
-// writeNew writes a file that is not there yet, whole or not at all: half of one would stop every later start.
+// newSuffix is that of files that are not whole yet, or not in their place.
+const newSuffix = ".new"
+
+// keepAuthority puts both files in place, the key first. Who finds the key alone finds the certificate under its other name: it was
+// not finished; without that one it was lost.
+func keepAuthority(dir string, cert, key []byte) error {
+	certFile, keyFile := filepath.Join(dir, CAFile), filepath.Join(dir, CAKeyFile)
+	err := errors.Join(writeNew(certFile+newSuffix, cert, 0o644), writeNew(keyFile+newSuffix, key, 0o600))
+	if err != nil {
+		return err
+	}
+	if err := appear(keyFile+newSuffix, keyFile); err != nil {
+		return err
+	}
+	if err := appear(certFile+newSuffix, certFile); err != nil {
+		return errors.Join(err, os.Remove(keyFile))
+	}
+	return nil
+}
+
+// finishAuthority puts a certificate in place that only its key has arrived of.
+func finishAuthority(dir string) error {
+	certFile := filepath.Join(dir, CAFile)
+	for _, needed := range []string{certFile + newSuffix, filepath.Join(dir, CAKeyFile)} {
+		if _, err := os.Stat(needed); err != nil {
+			return nil // loading says what is missing
+		}
+	}
+	err := appear(certFile+newSuffix, certFile)
+	if errors.Is(err, fs.ErrExist) {
+		err = os.Remove(certFile + newSuffix)
+	}
+	return err
+}
+
+// writeNew writes a file anew, to the disk.
 func writeNew(path string, data []byte, mode fs.FileMode) error {
+	if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
 	f, err := os.OpenFile(path, os.O_CREATE|os.O_EXCL|os.O_WRONLY, mode)
 	if err != nil {
 		return err
 	}
 	_, err = f.Write(data)
-	if err = errors.Join(err, f.Sync(), f.Close()); err != nil {
-		return errors.Join(err, os.Remove(path))
+	return errors.Join(err, f.Sync(), f.Close())
+}
+
+// appear gives a whole file the name that it is found by, which nothing may have yet.
+func appear(from, to string) error {
+	if err := os.Link(from, to); err != nil {
+		return err
 	}
-	d, err := os.Open(filepath.Dir(path))
+	if err := os.Remove(from); err != nil {
+		return err
+	}
+	d, err := os.Open(filepath.Dir(to))
 	if err != nil {
 		return err
 	}

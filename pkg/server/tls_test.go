@@ -13,6 +13,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -329,5 +330,60 @@ func TestSlowClientsAreCutOff(t *testing.T) {
 	answer := make([]byte, 12)
 	if _, err := io.ReadFull(huge, answer); err == nil && string(answer) == "HTTP/1.1 200" {
 		t.Error("a header of a mebibyte was taken")
+	}
+}
+
+// TestServersThatStartAtOnceShareTheAuthority: each looks for it and finds none.
+func TestServersThatStartAtOnceShareTheAuthority(t *testing.T) {
+	dir := t.TempDir()
+	var found sync.Map
+	var all sync.WaitGroup
+	for range 8 {
+		all.Go(func() {
+			a, err := findAuthority(dir, time.Now())
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			found.Store(string(a.cert.Raw), true)
+		})
+	}
+	all.Wait()
+	n := 0
+	found.Range(func(_, _ any) bool { n++; return true })
+	if n != 1 {
+		t.Errorf("%d authorities", n)
+	}
+}
+
+// TestAStartThatWasKilledStopsNoLaterOne: after each file that it wrote.
+func TestAStartThatWasKilledStopsNoLaterOne(t *testing.T) {
+	whole := t.TempDir()
+	if _, err := findAuthority(whole, time.Now()); err != nil {
+		t.Fatal(err)
+	}
+	for i, there := range [][3]string{ // certificate, key, certificate
+		{"ca.pem.new"}, {"ca.pem.new", "ca.key.new"}, {"ca.pem.new", "ca.key"}, {"ca.pem", "ca.key", "ca.pem.new"},
+	} {
+		dir := t.TempDir()
+		for j, from := range []string{CAFile, CAKeyFile, CAFile} {
+			if there[j] == "" {
+				continue
+			}
+			if err := os.Link(filepath.Join(whole, from), filepath.Join(dir, there[j])); err != nil {
+				t.Fatal(err)
+			}
+		}
+		first, err := findAuthority(dir, time.Now())
+		if err != nil {
+			t.Fatalf("%d: %v", i, err)
+		}
+		second, err := findAuthority(dir, time.Now())
+		if err != nil || !first.cert.Equal(second.cert) {
+			t.Errorf("%d: another one at the next start: %v", i, err)
+		}
+		if left, err := filepath.Glob(filepath.Join(dir, "*.new")); err != nil || len(left) > 0 {
+			t.Errorf("%d: %v is left, %v", i, left, err)
+		}
 	}
 }
