@@ -260,7 +260,7 @@ func TestErrors(t *testing.T) {
 	b.fails(1, `user "ana": name is taken`, "user", "add", "ana")
 	b.fails(2, "yes or no", "app", "set", "servers", "--open-by-api=maybe")
 	b.fails(2, "none of DISABLED", "app", "set", "servers", "--two-factor=maybe")
-	b.fails(1, "control character", "user", "add", "a\nb")
+	b.fails(1, "cannot be seen", "user", "add", "a\nb")
 	b.fails(1, "is there already", "init")
 	b.fails(2, "needs a subcommand", "app")
 	b.fails(2, "invalid argument", "completion", "tcsh")

@@ -133,9 +133,14 @@ func TestLiveLimits(t *testing.T) {
 	for _, st := range all {
 		st.waits("the end of the server", "")
 	}
-	b.site.streams.mu.Lock()
-	b.site.streams.all = liveStreams
-	b.site.streams.mu.Unlock()
+	for full := false; !full; { // once those that end have left
+		b.site.streams.mu.Lock()
+		if full = b.site.streams.all == 0; full {
+			b.site.streams.all = liveStreams
+		}
+		b.site.streams.mu.Unlock()
+		time.Sleep(time.Millisecond)
+	}
 	if _, status := d.listen(t, s); status != http.StatusTooManyRequests {
 		t.Errorf("one stream of the process too many: %d", status)
 	}
