@@ -396,3 +396,31 @@ func TestOneSiteOfIPv6GuessesAsMuchAsItMay(t *testing.T) {
 	}
 	b.must(guess(2, 1000))
 }
+
+func TestOnePersonHasSoManyBrowsers(t *testing.T) {
+	b := newBed(t)
+	ana, eva := b.person("ana"), b.person("eva")
+	know := func(user int64, ticket string) string {
+		b.clock.pass(time.Second)
+		ticket, err := b.KnowBrowser(b.ctx, user, ticket)
+		b.must(err)
+		return ticket
+	}
+	known := func(user int64, ticket string) bool {
+		yes, err := b.BrowserKnown(user, ticket)
+		b.must(err)
+		return yes
+	}
+	first, second, others := know(ana, ""), know(ana, ""), know(eva, "")
+	for range maxBrowsers - 2 {
+		know(ana, "")
+	}
+	know(ana, first) // which is no new one
+	if !known(ana, first) || !known(ana, second) {
+		t.Fatal("one was forgotten too early")
+	}
+	know(ana, "")
+	if known(ana, second) || !known(ana, first) || !known(eva, others) {
+		t.Error("not the one was forgotten that was not seen for longest")
+	}
+}

@@ -12,6 +12,7 @@ const (
 	BrowserLife = 365 * 24 * time.Hour // that a browser is known after its last sign-in
 	seenStep    = 5 * time.Minute      // how coarse LastSeen is: a write per page would be too many
 	maxSessions = 50                   // of one person; the one not seen for longest makes room
+	maxBrowsers = 50                   // the same for known browsers
 )
 
 // Session is one browser that is signed in.
@@ -186,6 +187,10 @@ func (s *Store) KnowBrowser(ctx context.Context, user int64, ticket string) (str
 		ticket, digest = newTicket()
 	}
 	return ticket, s.write(ctx, func(t *tx) error {
+		if err := t.exec(`DELETE FROM known_browsers WHERE user = ?1 AND digest != ?2 AND digest NOT IN
+			(SELECT digest FROM known_browsers WHERE user = ?1 AND digest != ?2 ORDER BY last_use DESC LIMIT ?3)`, user, digest, maxBrowsers-1); err != nil {
+			return err
+		}
 		return t.exec(`INSERT INTO known_browsers (user, digest, last_use) VALUES (?, ?, ?)
 			ON CONFLICT DO UPDATE SET last_use = excluded.last_use`, user, digest, s.millis())
 	})

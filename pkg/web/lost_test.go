@@ -96,3 +96,18 @@ func TestPasskeysOfStrangersWriteNoLog(t *testing.T) {
 		t.Errorf("logged %s", lines.String())
 	}
 }
+
+// A session of before the second factor was enrolled does not count as one in which it was shown.
+func TestAFactorThatWasEnrolledElsewhereIsAskedFor(t *testing.T) {
+	t.Parallel()
+	b := newBed(t)
+	c, row := b.join("ana")
+	c.get("/account/passkeys/new")
+	b.authenticator(row)
+	if to := c.do("GET", "/account/passkeys/new", nil).Header.Get("Location"); !strings.HasPrefix(to, "/prove") {
+		t.Errorf("led to %q", to)
+	}
+	if to := c.post("/account/recovery/new", url.Values{}); !strings.HasPrefix(to, "/prove") {
+		t.Errorf("led to %q", to)
+	}
+}

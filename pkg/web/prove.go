@@ -28,8 +28,17 @@ func (x *exchange) context() context.Context {
 	return store.WithActor(x.r.Context(), store.Actor{Via: store.ViaWeb, Name: x.visitor.User.Name, IP: address(x.r)})
 }
 
+// shown tells whether a factor was shown in this session within a span, the second one where one is enrolled by now.
+func (x *exchange) shown(span time.Duration) (bool, error) {
+	f, err := x.site.store.Factors(x.visitor.User.Row)
+	return x.site.store.Proven(x.visitor.Session, span) && (x.visitor.Session.Strong || !f.Second()), err
+}
+
 // proven tells whether the visitor showed a factor a moment ago: what adds a factor or a device asks for one again.
-func (x *exchange) proven() bool { return x.site.store.Proven(x.visitor.Session, provenSpan) }
+func (x *exchange) proven() bool {
+	ok, err := x.shown(provenSpan)
+	return ok && err == nil
+}
 
 // askToProve sends the visitor to show a factor, and on to next from there.
 func (x *exchange) askToProve(next string) error { return x.redirect(withNext("/prove", next)) }
@@ -44,15 +53,8 @@ func afresh(back string, h handler) handler {
 	}
 }
 
-// panelOpen tells whether the visitor may see the admin's panel now: a factor was shown within panelSpan, the second one where
-// one is enrolled.
-func (x *exchange) panelOpen() (bool, error) {
-	f, err := x.site.store.Factors(x.visitor.User.Row)
-	if err != nil {
-		return false, err
-	}
-	return x.site.store.Proven(x.visitor.Session, panelSpan) && (x.visitor.Session.Strong || !f.Second()), nil
-}
+// panelOpen tells whether the visitor may see the admin's panel now.
+func (x *exchange) panelOpen() (bool, error) { return x.shown(panelSpan) }
 
 // proveForm is what the page shows that asks for a factor again.
 type proveForm struct {

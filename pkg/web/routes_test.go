@@ -15,7 +15,8 @@ import (
 	"github.com/latch-linux/latch/pkg/store"
 )
 
-// routesFile lists every route with the least that one has to be for it: everybody, person, auditor or admin.
+// routesFile lists every route with the least that one has to be for it: everybody, person, auditor or admin;
+// afresh is a person who has shown a factor a moment ago.
 const routesFile = "testdata/routes.txt"
 
 // asker is somebody who asks for a route.
@@ -126,6 +127,8 @@ func (b *bed) newcomer(who asker, name string) string {
 func outcomeOf(resp *http.Response) string {
 	to := resp.Header.Get("Location")
 	switch {
+	case resp.StatusCode == http.StatusForbidden && resp.Header.Get("Content-Type") == "application/json": // it names the page for that
+		return "asked for a factor"
 	case resp.StatusCode == http.StatusForbidden:
 		return "refused"
 	case resp.StatusCode == http.StatusUnauthorized, strings.HasPrefix(to, "/signin?"), to == "/signin":
@@ -145,7 +148,7 @@ func expected(path, need string, who asker) string {
 		return "asked to sign in"
 	case who.role < rank[need]:
 		return "refused"
-	case who.weak && (path == "/admin" || strings.HasPrefix(path, "/admin/")):
+	case who.weak && (need == "afresh" || path == "/admin" || strings.HasPrefix(path, "/admin/")):
 		return "asked for a factor"
 	}
 	return "let through"
