@@ -158,16 +158,22 @@ func TestPairByLink(t *testing.T) {
 	}
 }
 
-func TestTokensAreShownUntilTheyAreUsed(t *testing.T) {
-	t.Parallel()
-	b := newBed(t)
-	c, _ := b.join("ana")
-	app := b.application("servers")
+// withTokens pairs somebody with an application that asks for a one-time token.
+func (b *bed) withTokens(name string) (app store.Application, account string) {
+	b.t.Helper()
+	app = b.application("servers")
 	mode := store.Mandatory
 	b.must(b.store.ChangeApplication(b.ctx, app.Row, store.ApplicationChange{TwoFactor: &mode}))
 	app, err := b.store.Application(app.ID)
 	b.must(err)
-	account := b.pair("ana", app)
+	return app, b.pair(name, app)
+}
+
+func TestTokensAreShownUntilTheyAreUsed(t *testing.T) {
+	t.Parallel()
+	b := newBed(t)
+	c, _ := b.join("ana")
+	app, account := b.withTokens("ana")
 	asked, err := b.store.Status(b.ctx, store.StatusRequest{App: app, AccountID: account, Message: "pay 10 EUR", Attempt: store.Attempt{IP: "198.51.100.1",
 		Context: map[string]string{"host": "web1", "service": "sshd", "rhost": "203.0.113.7", "user": "ana"}}})
 	b.must(err)
@@ -192,14 +198,10 @@ func TestAFloodOfTokensIsNoPageOfTokens(t *testing.T) {
 	t.Parallel()
 	b := newBed(t)
 	c, _ := b.join("ana")
-	app := b.application("servers")
-	mode := store.Mandatory
-	b.must(b.store.ChangeApplication(b.ctx, app.Row, store.ApplicationChange{TwoFactor: &mode}))
-	app, err := b.store.Application(app.ID)
-	b.must(err)
-	account := b.pair("ana", app)
+	app, account := b.withTokens("ana")
 	var first, last store.Status
 	for i := range tokensShown + 1 {
+		var err error
 		last, err = b.store.Status(b.ctx, store.StatusRequest{App: app, AccountID: account})
 		b.must(err)
 		if i == 0 {
