@@ -28,7 +28,7 @@ type auditList struct {
 	Acts                []actRow
 	Names               []actName
 	Older, Newest       string // addresses, "" where there is no such page
-	Query               string // of the exports
+	CSV, JSONLines      string // addresses of the exports
 }
 
 type actRow struct {
@@ -110,14 +110,16 @@ func (s *Site) auditPage(x *exchange) error {
 		d.Names = append(d.Names, actName{name, x.actLabel(name)})
 	}
 	filter := url.Values{"q": {d.Text}, "act": {d.Act}, "from": {d.From}, "to": {d.To}}
-	d.Query = filter.Encode()
+	// Whole addresses: the template would escape a query of its own as one value.
+	query := "?" + filter.Encode()
+	d.CSV, d.JSONLines = "/admin/export/audit.csv"+query, "/admin/export/audit.jsonl"+query
 	if len(acts) > actsPerPage {
 		acts = acts[:actsPerPage]
 		filter.Set("before", strconv.FormatInt(acts[actsPerPage-1].ID, 10))
 		d.Older = "/admin/audit?" + filter.Encode()
 	}
 	if q.Before > 0 {
-		d.Newest = "/admin/audit?" + d.Query
+		d.Newest = "/admin/audit" + query
 	}
 	for _, a := range acts {
 		d.Acts = append(d.Acts, x.actRow(a))

@@ -27,8 +27,9 @@ func latchIn(v url.Values) latchRef {
 	return latchRef{v.Get("app"), store.Target{OperationID: v.Get("operation"), InstanceID: v.Get("instance")}}
 }
 
-// Query is the latch as latchIn reads it.
-func (l latchRef) Query() string {
+// SchedulePage is the address of the latch's schedule, as latchIn reads it. It is whole, because a template would escape
+// a query of its own as one value.
+func (l latchRef) SchedulePage() string {
 	v := url.Values{"app": {l.App}}
 	if l.Target.OperationID != "" {
 		v.Set("operation", l.Target.OperationID)
@@ -36,7 +37,7 @@ func (l latchRef) Query() string {
 	if l.Target.InstanceID != "" {
 		v.Set("instance", l.Target.InstanceID)
 	}
-	return v.Encode()
+	return "/schedule?" + v.Encode()
 }
 
 func refOf(n store.NodeState) latchRef { return latchRef{n.App, n.Target} }
@@ -131,7 +132,7 @@ func (s *Site) saveSchedule(x *exchange) error {
 		return err
 	}
 	x.flash("schedule.saved")
-	return x.redirect("/schedule?" + ref.Query())
+	return x.redirect(ref.SchedulePage())
 }
 
 func (s *Site) removeSchedule(x *exchange) error {
@@ -143,7 +144,7 @@ func (s *Site) removeSchedule(x *exchange) error {
 		return err
 	}
 	x.flash("schedule.removed")
-	return x.redirect("/schedule?" + ref.Query())
+	return x.redirect(ref.SchedulePage())
 }
 
 func (s *Site) holdSchedule(x *exchange) error {
@@ -155,7 +156,7 @@ func (s *Site) holdSchedule(x *exchange) error {
 		return err
 	}
 	x.flash(map[bool]string{true: "schedule.held", false: "schedule.resumed"}[hold])
-	return x.redirect("/schedule?" + ref.Query())
+	return x.redirect(ref.SchedulePage())
 }
 
 // nextChange says what a latch will do by itself, "closes today at 22:00", in the visitor's zone or else the schedule's; ""

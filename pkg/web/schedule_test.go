@@ -1,6 +1,7 @@
 package web
 
 import (
+	"html"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
@@ -109,7 +110,7 @@ func TestSchedulePages(t *testing.T) {
 	b.must(err)
 	_, err = b.store.Import(b.ctx, app, []string{"ana"})
 	b.must(err)
-	here := "/schedule?" + latchRef{app.ID, store.Target{OperationID: ssh.ID}}.Query()
+	here := latchRef{app.ID, store.Target{OperationID: ssh.ID}}.SchedulePage()
 	shows := func(path string, texts ...string) {
 		t.Helper()
 		page := c.get(path)
@@ -120,6 +121,11 @@ func TestSchedulePages(t *testing.T) {
 		}
 	}
 	shows("/schedule", "servers / ssh", "No schedule")
+	for _, path := range []string{"/schedule", "/?fragment=live"} {
+		if page := html.UnescapeString(c.get(path)); !strings.Contains(page, `href="`+here+`"`) {
+			t.Errorf("%s has no link to %s:\n%s", path, here, page)
+		}
+	}
 	shows(here, "Schedule of servers / ssh", `name="day.1"`)
 	form := url.Values{"app": {app.ID}, "operation": {ssh.ID}, "zone": {"Europe/Madrid"}, "day.0": {"1", "5"}, "from.0": {"08:00"}, "to.0": {"22:00"}}
 	if to := c.post("/schedule", form); to != here {
