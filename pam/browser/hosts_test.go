@@ -351,7 +351,7 @@ func TestPairingPagesInSpanish(t *testing.T) {
 	for path, text := range map[string]string{
 		"/services":                       "Añadir un servicio",
 		"/services/add":                   "Mostrar un código",
-		"/services/" + app.ID + "/unpair": "¿Desparear " + app.Name + "?",
+		"/services/" + app.ID + "/unpair": "¿Desemparejar " + app.Name + "?",
 		"/pair/" + asked.Link:             "El terminal muestra " + asked.Check,
 		"/pair/nothing":                   "Este enlace ha caducado",
 		"/services/authenticator":         "Registrar una aplicación",
