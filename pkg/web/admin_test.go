@@ -305,12 +305,7 @@ func TestTheAuditLogIsSearchedAndExported(t *testing.T) {
 	if strings.Contains(page, "<td>root</td>") {
 		t.Error("it shows what was not searched for")
 	}
-	exports := html.UnescapeString(page)
-	for _, file := range []string{"audit.csv", "audit.jsonl"} {
-		if !strings.Contains(exports, `href="/admin/export/`+file+`?act=&from=&q=OPERATOR&to="`) {
-			t.Errorf("%s is not of what was searched for:\n%s", file, exports)
-		}
-	}
+	says(t, page, `"/admin/export/audit.csv?act=&from=&q=OPERATOR&to="`, `"/admin/export/audit.jsonl?act=&from=&q=OPERATOR&to="`)
 	says(t, c.get("/admin/audit?act=export"), "Nothing was found.")
 	resp := c.do("GET", "/admin/export/audit.csv?q=operator", nil)
 	rows, err := csv.NewReader(resp.Body).ReadAll()
