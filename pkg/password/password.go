@@ -17,18 +17,19 @@ import (
 	"golang.org/x/crypto/argon2"
 )
 
-// cost is what one hash takes: memory in KiB, passes over it, lanes.
-type cost struct {
-	memory, passes uint32
-	lanes          uint8
+// Cost is what one hash takes.
+type Cost struct {
+	Memory uint32 // KiB
+	Passes uint32 // over the memory
+	Lanes  uint8
 }
 
-// current is the cost of new hashes: 19 MiB, two passes, one lane, the least that OWASP's password storage cheat sheet
-// recommends for argon2id where memory is what a server has least of.
-var current = cost{memory: 19 << 10, passes: 2, lanes: 1}
+// Recommended is 19 MiB, two passes, one lane: the least that OWASP's password storage cheat sheet recommends for argon2id
+// where memory is what a server has least of.
+var Recommended = Cost{Memory: 19 << 10, Passes: 2, Lanes: 1}
 
 // most bounds what a stored hash may ask for: whoever can write the database must not be able to take the memory.
-var most = cost{memory: 256 << 10, passes: 16, lanes: 16}
+var most = Cost{Memory: 256 << 10, Passes: 16, Lanes: 16}
 
 const (
 	saltBytes = 16
@@ -43,6 +44,7 @@ var errFormat = errors.New("stored password hash is not argon2id in PHC format")
 
 // Hasher hashes at most so many passwords at once. It is safe for concurrent use.
 type Hasher struct {
+	cost    Cost
 	turns   chan struct{}
 	waiting chan struct{}
 	dummy   string
@@ -54,10 +56,10 @@ const (
 	maxWaiting = 200
 )
 
-// NewHasher returns a Hasher.
-func NewHasher() *Hasher {
-	h := &Hasher{turns: make(chan struct{}, atOnce), waiting: make(chan struct{}, maxWaiting)}
-	h.dummy = format(current, make([]byte, saltBytes), make([]byte, hashBytes))
+// NewHasher returns a Hasher whose new hashes cost c.
+func NewHasher(c Cost) *Hasher {
+	h := &Hasher{cost: c, turns: make(chan struct{}, atOnce), waiting: make(chan struct{}, maxWaiting)}
+	h.dummy = format(c, make([]byte, saltBytes), make([]byte, hashBytes))
 	return h
 }
 
@@ -86,11 +88,11 @@ func (h *Hasher) Hash(ctx context.Context, password string) (string, error) {
 	defer done()
 	salt := make([]byte, saltBytes)
 	rand.Read(salt)
-	return format(current, salt, key(current, password, salt)), nil
+	return format(h.cost, salt, key(h.cost, password, salt)), nil
 }
 
 // Verify tells whether password is the one that phc was made of. With an empty phc, which stands for nobody, it takes as long
-// and says no. stale asks for a new hash: phc's cost is not today's.
+// and says no. stale asks for a new hash: phc's cost is not the Hasher's.
 func (h *Hasher) Verify(ctx context.Context, phc, password string) (ok, stale bool, err error) {
 	nobody := phc == ""
 	if nobody {
@@ -106,31 +108,31 @@ func (h *Hasher) Verify(ctx context.Context, phc, password string) (ok, stale bo
 	}
 	defer done()
 	same := subtle.ConstantTimeCompare(key(c, password, salt), want) == 1
-	return same && !nobody, c != current, nil
+	return same && !nobody, c != h.cost, nil
 }
 
-func key(c cost, password string, salt []byte) []byte {
-	return argon2.IDKey([]byte(password), salt, c.passes, c.memory, c.lanes, hashBytes)
+func key(c Cost, password string, salt []byte) []byte {
+	return argon2.IDKey([]byte(password), salt, c.Passes, c.Memory, c.Lanes, hashBytes)
 }
 
-func format(c cost, salt, hash []byte) string {
+func format(c Cost, salt, hash []byte) string {
 	b64 := base64.RawStdEncoding
-	return fmt.Sprintf("$argon2id$v=%d$m=%d,t=%d,p=%d$%s$%s", argon2.Version, c.memory, c.passes, c.lanes,
+	return fmt.Sprintf("$argon2id$v=%d$m=%d,t=%d,p=%d$%s$%s", argon2.Version, c.Memory, c.Passes, c.Lanes,
 		b64.EncodeToString(salt), b64.EncodeToString(hash))
 }
 
-func parse(phc string) (c cost, salt, hash []byte, err error) {
+func parse(phc string) (c Cost, salt, hash []byte, err error) {
 	fields := strings.Split(phc, "$")
 	if len(fields) != 6 || fields[0] != "" || fields[1] != "argon2id" || fields[2] != fmt.Sprintf("v=%d", argon2.Version) {
 		return c, nil, nil, errFormat
 	}
-	if _, err := fmt.Sscanf(fields[3], "m=%d,t=%d,p=%d", &c.memory, &c.passes, &c.lanes); err != nil {
+	if _, err := fmt.Sscanf(fields[3], "m=%d,t=%d,p=%d", &c.Memory, &c.Passes, &c.Lanes); err != nil {
 		return c, nil, nil, errFormat
 	}
-	if fields[3] != fmt.Sprintf("m=%d,t=%d,p=%d", c.memory, c.passes, c.lanes) {
+	if fields[3] != fmt.Sprintf("m=%d,t=%d,p=%d", c.Memory, c.Passes, c.Lanes) {
 		return c, nil, nil, errFormat
 	}
-	if c.memory < 8*uint32(c.lanes) || c.passes < 1 || c.lanes < 1 || c.memory > most.memory || c.passes > most.passes || c.lanes > most.lanes {
+	if c.Memory < 8*uint32(c.Lanes) || c.Passes < 1 || c.Lanes < 1 || c.Memory > most.Memory || c.Passes > most.Passes || c.Lanes > most.Lanes {
 		return c, nil, nil, errFormat
 	}
 	if salt, err = base64.RawStdEncoding.Strict().DecodeString(fields[4]); err != nil || len(salt) < 8 {

@@ -9,7 +9,7 @@ import (
 )
 
 func TestVerify(t *testing.T) {
-	ctx, h := t.Context(), NewHasher()
+	ctx, h := t.Context(), NewHasher(Recommended)
 	phc, err := h.Hash(ctx, "correct horse battery")
 	if err != nil || !strings.HasPrefix(phc, "$argon2id$v=19$m=19456,t=2,p=1$") {
 		t.Fatalf("%q, %v", phc, err)
@@ -37,14 +37,14 @@ func TestVerify(t *testing.T) {
 // The reference program of argon2 (argon2 -id -t 1 -k 64 -p 1 -l 32 for "password" and "somesalt") answers so.
 func TestVerifiesAnotherCost(t *testing.T) {
 	const phc = "$argon2id$v=19$m=64,t=1,p=1$c29tZXNhbHQ$cpx6VEQbwTVZvcpxNIxOVUWZ5xnAipUmAe1cg2GMG70"
-	ok, stale, err := NewHasher().Verify(t.Context(), phc, "password")
+	ok, stale, err := NewHasher(Recommended).Verify(t.Context(), phc, "password")
 	if !ok || !stale || err != nil {
 		t.Errorf("%v, stale %v, %v", ok, stale, err)
 	}
 }
 
 func TestVerifyRefusesOtherFormats(t *testing.T) {
-	h := NewHasher()
+	h := NewHasher(Recommended)
 	for _, phc := range []string{
 		"x", "$argon2i$v=19$m=64,t=1,p=1$c29tZXNhbHQ$cpx6VEQbwTVZvcpxNIxOVUWZ5xnAipUmAe1cg2GMG70",
 		"$argon2id$v=16$m=64,t=1,p=1$c29tZXNhbHQ$cpx6VEQbwTVZvcpxNIxOVUWZ5xnAipUmAe1cg2GMG70",
@@ -62,7 +62,7 @@ func TestVerifyRefusesOtherFormats(t *testing.T) {
 }
 
 func TestAFloodWaitsAndIsTurnedAway(t *testing.T) {
-	h := NewHasher()
+	h := NewHasher(Recommended)
 	ctx, cancel := context.WithCancel(t.Context())
 	for range atOnce {
 		if _, err := h.turn(ctx); err != nil {

@@ -80,15 +80,17 @@ func TestBackoffAndGivingUp(t *testing.T) {
 	for begun := l.clock.now(); ; {
 		list := l.claim()
 		if len(list) == 0 {
-			before := l.clock.now()
-			for len(list) == 0 && l.clock.now().Sub(before) < maxWait {
-				l.clock.pass(firstRetry)
-				list = l.claim()
+			waited := time.Duration(0)
+			for next := firstRetry; len(list) == 0 && waited < lastRetry; next = min(2*next, lastRetry) {
+				l.clock.pass(next - waited - time.Second)
+				l.claims("a second too early", 0)
+				l.clock.pass(time.Second)
+				waited, list = next, l.claim()
 			}
 			if len(list) == 0 {
-				t.Fatalf("nothing is due for %v after %v", maxWait, l.clock.now().Sub(begun))
+				t.Fatalf("nothing is due %v after a failure", lastRetry)
 			}
-			waits = append(waits, l.clock.now().Sub(before))
+			waits = append(waits, waited)
 		}
 		l.ended(list[0], Result{Problem: "timeout"})
 		if c := l.state(); c.GivenUp {

@@ -482,14 +482,14 @@ func TestAnAddressInsteadOfAName(t *testing.T) {
 	b := newBed(t)
 	c, _ := b.join("ana")
 	for address, want := range map[string]string{"https://192.0.2.1:8443": "account.limit_address", "https://[2001:db8::1]": "account.limit_address"} {
-		site, err := New(Options{Store: b.store, Now: b.now, URL: address, SelfSigned: true})
+		site, err := New(Options{Store: b.store, Now: b.now, URL: address, SelfSigned: true, Passwords: quick})
 		b.must(err)
 		page := b.getFrom(site, address, "/account", c)
 		if want, _, _ := strings.Cut(site.texts.text("en", want), "{"); !strings.Contains(page, want) || strings.Contains(page, "/account/passkeys/new") {
 			t.Errorf("%s:\n%s", address, page)
 		}
 	}
-	site, err := New(Options{Store: b.store, Now: b.now, URL: testURL, SelfSigned: true})
+	site, err := New(Options{Store: b.store, Now: b.now, URL: testURL, SelfSigned: true, Passwords: quick})
 	b.must(err)
 	if page := b.getFrom(site, testURL, "/account", c); !strings.Contains(page, "made its own certificate") {
 		t.Error(page)

@@ -28,6 +28,8 @@ type Options struct {
 	Now   func() time.Time // nil means the system's clock
 	Log   *slog.Logger     // nil means none
 
+	Passwords *password.Hasher // nil means one of the recommended cost
+
 	// URL is the stored address, https://NAME[:PORT]: the only source of links, of the cookies' host and of the
 	// passkeys' relying party. Without one every page says how to set it.
 	URL string
@@ -64,10 +66,13 @@ type Site struct {
 // New returns a site that answers from o.Store. An error means that what is embedded, or o.URL, is at fault.
 func New(o Options) (*Site, error) {
 	s := &Site{store: o.Store, now: o.Now, log: o.Log, selfSigned: o.SelfSigned, stopping: o.Stopping, pace: usualPace,
-		hasher: password.NewHasher(),
+		hasher: o.Passwords,
 		mux:    http.NewServeMux(), cross: http.NewCrossOriginProtection()}
 	if s.now == nil {
 		s.now = time.Now
+	}
+	if s.hasher == nil {
+		s.hasher = password.NewHasher(password.Recommended)
 	}
 	if s.log == nil {
 		s.log = slog.New(slog.DiscardHandler)

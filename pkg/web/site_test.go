@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/latch-linux/latch/pkg/password"
 	"github.com/latch-linux/latch/pkg/store"
 )
 
@@ -26,6 +27,9 @@ type bed struct {
 	offset atomic.Int64 // of the clock, in nanoseconds
 }
 
+// quick hashes the passwords of tests: what a hash costs is pkg/password's to test, and the race detector makes it ten times as dear.
+var quick = password.NewHasher(password.Cost{Memory: 64, Passes: 1, Lanes: 1})
+
 func newBed(t testing.TB) *bed {
 	t.Helper()
 	b := &bed{t: t, ctx: context.Background()}
@@ -35,7 +39,7 @@ func newBed(t testing.TB) *bed {
 	b.store, err = store.Open(dir, store.Options{Now: b.now})
 	b.must(err)
 	t.Cleanup(func() { b.store.Close() })
-	b.site, err = New(Options{Store: b.store, Now: b.now, URL: testURL})
+	b.site, err = New(Options{Store: b.store, Now: b.now, URL: testURL, Passwords: quick})
 	b.must(err)
 	return b
 }
