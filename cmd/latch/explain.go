@@ -138,7 +138,7 @@ func (e *explanation) run(ctx context.Context, f *pamconf.File, phase pamconf.Ph
 	if err != nil {
 		o = authn.Outcome{Decision: gate.Failed(gate.BadConfig), Detail: err.Error()}
 	}
-	if o.Detail != "" {
+	if o.Detail != "" && !slices.Contains(e.steps, o.Detail) { // a bypass was told when the codes were looked up
 		e.step("%s", o.Detail)
 	}
 	if e.asks {
