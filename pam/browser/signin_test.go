@@ -141,7 +141,7 @@ func TestPasskeyInPlaceOfCodes(t *testing.T) {
 	b.visit("/account/passkeys/new")
 	b.press("button", "Añadir una llave de acceso")
 	b.at("/account")
-	b.press("button", "Salir aquí")
+	b.press("button", "Cerrar sesión aquí")
 	b.at("/signin")
 	b.enter(u, goodPassword)
 	b.at("/signin/step")

@@ -129,9 +129,6 @@ func parse(phc string) (c Cost, salt, hash []byte, err error) {
 	if _, err := fmt.Sscanf(fields[3], "m=%d,t=%d,p=%d", &c.Memory, &c.Passes, &c.Lanes); err != nil {
 		return c, nil, nil, errFormat
 	}
-	if fields[3] != fmt.Sprintf("m=%d,t=%d,p=%d", c.Memory, c.Passes, c.Lanes) {
-		return c, nil, nil, errFormat
-	}
 	if c.Memory < 8*uint32(c.Lanes) || c.Passes < 1 || c.Lanes < 1 || c.Memory > most.Memory || c.Passes > most.Passes || c.Lanes > most.Lanes {
 		return c, nil, nil, errFormat
 	}
@@ -139,6 +136,9 @@ func parse(phc string) (c Cost, salt, hash []byte, err error) {
 		return c, nil, nil, errFormat
 	}
 	if hash, err = base64.RawStdEncoding.Strict().DecodeString(fields[5]); err != nil || len(hash) != hashBytes {
+		return c, nil, nil, errFormat
+	}
+	if format(c, salt, hash) != phc { // the decoder passes over line breaks
 		return c, nil, nil, errFormat
 	}
 	return c, salt, hash, nil
