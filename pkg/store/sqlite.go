@@ -14,7 +14,7 @@ import (
 // Page caches: what the inner pages of the indexes of a million accounts and the changes of one batch need. Beyond them the
 // kernel's page cache serves. The driver's allocator takes 8 KiB for a page of 4 KiB and its header, so they cost twice as much.
 const (
-	writerCacheKiB = 4 << 10
+	writerCacheKiB = 8 << 10
 	readerCacheKiB = 1 << 10
 	readerCount    = 4
 )
