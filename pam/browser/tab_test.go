@@ -178,7 +178,15 @@ func (b *tab) signIn(u store.User) {
 // visit goes to a path of the server.
 func (b *tab) visit(path string) {
 	b.t.Helper()
-	b.run(chromedp.Navigate(address(path)))
+	navigate := chromedp.Navigate(address(path))
+	b.run(chromedp.ActionFunc(func(ctx context.Context) error {
+		err := navigate.Do(ctx)
+		// A page whose session has just ended goes to the sign-in by itself, and that may cut this off.
+		for tries := 1; err != nil && strings.Contains(err.Error(), "net::ERR_ABORTED") && tries < 3; tries++ {
+			err = navigate.Do(ctx)
+		}
+		return err
+	}))
 }
 
 // press clicks what has a role and a name, as a screen reader announces them: button, link, checkbox … It also proves that
