@@ -27,7 +27,7 @@ var homes = map[string][]string{
 	"github.com/chromedp":                   {"pam/"},
 	"github.com/creack/pty":                 {"pam/", "pkg/cli", "cmd/latch"},
 	"github.com/go-webauthn/webauthn":       {"pkg/web"},
-	"github.com/hashicorp/go-retryablehttp": {"pkg/latch"},
+	"github.com/hashicorp/go-retryablehttp": {"pkg/client"},
 	"github.com/msteinert/pam/v2":           {"pam/", "cmd/latch-probe"},
 	"github.com/pquerna/otp":                {"pkg/otp"},
 	"github.com/spf13/cobra":                {"cmd/latch", "cmd/latch-server", "pkg/cli", "pkg/manual"},
@@ -35,7 +35,7 @@ var homes = map[string][]string{
 	"golang.org/x/crypto/argon2":            {"pkg/password"},
 	"golang.org/x/crypto/acme":              {"pkg/server"},
 	"golang.org/x/crypto/chacha20poly1305":  {"pkg/seal"},
-	"golang.org/x/crypto/cryptobyte":        {"pkg/latch"},
+	"golang.org/x/crypto/cryptobyte":        {"pkg/client"},
 	"golang.org/x/sys/unix":                 {"pkg/securefile", "pkg/cli", "pam/"},
 	"gopkg.in/ini.v1":                       {"pkg/config"},
 	"modernc.org/sqlite":                    {"pkg/store"},
@@ -131,7 +131,7 @@ func TestThirdPartyHasOneHome(t *testing.T) {
 // on one side must not become a matching defect on the other.
 func TestClientAndServerMeetInTheContract(t *testing.T) {
 	all := packages(t)
-	asking := ownDeps(all, "cmd/latch-auth", "pkg/latch")
+	asking := ownDeps(all, "cmd/latch-auth", "pkg/client")
 	answering := ownDeps(all, "pkg/server", "pkg/store")
 	for dep := range asking {
 		if answering[dep] && !slices.Contains(shared, dep) {

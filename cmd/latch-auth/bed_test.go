@@ -16,12 +16,12 @@ import (
 	"time"
 
 	"github.com/latch-linux/latch/pam/testbed"
-	"github.com/latch-linux/latch/pkg/latch/fakeserver"
+	"github.com/latch-linux/latch/pkg/client/latchtest"
 	"github.com/latch-linux/latch/pkg/relay"
 )
 
 // These tests are the module's end of conversations with build/latch-auth, on a machine of their own, whose /dev/log they
-// read. The server is pkg/latch/fakeserver, whose answer is "open" unless its fault says otherwise: what is overlooked opens.
+// read. The server is pkg/client/latchtest, whose answer is "open" unless its fault says otherwise: what is overlooked opens.
 
 var (
 	built  testbed.Artefacts
@@ -78,11 +78,11 @@ func newSite(t *testing.T) *site {
 	dir, err := os.MkdirTemp("/run", "site-")
 	must(t, err)
 	s := &site{t: t, conf: filepath.Join(dir, "latch.conf"), accounts: filepath.Join(dir, "latch.accounts")}
-	s.settings = testbed.Conf{"app_id": fakeserver.AppID, "secret_key": fakeserver.Secret, "latch_host": nowhere,
+	s.settings = testbed.Conf{"app_id": latchtest.AppID, "secret_key": latchtest.Secret, "latch_host": nowhere,
 		"state_dir": filepath.Join(dir, "state"), "run_dir": filepath.Join(dir, "run"),
 		"otp_key": filepath.Join(dir, "otp.key"), "timeout": "2", "retries": "0"}
 	s.set("action", "open")
-	s.pair("#uid ana 1000\nana: " + fakeserver.AccountID + "\n")
+	s.pair("#uid ana 1000\nana: " + latchtest.AccountID + "\n")
 	return s
 }
 
@@ -99,9 +99,9 @@ func (s *site) pair(text string) {
 }
 
 // serve makes the site ask a server with the fault.
-func (s *site) serve(fault string) *fakeserver.Server {
+func (s *site) serve(fault string) *latchtest.Server {
 	s.t.Helper()
-	f, err := fakeserver.New(fault)
+	f, err := latchtest.New(fault)
 	must(s.t, err)
 	s.t.Cleanup(f.Close)
 	ca := filepath.Join(filepath.Dir(s.conf), "ca.pem")
@@ -251,10 +251,10 @@ func decides(t *testing.T, g relay.Greeting, want byte, reason string) *talk {
 }
 
 // asked returns the paths of the questions, without what all of them have in common.
-func asked(f *fakeserver.Server) []string {
+func asked(f *latchtest.Server) []string {
 	var paths []string
 	for _, r := range f.Seen() {
-		_, rest, _ := strings.Cut(r.URL.Path, fakeserver.AccountID)
+		_, rest, _ := strings.Cut(r.URL.Path, latchtest.AccountID)
 		paths = append(paths, rest)
 	}
 	return slices.Clip(paths)

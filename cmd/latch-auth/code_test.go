@@ -11,7 +11,7 @@ import (
 	"time"
 
 	"github.com/latch-linux/latch/pam/testbed"
-	"github.com/latch-linux/latch/pkg/latch/fakeserver"
+	"github.com/latch-linux/latch/pkg/client/latchtest"
 	"github.com/latch-linux/latch/pkg/otp"
 	"github.com/latch-linux/latch/pkg/otpstore"
 	"github.com/latch-linux/latch/pkg/relay"
@@ -117,7 +117,7 @@ func TestServerGoesBeforeItsCode(t *testing.T) {
 			t.Parallel()
 			s := newSite(t)
 			server := s.serve("none")
-			must(t, s.enrol().EnrolRemote(t.Context(), "ana", 1000, fakeserver.AppID, "t-1", "none"))
+			must(t, s.enrol().EnrolRemote(t.Context(), "ana", 1000, latchtest.AppID, "t-1", "none"))
 			s.set("otp", "server-totp")
 			s.set("action", c.action)
 			a := ask(t, s.hello(nil))

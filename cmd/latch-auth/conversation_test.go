@@ -13,7 +13,7 @@ import (
 	"time"
 
 	"github.com/latch-linux/latch/pam/testbed"
-	"github.com/latch-linux/latch/pkg/latch/fakeserver"
+	"github.com/latch-linux/latch/pkg/client/latchtest"
 	"github.com/latch-linux/latch/pkg/relay"
 )
 
@@ -31,7 +31,7 @@ func TestLineOfAVerdict(t *testing.T) {
 		t.Errorf("verdict %d", v)
 	}
 	c.logged(`opened user="ana" service="sshd" phase="auth" rhost="203.0.113.7" reason="open" ms=`)
-	for _, secret := range []string{fakeserver.Secret, fakeserver.AccountID} {
+	for _, secret := range []string{latchtest.Secret, latchtest.AccountID} {
 		if lines := syslog.Lines(secret); len(lines) > 0 {
 			t.Errorf("a secret in the log: %q", lines)
 		}
@@ -160,7 +160,7 @@ func TestThreads(t *testing.T) {
 	dir := filepath.Dir(s.conf)
 	authenticator := filepath.Join(dir, "latch-auth")
 	must(t, os.Link(built.Auth, authenticator)) // the same program under a name of its own
-	s.pair("root: " + fakeserver.AccountID + "\n")
+	s.pair("root: " + latchtest.AccountID + "\n")
 	must(t, testbed.WriteService(dir, "threads", "auth required "+built.Module+" authenticator="+authenticator+" config="+s.conf+" accounts="+s.accounts))
 	answered := make(chan testbed.Outcome)
 	go func() {

@@ -12,7 +12,7 @@ import (
 
 	"github.com/latch-linux/latch/pam/testbed"
 	"github.com/latch-linux/latch/pkg/api"
-	"github.com/latch-linux/latch/pkg/latch/fakeserver"
+	"github.com/latch-linux/latch/pkg/client/latchtest"
 	"github.com/latch-linux/latch/pkg/otpstore"
 	"github.com/latch-linux/latch/pkg/relay"
 )
@@ -97,9 +97,9 @@ func TestOperation(t *testing.T) {
 	t.Parallel()
 	s := newSite(t)
 	server := s.serve("body: another node")
-	s.set("console", fakeserver.OperationID)
+	s.set("console", latchtest.OperationID)
 	decides(t, s.hello(func(g *relay.Greeting) { g.Args = append(g.Args, "operation=console") }), relay.Success, "open")
-	if got := asked(server); !slices.Equal(got, []string{"/op/" + fakeserver.OperationID + "/nootp"}) {
+	if got := asked(server); !slices.Equal(got, []string{"/op/" + latchtest.OperationID + "/nootp"}) {
 		t.Errorf("asked %q", got)
 	}
 }
@@ -110,12 +110,12 @@ func TestOneTimeToken(t *testing.T) {
 		want   byte
 		reason string
 	}{
-		"right":           {"\x00" + fakeserver.Token, relay.Success, "open-otp"},
+		"right":           {"\x00" + latchtest.Token, relay.Success, "open-otp"},
 		"wrong":           {"\x00g4K9wy", relay.Refuse, "otp-wrong"},
 		"empty":           {"\x00", relay.Refuse, "otp-cannot-ask"},
 		"cannot be asked": {"\x01", relay.Refuse, "otp-cannot-ask"},
-		"overlong":        {"\x00" + strings.Repeat(fakeserver.Token, 10000), relay.Refuse, "otp-wrong"},
-		"with NUL bytes":  {"\x00" + fakeserver.Token + "\x00", relay.Refuse, "otp-wrong"},
+		"overlong":        {"\x00" + strings.Repeat(latchtest.Token, 10000), relay.Refuse, "otp-wrong"},
+		"with NUL bytes":  {"\x00" + latchtest.Token + "\x00", relay.Refuse, "otp-wrong"},
 		"recovery code":   {"\x00" + testbed.RecoveryCode, relay.Success, "open-otp"},
 		"a code of an app, which is for other prompts": {"\x00" + code(t), relay.Refuse, "otp-wrong"},
 	} {
@@ -134,7 +134,7 @@ func TestOneTimeToken(t *testing.T) {
 				t.Errorf("verdict %d, want %d", v, c.want)
 			}
 			a.logged(fmt.Sprintf("reason=%q", c.reason))
-			for _, code := range []string{fakeserver.Token, "g4K9wy"} {
+			for _, code := range []string{latchtest.Token, "g4K9wy"} {
 				if lines := syslog.Lines(code); len(lines) > 0 {
 					t.Errorf("a code in the log: %q", lines)
 				}
@@ -345,12 +345,12 @@ func TestWhoIsPaired(t *testing.T) {
 		reason     string
 		detail     string
 	}{
-		"unpaired":              {"bob: " + fakeserver.AccountID + "\n", "unpaired", "open", nil, relay.Ignore, "unpaired-open", ""},
-		"unpaired, close":       {"bob: " + fakeserver.AccountID + "\n", "unpaired", "close", nil, relay.Refuse, "unpaired-close", ""},
-		"longer name":           {"anabel: " + fakeserver.AccountID + "\n", "unpaired", "close", nil, relay.Refuse, "unpaired-close", ""},
-		"broken pairings":       {"# x\nana " + fakeserver.AccountID + "\n", "unpaired", "open", nil, relay.Refuse, "bad-pairings", "latch.accounts:2"},
-		"uid changed":           {"#uid ana 1001\nana: " + fakeserver.AccountID + "\n", "unpaired", "open", nil, relay.Refuse, "uid-changed", "latch unpair --user ana"},
-		"no uid recorded":       {"ana: " + fakeserver.AccountID + "\n", "unpaired", "close", nil, relay.Success, "open", ""},
+		"unpaired":              {"bob: " + latchtest.AccountID + "\n", "unpaired", "open", nil, relay.Ignore, "unpaired-open", ""},
+		"unpaired, close":       {"bob: " + latchtest.AccountID + "\n", "unpaired", "close", nil, relay.Refuse, "unpaired-close", ""},
+		"longer name":           {"anabel: " + latchtest.AccountID + "\n", "unpaired", "close", nil, relay.Refuse, "unpaired-close", ""},
+		"broken pairings":       {"# x\nana " + latchtest.AccountID + "\n", "unpaired", "open", nil, relay.Refuse, "bad-pairings", "latch.accounts:2"},
+		"uid changed":           {"#uid ana 1001\nana: " + latchtest.AccountID + "\n", "unpaired", "open", nil, relay.Refuse, "uid-changed", "latch unpair --user ana"},
+		"no uid recorded":       {"ana: " + latchtest.AccountID + "\n", "unpaired", "close", nil, relay.Success, "open", ""},
 		"name service failed":   {"", "unpaired", "open", func(g *relay.Greeting) { g.NSS, g.Errno = relay.Failed, 24 }, relay.Refuse, "nss-failed", "errno 24"},
 		"unknown, another case": {"", "unpaired", "close", unknown(" ANA@REALM"), relay.Success, "open", ""},
 		"unknown, in passwd":    {"", "unpaired", "open", unknown("root"), relay.Refuse, "nss-disagrees", "/etc/passwd does"},

@@ -16,8 +16,8 @@ import (
 	"time"
 
 	"github.com/latch-linux/latch/pkg/cli"
+	"github.com/latch-linux/latch/pkg/client"
 	"github.com/latch-linux/latch/pkg/config"
-	"github.com/latch-linux/latch/pkg/latch"
 	"github.com/latch-linux/latch/pkg/securefile"
 )
 
@@ -50,7 +50,7 @@ func (a *app) chooseAuthority(ctx context.Context, p *plan, c *config.Config, o 
 	}
 	fetching, cancel := context.WithTimeout(ctx, setupTimeout)
 	defer cancel()
-	top, trusted, err := latch.FetchAuthority(fetching, c.Host.Hostname(), portOf(c))
+	top, trusted, err := client.FetchAuthority(fetching, c.Host.Hostname(), portOf(c))
 	if err != nil {
 		return err
 	}

@@ -10,9 +10,9 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/latch-linux/latch/pkg/cli"
+	"github.com/latch-linux/latch/pkg/client"
 	"github.com/latch-linux/latch/pkg/config"
 	"github.com/latch-linux/latch/pkg/doctor"
-	"github.com/latch-linux/latch/pkg/latch"
 )
 
 // Where things are installed; the Makefile sets them.
@@ -112,7 +112,7 @@ func expiry(ctx context.Context, c *config.Config) (time.Time, error) {
 	}
 	ctx, cancel := context.WithTimeout(ctx, setupTimeout)
 	defer cancel()
-	chain, err := latch.FetchChain(ctx, c.Host.Hostname(), portOf(c))
+	chain, err := client.FetchChain(ctx, c.Host.Hostname(), portOf(c))
 	if err != nil {
 		return time.Time{}, err
 	}

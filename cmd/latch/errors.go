@@ -8,8 +8,8 @@ import (
 	"github.com/latch-linux/latch/pkg/account"
 	"github.com/latch-linux/latch/pkg/api"
 	"github.com/latch-linux/latch/pkg/cli"
+	"github.com/latch-linux/latch/pkg/client"
 	"github.com/latch-linux/latch/pkg/config"
-	"github.com/latch-linux/latch/pkg/latch"
 	"github.com/latch-linux/latch/pkg/otpstore"
 	"github.com/latch-linux/latch/pkg/securefile"
 )
@@ -22,7 +22,7 @@ func (*closedError) Error() string { return "closed" }
 // explain gives an error its exit status and its hint, both by its type alone.
 func explain(err error) error {
 	var known *cli.Error
-	var failed *latch.Error
+	var failed *client.Error
 	var untrusted *securefile.TrustError
 	switch {
 	case errors.As(err, &known):
@@ -51,18 +51,18 @@ func explain(err error) error {
 	return err
 }
 
-func explainServer(err error, failed *latch.Error) error {
+func explainServer(err error, failed *client.Error) error {
 	status, hint := cli.ExitError, ""
 	switch {
-	case failed.Kind == latch.KindNoAnswer:
+	case failed.Kind == client.KindNoAnswer:
 		status, hint = cli.ExitNoAnswer, "check the network, and latch_host in the configuration"
-	case failed.Kind == latch.KindNotPaired:
+	case failed.Kind == client.KindNotPaired:
 		status, hint = cli.ExitNotPaired, api.Advice(failed.Code)
 	case failed.Code != 0:
 		hint = api.Advice(failed.Code)
-	case failed.Kind == latch.KindCertificate:
+	case failed.Kind == client.KindCertificate:
 		hint = "if the server is your own, run latch setup URL to trust its CA, or name the CA with --ca-file there"
-	case failed.Kind == latch.KindBadAnswer, failed.Kind == latch.KindErrorAnswer:
+	case failed.Kind == client.KindBadAnswer, failed.Kind == client.KindErrorAnswer:
 		hint = "check that latch_host in the configuration is a Latch server"
 	}
 	return cli.WithHint(status, err, hint)

@@ -7,8 +7,8 @@ import (
 
 	"github.com/latch-linux/latch/pkg/api"
 	"github.com/latch-linux/latch/pkg/cli"
+	"github.com/latch-linux/latch/pkg/client"
 	"github.com/latch-linux/latch/pkg/config"
-	"github.com/latch-linux/latch/pkg/latch"
 )
 
 // contextChoice is --host-context: "yes", "no", or "" to ask where there is somebody to ask.
@@ -23,7 +23,7 @@ func (o contextChoice) check() error {
 
 // offerContext lets latch-server be told which login a question is about, if the administrator wants that. It is offered once:
 // the answer stands in the configuration. A server that is not latch-server is told nothing, whatever was chosen.
-func (a *app) offerContext(ctx context.Context, client *latch.Client, c *config.Config, choice contextChoice, user string) error {
+func (a *app) offerContext(ctx context.Context, client *client.Client, c *config.Config, choice contextChoice, user string) error {
 	if !client.Can(api.CanContext) {
 		if choice == "yes" {
 			a.Say("host_context stays off: %s is not latch-server, and is told nothing beyond the Latch API", c.Host.Host)

@@ -8,7 +8,7 @@ import (
 
 	"github.com/latch-linux/latch/pkg/api"
 	"github.com/latch-linux/latch/pkg/cli"
-	"github.com/latch-linux/latch/pkg/latch"
+	"github.com/latch-linux/latch/pkg/client"
 )
 
 func newOpen(a *app) *cobra.Command {
@@ -35,7 +35,7 @@ func newMove(a *app, open bool, use, alias, short, long string) *cobra.Command {
 
 // forbidden adds what to do where the server lets only the person open.
 func forbidden(err error, open bool) error {
-	var failed *latch.Error
+	var failed *client.Error
 	if !open || !errors.As(err, &failed) || failed.Code != api.ErrCodeUnauthorized {
 		return err
 	}

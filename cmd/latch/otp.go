@@ -9,8 +9,8 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/latch-linux/latch/pkg/cli"
+	"github.com/latch-linux/latch/pkg/client"
 	"github.com/latch-linux/latch/pkg/config"
-	"github.com/latch-linux/latch/pkg/latch"
 	"github.com/latch-linux/latch/pkg/otp"
 	"github.com/latch-linux/latch/pkg/otpstore"
 	"github.com/latch-linux/latch/pkg/ports"
@@ -97,13 +97,13 @@ func (a *app) verifyCode(ctx context.Context) error {
 	try := otpstore.Try{User: who.name, UID: who.uid, Typed: typed, Unlimited: true}
 	var unanswered error
 	if r.Authenticator == nil && r.Remotes[c.AppID] != nil {
-		client, _, asking, done, err := a.connect(ctx)
+		server, _, asking, done, err := a.connect(ctx)
 		if err != nil {
 			return err
 		}
 		defer done()
 		try.App, try.Ask = c.AppID, func(id, code string) otpstore.Result {
-			right, err := client.ValidateTOTP(asking, id, code)
+			right, err := server.ValidateTOTP(asking, id, code)
 			switch unanswered = err; {
 			case err != nil:
 				return otpstore.Failed
@@ -207,12 +207,12 @@ func (a *app) removeCodes(ctx context.Context, local bool) error {
 	case err != nil && !local:
 		return cli.WithHint(cli.ExitError, err, "to forget a record that cannot be read, say --local")
 	case err == nil && !local && r.Remotes[c.AppID] != nil:
-		client, _, _, done, err := a.connect(ctx)
+		server, _, _, done, err := a.connect(ctx)
 		if err != nil {
 			return err
 		}
 		defer done()
-		if err := a.forgetTOTP(ctx, client, r.Remotes[c.AppID].ID); latch.KindOf(err) == latch.KindNoAnswer {
+		if err := a.forgetTOTP(ctx, server, r.Remotes[c.AppID].ID); client.KindOf(err) == client.KindNoAnswer {
 			return cli.WithHint(cli.ExitNoAnswer, err, "nothing was changed; try again later, or forget it here alone with --local")
 		} else if err != nil {
 			return err

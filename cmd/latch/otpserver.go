@@ -8,8 +8,8 @@ import (
 
 	"github.com/latch-linux/latch/pkg/api"
 	"github.com/latch-linux/latch/pkg/cli"
+	"github.com/latch-linux/latch/pkg/client"
 	"github.com/latch-linux/latch/pkg/config"
-	"github.com/latch-linux/latch/pkg/latch"
 	"github.com/latch-linux/latch/pkg/otpstore"
 )
 
@@ -18,32 +18,32 @@ func (a *app) enrollAtServer(ctx context.Context, store otpstore.Store, c *confi
 	if err := a.terminal.Show(""); err != nil {
 		return err
 	}
-	client, _, asking, done, err := a.connect(ctx)
+	server, _, asking, done, err := a.connect(ctx)
 	if err != nil {
 		return err
 	}
-	made, err := client.CreateTOTP(asking, who.name+"@"+hostname(), o.label)
+	made, err := server.CreateTOTP(asking, who.name+"@"+hostname(), o.label)
 	done()
 	if err != nil {
 		return err
 	}
-	if err := a.proveAtServer(ctx, store, c, client, who, o, made); err != nil {
-		return errors.Join(err, a.forgetTOTP(ctx, client, made.TOTPID))
+	if err := a.proveAtServer(ctx, store, c, server, who, o, made); err != nil {
+		return errors.Join(err, a.forgetTOTP(ctx, server, made.TOTPID))
 	}
 	if old := before.Remotes[c.AppID]; old != nil {
-		return a.forgetTOTP(ctx, client, old.ID)
+		return a.forgetTOTP(ctx, server, old.ID)
 	}
 	return nil
 }
 
-func (a *app) proveAtServer(ctx context.Context, store otpstore.Store, c *config.Config, client *latch.Client, who person, o enrollOptions, made api.TOTP) error {
+func (a *app) proveAtServer(ctx context.Context, store otpstore.Store, c *config.Config, server *client.Client, who person, o enrollOptions, made api.TOTP) error {
 	prove := func() error {
 		right := ""
 		if err := a.proveCode(ctx, func(code string) (bool, error) {
 			asking, cancel := context.WithTimeout(ctx, c.Timeout)
 			defer cancel()
 			right = code
-			return client.ValidateTOTP(asking, made.TOTPID, code)
+			return server.ValidateTOTP(asking, made.TOTPID, code)
 		}); err != nil {
 			return err
 		}
@@ -68,11 +68,11 @@ func (a *app) proveAtServer(ctx context.Context, store otpstore.Store, c *config
 }
 
 // forgetTOTP removes a TOTP at the server, also after an interrupt. One that is gone already is fine.
-func (a *app) forgetTOTP(ctx context.Context, client *latch.Client, id string) error {
+func (a *app) forgetTOTP(ctx context.Context, server *client.Client, id string) error {
 	ctx, cancel := storing(ctx)
 	defer cancel()
-	err := client.DeleteTOTP(ctx, id)
-	var e *latch.Error
+	err := server.DeleteTOTP(ctx, id)
+	var e *client.Error
 	if errors.As(err, &e) && e.Code == api.ErrCodeNoTOTP {
 		return nil
 	}

@@ -12,7 +12,7 @@ import (
 	"github.com/latch-linux/latch/pkg/account"
 	"github.com/latch-linux/latch/pkg/api"
 	"github.com/latch-linux/latch/pkg/cli"
-	"github.com/latch-linux/latch/pkg/latch"
+	"github.com/latch-linux/latch/pkg/client"
 	"github.com/latch-linux/latch/pkg/securefile"
 )
 
@@ -145,7 +145,7 @@ func (a *app) alreadyPaired(who person, p account.Pairing) error {
 
 // pairByCode exchanges a code for an account.
 func (a *app) pairByCode(ctx context.Context, who person, path, code string) (pairedBy, error) {
-	client, c, asking, done, err := a.connect(ctx)
+	server, c, asking, done, err := a.connect(ctx)
 	if err != nil {
 		return pairedBy{}, err
 	}
@@ -157,16 +157,16 @@ func (a *app) pairByCode(ctx context.Context, who person, path, code string) (pa
 	if api.TakesCommonName(c.APIVersion) {
 		name = hostname() + ", " + who.name
 	}
-	id, err := client.Pair(asking, code, name)
+	id, err := server.Pair(asking, code, name)
 	if id == "" {
 		return pairedBy{}, lostPairing(err)
 	}
-	return pairedBy{client: client, config: c, id: id, known: err != nil}, nil
+	return pairedBy{client: server, config: c, id: id, known: err != nil}, nil
 }
 
 // lostPairing tells what may have happened where a pairing was asked for and no answer came.
 func lostPairing(err error) error {
-	if latch.KindOf(err) != latch.KindNoAnswer && !errors.Is(err, context.Canceled) {
+	if client.KindOf(err) != client.KindNoAnswer && !errors.Is(err, context.Canceled) {
 		return err
 	}
 	return cli.WithHint(cli.StatusOf(explain(err)), explain(err),
@@ -188,7 +188,7 @@ func storePairings(ctx context.Context, path string, list ...account.Pairing) er
 }
 
 // undo takes back what could not be stored, but not what was there before: the account may be another user's too.
-func (a *app) undo(ctx context.Context, client *latch.Client, path, id string, failed error, known bool) error {
+func (a *app) undo(ctx context.Context, server *client.Client, path, id string, failed error, known bool) error {
 	f, err := account.Load(path)
 	if known || err != nil || holders(f, id, "") > 0 {
 		return cli.WithHint(cli.ExitError, fmt.Errorf("the pairing cannot be stored: %w", failed),
@@ -196,7 +196,7 @@ func (a *app) undo(ctx context.Context, client *latch.Client, path, id string, f
 	}
 	ctx, cancel := context.WithTimeout(ctx, storeTimeout)
 	defer cancel()
-	if err := client.Unpair(ctx, id); err != nil && latch.KindOf(err) != latch.KindNotPaired {
+	if err := server.Unpair(ctx, id); err != nil && client.KindOf(err) != client.KindNotPaired {
 		return cli.WithHint(cli.ExitError, fmt.Errorf("the pairing cannot be stored (%w), and the server could not be told: %w", failed, err),
 			"mend the cause, unpair on the phone, and pair again; the account is "+id)
 	}

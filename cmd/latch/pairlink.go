@@ -10,8 +10,8 @@ import (
 	"github.com/latch-linux/latch/pkg/account"
 	"github.com/latch-linux/latch/pkg/api"
 	"github.com/latch-linux/latch/pkg/cli"
+	"github.com/latch-linux/latch/pkg/client"
 	"github.com/latch-linux/latch/pkg/config"
-	"github.com/latch-linux/latch/pkg/latch"
 	"github.com/latch-linux/latch/pkg/otp"
 )
 
@@ -20,7 +20,7 @@ const pollPairing = time.Second
 
 // pairByLink shows a link that the phone opens and confirms, and waits for that.
 func (a *app) pairByLink(ctx context.Context, who person, path string) (pairedBy, error) {
-	client, c, asking, done, err := a.connect(ctx)
+	server, c, asking, done, err := a.connect(ctx)
 	if err != nil {
 		return pairedBy{}, err
 	}
@@ -28,33 +28,33 @@ func (a *app) pairByLink(ctx context.Context, who person, path string) (pairedBy
 	if err := storable(asking, path, who.name); err != nil {
 		return pairedBy{}, fmt.Errorf("the pairing could not be stored, so none was asked for: %w", err)
 	}
-	made, err := askForLink(asking, client, c, who)
+	made, err := askForLink(asking, server, c, who)
 	if err != nil {
 		return pairedBy{}, err
 	}
 	if err := a.showLink(made, who); err != nil {
 		return pairedBy{}, err
 	}
-	got, err := a.awaitPhone(ctx, client, c, made)
+	got, err := a.awaitPhone(ctx, server, c, made)
 	if err != nil {
 		return pairedBy{}, err
 	}
-	return pairedBy{client: client, config: c, id: got.AccountID, known: got.Known, person: got.Person}, nil
+	return pairedBy{client: server, config: c, id: got.AccountID, known: got.Known, person: got.Person}, nil
 }
 
 // askForLink asks nothing beyond the Latch API before the server has said that it is latch-server: first about an account that
 // nobody can have, as setup does.
-func askForLink(ctx context.Context, client *latch.Client, c *config.Config, who person) (api.PairingRequest, error) {
-	if _, err := client.Status(ctx, latch.Query{AccountID: nobodysAccount, NoOTP: true, Silent: true}); latch.KindOf(err) != latch.KindNotPaired && err != nil &&
-		!client.Can(api.CanPairByLink) {
+func askForLink(ctx context.Context, server *client.Client, c *config.Config, who person) (api.PairingRequest, error) {
+	if _, err := server.Status(ctx, client.Query{AccountID: nobodysAccount, NoOTP: true, Silent: true}); client.KindOf(err) != client.KindNotPaired && err != nil &&
+		!server.Can(api.CanPairByLink) {
 		return api.PairingRequest{}, err
 	}
-	if !client.Can(api.CanPairByLink) {
+	if !server.Can(api.CanPairByLink) {
 		return api.PairingRequest{}, cli.WithHint(cli.ExitUsage, fmt.Errorf("%s pairs by code alone; pairing by link needs latch-server", c.Host.Host),
 			"add a service in the phone's app, and run latch pair CODE with the six characters that it shows")
 	}
-	made, err := client.RequestPairing(ctx, hostname(), who.name)
-	var failed *latch.Error
+	made, err := server.RequestPairing(ctx, hostname(), who.name)
+	var failed *client.Error
 	if errors.As(err, &failed) && failed.Code == api.ErrCodePairing { // whose usual advice is about codes
 		err = cli.WithHint(cli.ExitError, err, "see to that, or pair with a code: add a service on the server's page, and run latch pair CODE")
 	}
@@ -84,25 +84,25 @@ func (a *app) showLink(made api.PairingRequest, who person) error {
 }
 
 // awaitPhone asks until somebody has decided or the link has expired. A server that is started anew meanwhile is waited for.
-func (a *app) awaitPhone(ctx context.Context, client *latch.Client, c *config.Config, made api.PairingRequest) (api.PairingRequest, error) {
+func (a *app) awaitPhone(ctx context.Context, server *client.Client, c *config.Config, made api.PairingRequest) (api.PairingRequest, error) {
 	expired := cli.WithHint(cli.ExitError, errors.New("nobody confirmed the link in time"), "run latch pair again")
 	end := time.Now().Add(time.Duration(made.Seconds)*time.Second + c.Timeout)
 	for time.Now().Before(end) {
 		select {
 		case <-ctx.Done():
-			return api.PairingRequest{}, withdraw(ctx, client, c, made.RequestID)
+			return api.PairingRequest{}, withdraw(ctx, server, c, made.RequestID)
 		case <-time.After(pollPairing):
 		}
 		asking, cancel := context.WithTimeout(ctx, c.Timeout)
-		r, err := client.PairingRequest(asking, made.RequestID)
+		r, err := server.PairingRequest(asking, made.RequestID)
 		cancel()
-		var failed *latch.Error
+		var failed *client.Error
 		switch {
 		case err == nil && r.State == api.PairingConfirmed:
 			return r, nil
 		case err == nil && r.State == api.PairingRefused:
 			return r, cli.WithHint(cli.ExitError, fmt.Errorf("%s refused the pairing on the phone", r.Person), "run latch pair again, if it was meant to be")
-		case ctx.Err() != nil, err == nil, latch.KindOf(err) == latch.KindNoAnswer:
+		case ctx.Err() != nil, err == nil, client.KindOf(err) == client.KindNoAnswer:
 		case errors.As(err, &failed) && failed.Code == api.ErrCodeToken:
 			return r, expired
 		default:
@@ -113,10 +113,10 @@ func (a *app) awaitPhone(ctx context.Context, client *latch.Client, c *config.Co
 }
 
 // withdraw makes the link useless after an interrupt, and says where the phone was faster.
-func withdraw(ctx context.Context, client *latch.Client, c *config.Config, id string) error {
+func withdraw(ctx context.Context, server *client.Client, c *config.Config, id string) error {
 	asking, cancel := context.WithTimeout(context.WithoutCancel(ctx), c.Timeout)
 	defer cancel()
-	r, err := client.WithdrawPairing(asking, id)
+	r, err := server.WithdrawPairing(asking, id)
 	if err == nil && r.State == api.PairingConfirmed {
 		return cli.WithHint(cli.ExitError, errors.New("interrupted after the phone had confirmed: the server has the pairing, this machine has not"),
 			"run latch pair again and confirm again, which finishes it; or unpair on the phone")
@@ -126,7 +126,7 @@ func withdraw(ctx context.Context, client *latch.Client, c *config.Config, id st
 
 // pairedBy is a pairing that the server has made, before it is stored.
 type pairedBy struct {
-	client *latch.Client
+	client *client.Client
 	config *config.Config
 	id     string
 	known  bool   // the server had it before

@@ -13,10 +13,10 @@ import (
 
 	"github.com/latch-linux/latch/pkg/api"
 	"github.com/latch-linux/latch/pkg/cli"
+	"github.com/latch-linux/latch/pkg/client"
 	"github.com/latch-linux/latch/pkg/config"
 	"github.com/latch-linux/latch/pkg/doctor"
 	"github.com/latch-linux/latch/pkg/installer"
-	"github.com/latch-linux/latch/pkg/latch"
 	"github.com/latch-linux/latch/pkg/ports"
 	"github.com/latch-linux/latch/pkg/securefile"
 )
@@ -146,14 +146,14 @@ func (a *app) proveServer(ctx context.Context, c *config.Config) (skew time.Dura
 // meetServer asks about an account that nobody can have: the answer shows that the server knows the application. It
 // returns by how much the server's clock is ahead, and whether it pairs by link.
 func (a *app) meetServer(ctx context.Context, c *config.Config) (links bool, skew time.Duration, err error) {
-	client, err := ports.NewClient(c, nil)
+	server, err := ports.NewClient(c, nil)
 	if err != nil {
 		return false, 0, err
 	}
 	ctx, cancel := context.WithTimeout(ctx, setupTimeout)
 	defer cancel()
-	_, err = client.Status(ctx, latch.Query{AccountID: nobodysAccount, NoOTP: true})
-	skew, known := client.Skew()
+	_, err = server.Status(ctx, client.Query{AccountID: nobodysAccount, NoOTP: true})
+	skew, known := server.Skew()
 	switch {
 	case !known: // the error says why nobody answered
 	case skew.Abs() <= clockLimit:
@@ -162,9 +162,9 @@ func (a *app) meetServer(ctx context.Context, c *config.Config) (links bool, ske
 		a.Say("the clock: %s; set it (timedatectl set-ntp true)", apart(skew))
 	}
 	switch {
-	case latch.KindOf(err) == latch.KindNotPaired:
+	case client.KindOf(err) == client.KindNotPaired:
 		a.Say("the credentials: the server knows the application")
-		return client.Can(api.CanPairByLink), skew, nil
+		return server.Can(api.CanPairByLink), skew, nil
 	case err == nil:
 		return false, skew, errors.New("the server claims to know an account that does not exist")
 	}

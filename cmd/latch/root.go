@@ -16,9 +16,9 @@ import (
 	"github.com/latch-linux/latch/pkg/account"
 	"github.com/latch-linux/latch/pkg/api"
 	"github.com/latch-linux/latch/pkg/cli"
+	"github.com/latch-linux/latch/pkg/client"
 	"github.com/latch-linux/latch/pkg/config"
 	"github.com/latch-linux/latch/pkg/installer"
-	"github.com/latch-linux/latch/pkg/latch"
 	"github.com/latch-linux/latch/pkg/ports"
 )
 
@@ -172,7 +172,7 @@ func (a *app) load() (*config.Config, error) {
 }
 
 // connect reads the configuration and makes a client. The context ends with latch.conf's timeout.
-func (a *app) connect(ctx context.Context) (*latch.Client, *config.Config, context.Context, context.CancelFunc, error) {
+func (a *app) connect(ctx context.Context) (*client.Client, *config.Config, context.Context, context.CancelFunc, error) {
 	c, err := a.load()
 	if err != nil {
 		return nil, nil, nil, nil, err

@@ -10,7 +10,7 @@ import (
 	"time"
 
 	"github.com/latch-linux/latch/pkg/cli"
-	"github.com/latch-linux/latch/pkg/latch/fakeserver"
+	"github.com/latch-linux/latch/pkg/client/latchtest"
 )
 
 // TestSecretIsNeverShown fails every command in many ways, as text and as JSON. run and bare look for the secret in
@@ -52,7 +52,7 @@ func TestSecretIsNeverShown(t *testing.T) {
 		every(strings.ReplaceAll(strings.Join(lines, "; "), w.secret, "SECRET"))
 	}
 	for _, fault := range []string{"error 102", "error 101 beside on", "error as text", "body: not JSON", "301 to elsewhere", "500"} {
-		fake, err := fakeserver.New(fault)
+		fake, err := latchtest.New(fault)
 		w.must(err)
 		ca := filepath.Join(filepath.Dir(w.conf), "fake.pem")
 		w.write(ca, string(fake.CA))

@@ -10,8 +10,8 @@ import (
 
 	"github.com/latch-linux/latch/pkg/account"
 	"github.com/latch-linux/latch/pkg/cli"
+	"github.com/latch-linux/latch/pkg/client/latchtest"
 	"github.com/latch-linux/latch/pkg/config"
-	"github.com/latch-linux/latch/pkg/latch/fakeserver"
 )
 
 // newHost is a world whose machine has no configuration yet. The secret lies in the file that is returned.
@@ -232,13 +232,13 @@ func TestSetupOfAnotherApplication(t *testing.T) {
 // TestSetupJudgesTheConfiguredCA meets a server that does not show its CA, as most do not.
 func TestSetupJudgesTheConfiguredCA(t *testing.T) {
 	w := newWorld(t)
-	fake, err := fakeserver.New("error 201")
+	fake, err := latchtest.New("error 201")
 	w.must(err)
 	defer fake.Close()
 	mine := filepath.Join(filepath.Dir(w.conf), "mine.pem")
 	w.write(mine, string(fake.CA))
-	w.input = fakeserver.Secret
-	args := []string{"setup", fake.URL.String(), "--app-id", fakeserver.AppID, "--secret-file", "-", "--yes"}
+	w.input = latchtest.Secret
+	args := []string{"setup", fake.URL.String(), "--app-id", latchtest.AppID, "--secret-file", "-", "--yes"}
 	before := w.read(w.conf)
 	w.fails(cli.ExitError, []string{"nothing was written: bad certificate"}, args...)
 	if w.read(w.conf) != before {
@@ -256,13 +256,13 @@ func TestSetupJudgesTheConfiguredCA(t *testing.T) {
 // for that, and it is told.
 func TestWrongClock(t *testing.T) {
 	w := newWorld(t)
-	w.must(account.Store{Path: w.accounts}.Add(context.Background(), account.Pairing{User: "ana", AccountID: fakeserver.AccountID, UID: 7001}))
-	use := func(fault string) *fakeserver.Server {
-		fake, err := fakeserver.New(fault)
+	w.must(account.Store{Path: w.accounts}.Add(context.Background(), account.Pairing{User: "ana", AccountID: latchtest.AccountID, UID: 7001}))
+	use := func(fault string) *latchtest.Server {
+		fake, err := latchtest.New(fault)
 		w.must(err)
 		t.Cleanup(fake.Close)
 		w.write(filepath.Join(filepath.Dir(w.conf), "ca.pem"), string(fake.CA))
-		w.configure("app_id = "+fakeserver.AppID, "secret_key = "+fakeserver.Secret, "latch_host = "+fake.URL.String(),
+		w.configure("app_id = "+latchtest.AppID, "secret_key = "+latchtest.Secret, "latch_host = "+fake.URL.String(),
 			"ca_file = "+filepath.Join(filepath.Dir(w.conf), "ca.pem"))
 		return fake
 	}
@@ -274,9 +274,9 @@ func TestWrongClock(t *testing.T) {
 	fake := use("error 109 always")
 	w.fails(cli.ExitError, []string{"109", "behind the server's", "hint: set this machine's clock"}, "status", "--user", "ana")
 	before := w.read(w.conf)
-	w.input = fakeserver.Secret
+	w.input = latchtest.Secret
 	w.fails(cli.ExitError, []string{"the clock: ", "behind the server's; set it", "nothing was written"},
-		"setup", fake.URL.String(), "--app-id", fakeserver.AppID, "--secret-file", "-", "--yes")
+		"setup", fake.URL.String(), "--app-id", latchtest.AppID, "--secret-file", "-", "--yes")
 	if w.read(w.conf) != before {
 		t.Errorf("written %q", w.read(w.conf))
 	}

@@ -8,7 +8,7 @@ import (
 
 	"github.com/latch-linux/latch/pkg/account"
 	"github.com/latch-linux/latch/pkg/cli"
-	"github.com/latch-linux/latch/pkg/latch"
+	"github.com/latch-linux/latch/pkg/client"
 )
 
 func newStatus(a *app) *cobra.Command {
@@ -36,7 +36,7 @@ func (a *app) status(ctx context.Context, operation string) error {
 	if err != nil {
 		return err
 	}
-	client, c, ctx, done, err := a.connect(ctx)
+	server, c, ctx, done, err := a.connect(ctx)
 	if err != nil {
 		return err
 	}
@@ -45,11 +45,11 @@ func (a *app) status(ctx context.Context, operation string) error {
 	if err != nil {
 		return err
 	}
-	q := latch.Query{AccountID: p.AccountID, OperationID: id, NoOTP: true, Silent: true}
-	s, err := client.Status(ctx, q)
-	if err != nil && latch.KindOf(err) == latch.KindErrorAnswer {
+	q := client.Query{AccountID: p.AccountID, OperationID: id, NoOTP: true, Silent: true}
+	s, err := server.Status(ctx, q)
+	if err != nil && client.KindOf(err) == client.KindErrorAnswer {
 		q.Silent = false // not every plan has silent questions
-		s, err = client.Status(ctx, q)
+		s, err = server.Status(ctx, q)
 	}
 	if err != nil {
 		return err

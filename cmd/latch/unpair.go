@@ -10,8 +10,8 @@ import (
 
 	"github.com/latch-linux/latch/pkg/account"
 	"github.com/latch-linux/latch/pkg/cli"
+	"github.com/latch-linux/latch/pkg/client"
 	"github.com/latch-linux/latch/pkg/config"
-	"github.com/latch-linux/latch/pkg/latch"
 	"github.com/latch-linux/latch/pkg/otpstore"
 )
 
@@ -122,18 +122,18 @@ func (a *app) codesStay(user string) {
 }
 
 func (a *app) unpairAtServer(ctx context.Context, id string) error {
-	client, _, ctx, done, err := a.connect(ctx)
+	server, _, ctx, done, err := a.connect(ctx)
 	if err != nil {
 		return err
 	}
 	defer done()
-	if err = client.Unpair(ctx, id); err == nil {
+	if err = server.Unpair(ctx, id); err == nil {
 		return nil
 	}
-	switch latch.KindOf(err) {
-	case latch.KindNotPaired:
+	switch client.KindOf(err) {
+	case client.KindNotPaired:
 		return nil
-	case latch.KindNoAnswer:
+	case client.KindNoAnswer:
 		return cli.WithHint(cli.ExitNoAnswer, err, "nothing was changed; try again later, or forget the pairing here alone with --local")
 	}
 	return err

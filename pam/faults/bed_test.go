@@ -1,5 +1,5 @@
 // Package faults states what a login comes to when the server, or the way to it, fails: build/latch-auth is driven
-// through every fault of pkg/latch/fakeserver and of a network of the tests' own, under each policy of latch.conf.
+// through every fault of pkg/client/latchtest and of a network of the tests' own, under each policy of latch.conf.
 // testdata/table.txt is the outcome. Everything here needs root.
 package faults
 
@@ -19,7 +19,7 @@ import (
 	"time"
 
 	"github.com/latch-linux/latch/pam/testbed"
-	"github.com/latch-linux/latch/pkg/latch/fakeserver"
+	"github.com/latch-linux/latch/pkg/client/latchtest"
 	"github.com/latch-linux/latch/pkg/otpstore"
 	"github.com/latch-linux/latch/pkg/relay"
 )
@@ -140,7 +140,7 @@ func site(t *testing.T, p policies, at place) []byte {
 	dir, err := os.MkdirTemp("/run", "site-")
 	must(t, err)
 	t.Cleanup(func() { os.RemoveAll(dir) })
-	conf := testbed.Conf{"app_id": fakeserver.AppID, "secret_key": fakeserver.Secret, "latch_host": at.url, "action": p.action,
+	conf := testbed.Conf{"app_id": latchtest.AppID, "secret_key": latchtest.Secret, "latch_host": at.url, "action": p.action,
 		"on_error": p.onError, "timeout": strconv.Itoa(int(deadline / time.Second)), "state_dir": dir + "/state", "run_dir": dir + "/run",
 		"otp_key": dir + "/otp.key"}
 	if at.ca != nil {
@@ -153,7 +153,7 @@ func site(t *testing.T, p policies, at place) []byte {
 		must(t, testbed.Enrol(otpstore.At(conf["state_dir"], conf["otp_key"]), "ana", 1000))
 	}
 	accounts := dir + "/latch.accounts"
-	must(t, os.WriteFile(accounts, []byte("ana: "+fakeserver.AccountID+"\n"), 0o600))
+	must(t, os.WriteFile(accounts, []byte("ana: "+latchtest.AccountID+"\n"), 0o600))
 	greeting, err := relay.Greeting{Phase: relay.Auth, Service: "sshd", User: "ana", NSS: relay.Found, UID: 1000, Canonical: "ana",
 		Args: []string{"config=" + path, "accounts=" + accounts}}.Marshal()
 	must(t, err)

@@ -6,7 +6,7 @@ import (
 	"net"
 	"strings"
 
-	"github.com/latch-linux/latch/pkg/latch/fakeserver"
+	"github.com/latch-linux/latch/pkg/client/latchtest"
 )
 
 // nameServer is the machine's only name server. What it does depends on the name that it is asked for.
@@ -57,7 +57,7 @@ var anotherQuestion = append(make([]byte, 12), "\x05other\x05latch\x04test\x00\x
 
 // hostOf is the host that stands for a line of names.
 func hostOf(name string) string {
-	return strings.NewReplacer(", ", "-", " ", "-").Replace(strings.ToLower(name)) + "." + fakeserver.Domain
+	return strings.NewReplacer(", ", "-", " ", "-").Replace(strings.ToLower(name)) + "." + latchtest.Domain
 }
 
 // question returns the question's bytes and its name. A query is a header of 12 bytes, labels, a type and a class.

@@ -9,7 +9,7 @@ import (
 	"sync"
 	"testing"
 
-	"github.com/latch-linux/latch/pkg/latch/fakeserver"
+	"github.com/latch-linux/latch/pkg/client/latchtest"
 )
 
 const tableFile = "testdata/table.txt"
@@ -43,7 +43,7 @@ type row struct {
 
 func rows() []row {
 	var all []row
-	for _, name := range fakeserver.Names() {
+	for _, name := range latchtest.Names() {
 		all = append(all, row{name, func(t *testing.T) place { return serve(t, name) }})
 	}
 	return append(all, networkRows()...)
@@ -51,7 +51,7 @@ func rows() []row {
 
 func serve(t *testing.T, fault string) place {
 	t.Helper()
-	s, err := fakeserver.New(fault)
+	s, err := latchtest.New(fault)
 	must(t, err)
 	t.Cleanup(func() {
 		s.Close()
@@ -143,7 +143,7 @@ func (r row) judge(t *testing.T, p policies, kind string, c cell) {
 	if c.peak > memoryLimit {
 		t.Errorf("%v: used %d KiB, this process %d KiB", p, c.peak, highWater(os.Getpid()))
 	}
-	if strings.Contains(c.line, fakeserver.Secret) || strings.Contains(c.line, fakeserver.AccountID) {
+	if strings.Contains(c.line, latchtest.Secret) || strings.Contains(c.line, latchtest.AccountID) {
 		t.Errorf("a secret in the log: %s", c.line)
 	}
 }

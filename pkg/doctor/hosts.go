@@ -9,8 +9,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/latch-linux/latch/pkg/client"
 	"github.com/latch-linux/latch/pkg/installer"
-	"github.com/latch-linux/latch/pkg/latch"
 	"github.com/latch-linux/latch/pkg/openvpn"
 	"github.com/latch-linux/latch/pkg/pamconf"
 )
@@ -51,21 +51,21 @@ func (e *examination) server() {
 // answer says how far the question came.
 func (e *examination) answer(host string, err error) {
 	var name *net.DNSError
-	kind := latch.KindOf(err)
+	kind := client.KindOf(err)
 	if errors.As(err, &name) {
 		e.fail("DNS", "look at latch_host in the configuration, and at /etc/resolv.conf", "%v", err)
 		return
 	}
 	switch {
-	case err != nil && kind == latch.KindLocal:
+	case err != nil && kind == client.KindLocal:
 		e.fail("server", "look at ca_file and proxy in the configuration, and at this machine's limits", "%v", err)
 		return
-	case kind == latch.KindNoAnswer && err != nil:
+	case kind == client.KindNoAnswer && err != nil:
 		e.fail("server", "is it up, and does a firewall or the proxy let this machine through to "+host+"?", "%v", err)
 		return
 	}
 	e.ok("DNS", "%s is found", host)
-	if kind == latch.KindCertificate {
+	if kind == client.KindCertificate {
 		e.fail("TLS", "if the server or its CA has changed: "+e.latch("setup "+host), "%v", err)
 		return
 	}
@@ -74,7 +74,7 @@ func (e *examination) answer(host string, err error) {
 	case err == nil:
 		e.ok("credentials", "the server knows the application")
 		e.ok("server", "%s answers", host)
-	case kind == latch.KindBadAnswer:
+	case kind == client.KindBadAnswer:
 		e.fail("server", "is latch_host a Latch server, and api_version right?", "%v", err)
 	default:
 		e.fail("credentials", "compare app_id and secret_key with the server's, or run "+e.latch("setup")+" again", "%v", err)

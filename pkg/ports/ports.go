@@ -13,9 +13,9 @@ import (
 	"github.com/latch-linux/latch/pkg/account"
 	"github.com/latch-linux/latch/pkg/api"
 	"github.com/latch-linux/latch/pkg/authn"
+	"github.com/latch-linux/latch/pkg/client"
 	"github.com/latch-linux/latch/pkg/config"
 	"github.com/latch-linux/latch/pkg/gate"
-	"github.com/latch-linux/latch/pkg/latch"
 	"github.com/latch-linux/latch/pkg/seen"
 )
 
@@ -63,11 +63,11 @@ func code(otp string) gate.Code {
 
 // NewClient makes the client that latch.conf describes. context is told to the server in signed headers, but to none of the
 // cloud's.
-func NewClient(c *config.Config, context map[string]string) (*latch.Client, error) {
+func NewClient(c *config.Config, context map[string]string) (*client.Client, error) {
 	if c.Cloud() {
 		context = nil
 	}
-	return latch.New(latch.Options{
+	return client.New(client.Options{
 		Host: c.Host, Credentials: api.Credentials{ID: c.AppID, Secret: c.SecretKey.Reveal()}, APIVersion: c.APIVersion,
 		Retries: c.Retries, CAFile: c.CAFile, Proxy: c.Proxy, Context: context, Spends: c.OTP == "yes",
 	})
@@ -107,11 +107,11 @@ func (p *Pairings) load() (*account.File, error) {
 }
 
 // Server asks through the client.
-type Server struct{ Client *latch.Client }
+type Server struct{ Client *client.Client }
 
 // Ask turns every failure into an answer of the gate's.
 func (s Server) Ask(ctx context.Context, q authn.Question) authn.Answer {
-	return answered(s.Client.Status(ctx, latch.Query{AccountID: q.AccountID, OperationID: q.OperationID, NoOTP: q.NoToken, Silent: q.Silent}))
+	return answered(s.Client.Status(ctx, client.Query{AccountID: q.AccountID, OperationID: q.OperationID, NoOTP: q.NoToken, Silent: q.Silent}))
 }
 
 // CanAwait implements authn.Server.
@@ -119,10 +119,10 @@ func (s Server) CanAwait() bool { return s.Client.Can(api.CanAwait) }
 
 // Await implements authn.Server.
 func (s Server) Await(ctx context.Context, q authn.Question) authn.Answer {
-	return answered(s.Client.Await(ctx, latch.Query{AccountID: q.AccountID, OperationID: q.OperationID}))
+	return answered(s.Client.Await(ctx, client.Query{AccountID: q.AccountID, OperationID: q.OperationID}))
 }
 
-func answered(status latch.Status, err error) authn.Answer {
+func answered(status client.Status, err error) authn.Answer {
 	if err != nil {
 		return authn.Answer{Kind: kindOf(err), Detail: detailOf(err)}
 	}
@@ -172,14 +172,14 @@ func (s Server) Spend(ctx context.Context, accountID, token string, right bool) 
 
 // kindOf turns the client's failures into the gate's answers.
 func kindOf(err error) gate.Answer {
-	switch latch.KindOf(err) {
-	case latch.KindNoAnswer:
+	switch client.KindOf(err) {
+	case client.KindNoAnswer:
 		return gate.NoAnswer
-	case latch.KindErrorAnswer, latch.KindBadAnswer:
+	case client.KindErrorAnswer, client.KindBadAnswer:
 		return gate.ErrorAnswer
-	case latch.KindCertificate:
+	case client.KindCertificate:
 		return gate.BadCertificate
-	case latch.KindNotPaired:
+	case client.KindNotPaired:
 		return gate.NotPaired
 	}
 	return gate.LocalFailure
@@ -188,7 +188,7 @@ func kindOf(err error) gate.Answer {
 // detailOf says why there was no verdict, and what to do where the server's code tells.
 func detailOf(err error) string {
 	text := err.Error()
-	var e *latch.Error
+	var e *client.Error
 	if errors.As(err, &e) && e.Code != 0 {
 		text += "; " + api.Advice(e.Code)
 	}

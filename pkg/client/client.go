@@ -1,7 +1,7 @@
-// Package latch is the client of the Latch API. One context bounds each call, name lookup and retries
+// Package client is the client of the Latch API. One context bounds each call, name lookup and retries
 // included. Nothing is taken from the environment: trust and routing come from Options alone. Every error is an
 // *Error, whose Kind says whether there was no answer, a wrong one, or a fault of this machine.
-package latch
+package client
 
 import (
 	"context"

@@ -1,4 +1,4 @@
-package latch
+package client
 
 import (
 	"encoding/pem"
@@ -12,7 +12,7 @@ import (
 	"testing"
 
 	"github.com/latch-linux/latch/pkg/api"
-	"github.com/latch-linux/latch/pkg/latch/fakeserver"
+	"github.com/latch-linux/latch/pkg/client/latchtest"
 )
 
 // recorder is a server with nothing wrong that keeps the last request, body included.
@@ -45,7 +45,7 @@ func (r *recorder) judge() {
 	if len(fields) == 3 {
 		signed.Signature = fields[2]
 	}
-	if len(fields) != 3 || fields[1] != fakeserver.AppID || !signed.Verify(fakeserver.Secret) {
+	if len(fields) != 3 || fields[1] != latchtest.AppID || !signed.Verify(latchtest.Secret) {
 		r.problems = append(r.problems, "the signature is wrong")
 	}
 	if !r.request.Close {
@@ -72,7 +72,7 @@ func (r *recorder) client(t *testing.T, change func(*Options)) *Client {
 
 // TestRequests: each call's method, path and body are those of the API, and every one is signed.
 func TestRequests(t *testing.T) {
-	const acc, op = fakeserver.AccountID, fakeserver.OperationID
+	const acc, op = latchtest.AccountID, latchtest.OperationID
 	pairing := `{"data":{"accountId":"` + acc + `"}}`
 	for line, c := range map[string]struct {
 		answer string
@@ -95,7 +95,7 @@ func TestRequests(t *testing.T) {
 		"POST /api/1.3/totps/t-1/validate code=654321": {`{"error":{"code":306,"message":"Invalid totp code"}}`, func(c *Client) error { return validate(c, t, false) }},
 		"DELETE /api/1.3/totps/t-1":                    {"{}", func(c *Client) error { return c.DeleteTOTP(t.Context(), "t-1") }},
 		"DELETE /api/1.3/operation/" + op:              {"{}", func(c *Client) error { return c.DeleteOperation(t.Context(), op) }},
-		"PUT /api/1.3/operation name=x&parentId=" + fakeserver.AppID: {`{"data":{"operationId":"` + op + `"}}`, func(c *Client) error {
+		"PUT /api/1.3/operation name=x&parentId=" + latchtest.AppID: {`{"data":{"operationId":"` + op + `"}}`, func(c *Client) error {
 			_, err := c.CreateOperation(t.Context(), "", "x", "", "")
 			return err
 		}},
@@ -141,7 +141,7 @@ func TestValidateTOTPTakesNoErrorForRight(t *testing.T) {
 
 // TestContextHeaders: what comes from a login cannot break out of a header, and is signed.
 func TestContextHeaders(t *testing.T) {
-	r := record(t, `{"data":{"operations":{"`+fakeserver.AppID+`":{"status":"on"}}}}`)
+	r := record(t, `{"data":{"operations":{"`+latchtest.AppID+`":{"status":"on"}}}}`)
 	c := r.client(t, func(o *Options) {
 		o.Context = map[string]string{api.HeaderUser: " ana\r\nX-Evil: 1\x00ñ ", api.HeaderRhost: strings.Repeat("a", 1000)}
 	})
@@ -164,8 +164,8 @@ func TestPairAlreadyPaired(t *testing.T) {
 	const refusal = `"error":{"code":205,"message":"Account and application already paired"}`
 	for answer, want := range map[string]string{
 		`{` + refusal + `}`: "",
-		`{"data":{"accountId":"` + fakeserver.AccountID + `"},` + refusal + `}`: fakeserver.AccountID,
-		`{"data":{"accountId":"short"},` + refusal + `}`:                        "",
+		`{"data":{"accountId":"` + latchtest.AccountID + `"},` + refusal + `}`: latchtest.AccountID,
+		`{"data":{"accountId":"short"},` + refusal + `}`:                       "",
 	} {
 		id, err := record(t, answer).client(t, nil).Pair(t.Context(), "aB2cD3", "")
 		var e *Error
@@ -204,7 +204,7 @@ func TestRequestIsSignedAsSent(t *testing.T) {
 	for _, r := range s.Seen() {
 		fields := strings.Fields(r.Header.Get(api.HeaderAuthorization))
 		signed := api.SignedRequest{Method: r.Method, Path: r.RequestURI, Date: r.Header.Get(api.HeaderDate), Header: r.Header, Signature: fields[2]}
-		if !signed.Verify(fakeserver.Secret) || !strings.HasPrefix(r.Header.Get("User-Agent"), "latch-linux/") {
+		if !signed.Verify(latchtest.Secret) || !strings.HasPrefix(r.Header.Get("User-Agent"), "latch-linux/") {
 			t.Errorf("%s %s with %v", r.Method, r.RequestURI, r.Header)
 		}
 	}

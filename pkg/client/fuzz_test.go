@@ -1,4 +1,4 @@
-package latch
+package client
 
 import (
 	"bytes"
@@ -9,10 +9,10 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/latch-linux/latch/pkg/latch/fakeserver"
+	"github.com/latch-linux/latch/pkg/client/latchtest"
 )
 
-const goodAnswer = `{"data":{"operations":{"` + fakeserver.AppID + `":{"status":"on"}}}}`
+const goodAnswer = `{"data":{"operations":{"` + latchtest.AppID + `":{"status":"on"}}}}`
 
 // FuzzStatus holds the reader of answers against a second one of another make, in both directions: nothing but a
 // plain "on" of the node that was asked for opens, and that does.
@@ -36,7 +36,7 @@ func FuzzStatus(f *testing.F) {
 		var s Status
 		a, err := readAnswer(resp, body)
 		if err == nil {
-			s, err = readStatus(a.data, fakeserver.AppID, wantsToken)
+			s, err = readStatus(a.data, latchtest.AppID, wantsToken)
 		}
 		want := status >= 200 && status <= 299 && status != 204 && len(body) <= maxBody && plainlyOn(body, wantsToken)
 		if (err == nil && s.Open) != want {
@@ -57,7 +57,7 @@ func plainlyOn(body []byte, wantsToken bool) bool {
 	if json.Unmarshal(body, &whole) != nil || whole["error"] != nil {
 		return false
 	}
-	path := []string{"data", "operations", fakeserver.AppID, "status"}
+	path := []string{"data", "operations", latchtest.AppID, "status"}
 	var at any = whole
 	for _, name := range path {
 		m, ok := at.(map[string]any)
@@ -78,7 +78,7 @@ func plainlyOn(body []byte, wantsToken bool) bool {
 		// Only names in other letters can make this fail where the maps did not.
 		return !wantsToken
 	}
-	raw, found := typed.Data.Operations[fakeserver.AppID]["two_factor"]
+	raw, found := typed.Data.Operations[latchtest.AppID]["two_factor"]
 	return !wantsToken || !found || string(raw) == "null" || plainToken(raw)
 }
 

@@ -1,4 +1,4 @@
-package latch
+package client
 
 import (
 	"context"
@@ -12,7 +12,7 @@ import (
 	"time"
 
 	"github.com/latch-linux/latch/pkg/api"
-	"github.com/latch-linux/latch/pkg/latch/fakeserver"
+	"github.com/latch-linux/latch/pkg/client/latchtest"
 )
 
 // deadline is what every question of these tests may take, and slack what a busy machine may add to it.
@@ -56,9 +56,9 @@ func runChild(t *testing.T, name string, variables ...string) string {
 	return strings.TrimSpace(string(out))
 }
 
-func start(t testing.TB, fault string) *fakeserver.Server {
+func start(t testing.TB, fault string) *latchtest.Server {
 	t.Helper()
-	s, err := fakeserver.New(fault)
+	s, err := latchtest.New(fault)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -77,10 +77,10 @@ func caFile(t testing.TB, pem []byte) string {
 }
 
 func credentials() api.Credentials {
-	return api.Credentials{ID: fakeserver.AppID, Secret: fakeserver.Secret}
+	return api.Credentials{ID: latchtest.AppID, Secret: latchtest.Secret}
 }
 
-func optionsFor(t testing.TB, s *fakeserver.Server) Options {
+func optionsFor(t testing.TB, s *latchtest.Server) Options {
 	t.Helper()
 	return Options{Host: s.URL, Credentials: credentials(), APIVersion: "1.3", Retries: 2, CAFile: caFile(t, s.CA)}
 }
@@ -94,7 +94,7 @@ func clientOf(t testing.TB, o Options) *Client {
 	return c
 }
 
-func clientFor(t testing.TB, s *fakeserver.Server) *Client {
+func clientFor(t testing.TB, s *latchtest.Server) *Client {
 	t.Helper()
 	return clientOf(t, optionsFor(t, s))
 }
@@ -105,7 +105,7 @@ func ask(c *Client) (Status, error) { return askWithin(c, deadline) }
 func askWithin(c *Client, limit time.Duration) (Status, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), limit)
 	defer cancel()
-	return c.Status(ctx, Query{AccountID: fakeserver.AccountID, NoOTP: true})
+	return c.Status(ctx, Query{AccountID: latchtest.AccountID, NoOTP: true})
 }
 
 // word is an answer in one word: open, closed, or the kind of the failure.

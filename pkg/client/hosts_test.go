@@ -1,4 +1,4 @@
-package latch
+package client
 
 import (
 	"context"
@@ -14,7 +14,7 @@ import (
 	"time"
 
 	"github.com/latch-linux/latch/pkg/api"
-	"github.com/latch-linux/latch/pkg/latch/fakeserver"
+	"github.com/latch-linux/latch/pkg/client/latchtest"
 )
 
 // tokenServer makes a token at each status call, and notes what else is said and over which connection.
@@ -41,7 +41,7 @@ func newTokenServer(t *testing.T, header string) *tokenServer {
 			<-r.Context().Done() // the client waits for no answer
 			return
 		}
-		fmt.Fprintf(w, `{"data":{"operations":{%q:{"status":"on","two_factor":{"token":"g4K9wz","generated":%d}}}}}`, fakeserver.AppID, time.Now().UnixMilli())
+		fmt.Fprintf(w, `{"data":{"operations":{%q:{"status":"on","two_factor":{"token":"g4K9wz","generated":%d}}}}}`, latchtest.AppID, time.Now().UnixMilli())
 	}))
 	t.Cleanup(s.Close)
 	return s
@@ -61,7 +61,7 @@ func askForToken(t *testing.T, c *Client) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
 	defer cancel()
-	if s, err := c.Status(ctx, Query{AccountID: fakeserver.AccountID}); err != nil || s.Token != "g4K9wz" {
+	if s, err := c.Status(ctx, Query{AccountID: latchtest.AccountID}); err != nil || s.Token != "g4K9wz" {
 		t.Fatalf("%+v, %v", s, err)
 	}
 }
@@ -71,13 +71,13 @@ func TestSpendToken(t *testing.T) {
 	t.Parallel()
 	s := newTokenServer(t, api.ServerHeader("1"))
 	c := s.client(t)
-	c.SpendToken(t.Context(), fakeserver.AccountID, "g4K9wz", true) // before there was any answer: not at all
+	c.SpendToken(t.Context(), latchtest.AccountID, "g4K9wz", true) // before there was any answer: not at all
 	askForToken(t, c)
-	c.SpendToken(t.Context(), fakeserver.AccountID, "g4K9wz", true)
-	if got, want := <-s.said, s.calls[0]+" /api/1.3/host/token/"+fakeserver.AccountID+" right=yes&token=g4K9wz"; got != want {
+	c.SpendToken(t.Context(), latchtest.AccountID, "g4K9wz", true)
+	if got, want := <-s.said, s.calls[0]+" /api/1.3/host/token/"+latchtest.AccountID+" right=yes&token=g4K9wz"; got != want {
 		t.Errorf("said %q, want %q", got, want)
 	}
-	c.SpendToken(t.Context(), fakeserver.AccountID, "g4K9wz", true)
+	c.SpendToken(t.Context(), latchtest.AccountID, "g4K9wz", true)
 	if n := len(s.said); n != 0 {
 		t.Errorf("said %d times more", n)
 	}
@@ -90,7 +90,7 @@ func TestTokensAreSpentAtLatchServerAlone(t *testing.T) {
 		s := newTokenServer(t, header)
 		c := s.client(t)
 		askForToken(t, c)
-		c.SpendToken(t.Context(), fakeserver.AccountID, "g4K9wz", true)
+		c.SpendToken(t.Context(), latchtest.AccountID, "g4K9wz", true)
 		s.Close() // waits for every request
 		if len(s.said) != 0 || len(s.calls) != 1 {
 			t.Errorf("%q: said %d times in %d calls", header, len(s.said), len(s.calls))
@@ -105,7 +105,7 @@ func TestSpendTokenConnectsNowhere(t *testing.T) {
 	c := s.client(t)
 	askForToken(t, c)
 	s.CloseClientConnections()
-	c.SpendToken(t.Context(), fakeserver.AccountID, "g4K9wz", true)
+	c.SpendToken(t.Context(), latchtest.AccountID, "g4K9wz", true)
 	s.Close()
 	if len(s.calls) != 1 {
 		t.Errorf("%d calls", len(s.calls))

@@ -1,6 +1,6 @@
-// Package fakeserver is a Latch server that misbehaves, for tests: each instance has one named fault, an
+// Package latchtest is a Latch server that misbehaves, for tests: each instance has one named fault, an
 // address on 127.0.0.1 and a CA of its own that nobody else trusts. It counts what reaches it.
-package fakeserver
+package latchtest
 
 import (
 	"bufio"

@@ -1,4 +1,4 @@
-package latch
+package client
 
 import (
 	"fmt"
@@ -7,7 +7,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/latch-linux/latch/pkg/latch/fakeserver"
+	"github.com/latch-linux/latch/pkg/client/latchtest"
 )
 
 // faultTable says of each fault what a login without a code makes of it, and how many requests reach the server: one
@@ -259,7 +259,7 @@ func expectations(t *testing.T) map[string]expectation {
 
 func TestFaults(t *testing.T) {
 	table := expectations(t)
-	for _, name := range fakeserver.Names() {
+	for _, name := range latchtest.Names() {
 		want, stated := table[name]
 		if !stated {
 			t.Errorf("the table says nothing of %q", name)
@@ -285,7 +285,7 @@ func TestFaults(t *testing.T) {
 			if took > deadline+slack {
 				t.Errorf("took %v", took)
 			}
-			if text := fmt.Sprint(err); strings.Contains(text, fakeserver.AccountID) || strings.Contains(text, fakeserver.Secret) {
+			if text := fmt.Sprint(err); strings.Contains(text, latchtest.AccountID) || strings.Contains(text, latchtest.Secret) {
 				t.Errorf("the error tells a secret: %s", text)
 			}
 		})
@@ -298,7 +298,7 @@ func TestFaults(t *testing.T) {
 // TestTokens: where a code will be asked for, "on" beside a token of another form is a wrong answer.
 func TestTokens(t *testing.T) {
 	good := map[string]string{"good": "open", "good, clock ahead": "open", "good, clock behind": "open", "null": "open", "text beside off": "closed"}
-	for _, name := range fakeserver.Names() {
+	for _, name := range latchtest.Names() {
 		what, found := strings.CutPrefix(name, "two_factor: ")
 		if !found {
 			continue
@@ -310,13 +310,13 @@ func TestTokens(t *testing.T) {
 		t.Run(what, func(t *testing.T) {
 			t.Parallel()
 			c := clientFor(t, start(t, name))
-			status, err := c.Status(t.Context(), Query{AccountID: fakeserver.AccountID})
+			status, err := c.Status(t.Context(), Query{AccountID: latchtest.AccountID})
 			if got := word(status, err); got != want {
 				t.Errorf("%s, want %s; %v", got, want, err)
 			}
 			token := ""
 			if strings.HasPrefix(what, "good") {
-				token = fakeserver.Token
+				token = latchtest.Token
 			}
 			// Whatever the server's clock says, it was made just now.
 			if status.Token != token || (token != "" && time.Since(status.TokenTime).Abs() > time.Minute) {

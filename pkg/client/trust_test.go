@@ -1,4 +1,4 @@
-package latch
+package client
 
 import (
 	"context"
@@ -15,11 +15,11 @@ import (
 	"syscall"
 	"testing"
 
-	"github.com/latch-linux/latch/pkg/latch/fakeserver"
+	"github.com/latch-linux/latch/pkg/client/latchtest"
 )
 
 // stock is what crypto/tls makes of a server by itself, in our words.
-func stock(t *testing.T, s *fakeserver.Server, ca []byte) string {
+func stock(t *testing.T, s *latchtest.Server, ca []byte) string {
 	t.Helper()
 	roots := x509.NewCertPool()
 	roots.AppendCertsFromPEM(ca)
@@ -40,7 +40,7 @@ func stock(t *testing.T, s *fakeserver.Server, ca []byte) string {
 
 // TestTrustIsAsStrictAsCryptoTLS: we verify chains ourselves, and come to the verdict of a stock tls.Config.
 func TestTrustIsAsStrictAsCryptoTLS(t *testing.T) {
-	for _, fault := range fakeserver.Names() {
+	for _, fault := range latchtest.Names() {
 		if fault != "none" && !strings.HasPrefix(fault, "tls: ") {
 			continue
 		}
@@ -69,7 +69,7 @@ func TestTrustInOneCertificate(t *testing.T) {
 	}
 }
 
-func chainOf(t *testing.T, s *fakeserver.Server) []*x509.Certificate {
+func chainOf(t *testing.T, s *latchtest.Server) []*x509.Certificate {
 	t.Helper()
 	conn, err := tls.Dial("tcp", s.URL.Host, &tls.Config{InsecureSkipVerify: true})
 	if err != nil {

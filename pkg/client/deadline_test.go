@@ -1,4 +1,4 @@
-package latch
+package client
 
 import (
 	"context"
@@ -7,7 +7,7 @@ import (
 	"time"
 
 	"github.com/latch-linux/latch/pkg/api"
-	"github.com/latch-linux/latch/pkg/latch/fakeserver"
+	"github.com/latch-linux/latch/pkg/client/latchtest"
 )
 
 // TestDeadlineBoundsRetries: whatever retries latch.conf allows, and however long the server says to wait, the answer
@@ -79,7 +79,7 @@ func TestCallerGone(t *testing.T) {
 			ctx, cancel := context.WithCancel(t.Context())
 			time.AfterFunc(300*time.Millisecond, cancel)
 			begin := time.Now()
-			status, err := c.Status(ctx, Query{AccountID: fakeserver.AccountID})
+			status, err := c.Status(ctx, Query{AccountID: latchtest.AccountID})
 			if got := word(status, err); got != "local-failure" && fault != "429 then good" {
 				t.Errorf("%s: %v", got, err)
 			}
@@ -117,7 +117,7 @@ func TestClock(t *testing.T) {
 			if got := word(status, err); got != c.word || s.Requests() != c.requests {
 				t.Errorf("%s after %d requests, want %s after %d; %v", got, s.Requests(), c.word, c.requests, err)
 			}
-			near := func(d time.Duration) bool { return (d - fakeserver.Ahead).Abs() < time.Minute }
+			near := func(d time.Duration) bool { return (d - latchtest.Ahead).Abs() < time.Minute }
 			if status.Offset != client.Offset() || near(client.Offset()) != c.learnt || (!c.learnt && client.Offset() != 0) {
 				t.Errorf("offset %v, in the status %v", client.Offset(), status.Offset)
 			}
@@ -131,7 +131,7 @@ func TestClock(t *testing.T) {
 	}
 }
 
-func dateOf(t *testing.T, s *fakeserver.Server, n int) time.Time {
+func dateOf(t *testing.T, s *latchtest.Server, n int) time.Time {
 	t.Helper()
 	date, err := time.Parse(api.DateLayout, s.Seen()[n].Header.Get(api.HeaderDate))
 	if err != nil {
@@ -149,10 +149,10 @@ func TestClockKept(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if s.Requests() != 3 || time.Until(dateOf(t, s, 2)) < fakeserver.Ahead-time.Minute {
+	if s.Requests() != 3 || time.Until(dateOf(t, s, 2)) < latchtest.Ahead-time.Minute {
 		t.Errorf("%d requests, the last with the date %v", s.Requests(), dateOf(t, s, 2))
 	}
-	if skew, known := c.Skew(); !known || (skew-fakeserver.Ahead).Abs() > time.Minute {
+	if skew, known := c.Skew(); !known || (skew-latchtest.Ahead).Abs() > time.Minute {
 		t.Errorf("skew %v, %v", skew, known)
 	}
 }

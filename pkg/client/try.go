@@ -1,4 +1,4 @@
-package latch
+package client
 
 import (
 	"context"
