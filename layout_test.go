@@ -36,13 +36,13 @@ var homes = map[string][]string{
 	"golang.org/x/crypto/acme":              {"pkg/server"},
 	"golang.org/x/crypto/chacha20poly1305":  {"pkg/seal"},
 	"golang.org/x/crypto/cryptobyte":        {"pkg/client"},
-	"golang.org/x/sys/unix":                 {"pkg/securefile", "pkg/cli", "pam/"},
-	"gopkg.in/ini.v1":                       {"pkg/config"},
+	"golang.org/x/sys/unix":                 {"pkg/host/securefile", "pkg/cli", "pam/"},
+	"gopkg.in/ini.v1":                       {"pkg/host/config"},
 	"modernc.org/sqlite":                    {"pkg/store"},
 }
 
 // pure lists the packages that decide: they get facts and a clock handed in and reach for nothing.
-var pure = []string{"pkg/gate", "pkg/authn"}
+var pure = []string{"pkg/host/policy", "pkg/host/login"}
 
 // impure lists the standard library's doors to the outside.
 var impure = []string{"bufio", "crypto/tls", "database/sql", "io/fs", "io/ioutil", "log", "log/slog", "log/syslog",
@@ -84,7 +84,7 @@ func packages(t *testing.T) map[string]listed {
 	return found
 }
 
-// TestDecidersReachForNothing keeps pkg/gate and pkg/authn free of I/O and of third-party code, tests excepted.
+// TestDecidersReachForNothing keeps pkg/host/policy and pkg/host/login free of I/O and of third-party code, tests excepted.
 func TestDecidersReachForNothing(t *testing.T) {
 	all := packages(t)
 	for _, name := range pure {

@@ -17,7 +17,7 @@ import (
 
 	"github.com/latch-linux/latch/pam/testbed"
 	"github.com/latch-linux/latch/pkg/client/latchtest"
-	"github.com/latch-linux/latch/pkg/relay"
+	"github.com/latch-linux/latch/pkg/host/relay"
 )
 
 // These tests are the module's end of conversations with build/latch-auth, on a machine of their own, whose /dev/log they

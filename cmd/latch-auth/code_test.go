@@ -12,9 +12,9 @@ import (
 
 	"github.com/latch-linux/latch/pam/testbed"
 	"github.com/latch-linux/latch/pkg/client/latchtest"
+	"github.com/latch-linux/latch/pkg/host/otpstore"
+	"github.com/latch-linux/latch/pkg/host/relay"
 	"github.com/latch-linux/latch/pkg/otp"
-	"github.com/latch-linux/latch/pkg/otpstore"
-	"github.com/latch-linux/latch/pkg/relay"
 )
 
 // enrol gives ana an authenticator and a recovery code.

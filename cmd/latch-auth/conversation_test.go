@@ -14,7 +14,7 @@ import (
 
 	"github.com/latch-linux/latch/pam/testbed"
 	"github.com/latch-linux/latch/pkg/client/latchtest"
-	"github.com/latch-linux/latch/pkg/relay"
+	"github.com/latch-linux/latch/pkg/host/relay"
 )
 
 // TestLineOfAVerdict: HOLD, VERDICT, one line, and the secrets in none.

@@ -11,8 +11,8 @@ import (
 	"sync"
 	"syscall"
 
-	"github.com/latch-linux/latch/pkg/audit"
-	"github.com/latch-linux/latch/pkg/relay"
+	"github.com/latch-linux/latch/pkg/host/authlog"
+	"github.com/latch-linux/latch/pkg/host/relay"
 )
 
 // conversation is the descriptor that the module leaves open.
@@ -29,7 +29,7 @@ func main() {
 	}
 	// RLIMIT_CORE does not stop a core dump that goes to a program; a process that is not dumpable makes none.
 	_, _, _ = syscall.RawSyscall(syscall.SYS_PRCTL, syscall.PR_SET_DUMPABLE, 0, 0)
-	log := audit.Log{}
+	log := authlog.Log{}
 	defer refuseOnPanic(log)
 	if err := syscall.SetNonblock(conversation, true); err != nil {
 		os.Exit(1)
@@ -54,7 +54,7 @@ func main() {
 }
 
 // refuseOnPanic leaves without a verdict, which refuses.
-func refuseOnPanic(log audit.Log) {
+func refuseOnPanic(log authlog.Log) {
 	if p := recover(); p != nil {
 		// The value may hold data of the login; the type and the place do not.
 		log.Warn(fmt.Sprintf("refused: panic of type %T at %s", p, debug.Stack()))

@@ -8,11 +8,11 @@ import (
 	"time"
 
 	"github.com/latch-linux/latch/pam/testbed"
-	"github.com/latch-linux/latch/pkg/config"
+	"github.com/latch-linux/latch/pkg/host/adapters"
+	"github.com/latch-linux/latch/pkg/host/config"
+	"github.com/latch-linux/latch/pkg/host/otpstore"
+	"github.com/latch-linux/latch/pkg/host/relay"
 	"github.com/latch-linux/latch/pkg/otp"
-	"github.com/latch-linux/latch/pkg/otpstore"
-	"github.com/latch-linux/latch/pkg/ports"
-	"github.com/latch-linux/latch/pkg/relay"
 )
 
 // atOnce takes so many logins to their prompt, in turn at each host, and then gives all of them the same reply. It returns how many
@@ -71,7 +71,7 @@ func fleet(t *testing.T) (hosts []*site, seed string) {
 		s.set("otp", "server-totp")
 		c, err := config.Load(s.conf)
 		must(t, err)
-		client, err := ports.NewClient(c, nil)
+		client, err := adapters.NewClient(c, nil)
 		must(t, err)
 		if id == "" {
 			code, err := server.Code("ana")

@@ -5,15 +5,15 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/latch-linux/latch/pkg/audit"
-	"github.com/latch-linux/latch/pkg/authn"
-	"github.com/latch-linux/latch/pkg/gate"
-	"github.com/latch-linux/latch/pkg/relay"
+	"github.com/latch-linux/latch/pkg/host/authlog"
+	"github.com/latch-linux/latch/pkg/host/login"
+	"github.com/latch-linux/latch/pkg/host/policy"
+	"github.com/latch-linux/latch/pkg/host/relay"
 )
 
 // record writes the one line of this login. Its methods may be called by several goroutines; the first line stands.
 type record struct {
-	log     audit.Log
+	log     authlog.Log
 	written sync.Once
 	begun   atomic.Pointer[begun]
 }
@@ -27,16 +27,16 @@ type begun struct {
 func (r *record) begin(g relay.Greeting) { r.begun.Store(&begun{g, time.Now()}) }
 
 // hostGone is for a host that ended in the middle. Whoever has the password could ask again and again, and leave no line.
-func (r *record) hostGone() { r.outcome(authn.Outcome{Decision: gate.Failed(gate.HostGone)}) }
+func (r *record) hostGone() { r.outcome(login.Outcome{Decision: policy.Failed(policy.HostGone)}) }
 
-func (r *record) outcome(o authn.Outcome) {
+func (r *record) outcome(o login.Outcome) {
 	b := r.begun.Load()
 	if b == nil {
 		return
 	}
 	g := b.greeting
 	r.written.Do(func() {
-		r.log.Verdict(audit.Entry{Outcome: outcomeWord(o.Verdict), User: nameOf(g), Service: g.Service, Phase: g.Phase.String(),
+		r.log.Verdict(authlog.Entry{Outcome: outcomeWord(o.Verdict), User: nameOf(g), Service: g.Service, Phase: g.Phase.String(),
 			Rhost: g.Rhost, Reason: string(o.Reason), Took: time.Since(b.at), Detail: o.Detail, Loud: o.Loud})
 	})
 }

@@ -8,9 +8,9 @@ import (
 	"time"
 
 	"github.com/latch-linux/latch/pam/testbed"
+	"github.com/latch-linux/latch/pkg/host/otpstore"
+	"github.com/latch-linux/latch/pkg/host/relay"
 	"github.com/latch-linux/latch/pkg/otp"
-	"github.com/latch-linux/latch/pkg/otpstore"
-	"github.com/latch-linux/latch/pkg/relay"
 )
 
 // usual is an authenticator that leaves window and lifetime to latch.conf.

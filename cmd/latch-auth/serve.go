@@ -7,12 +7,12 @@ import (
 	"os"
 
 	"github.com/latch-linux/latch/pkg/api"
-	"github.com/latch-linux/latch/pkg/audit"
-	"github.com/latch-linux/latch/pkg/authn"
-	"github.com/latch-linux/latch/pkg/config"
-	"github.com/latch-linux/latch/pkg/gate"
-	"github.com/latch-linux/latch/pkg/ports"
-	"github.com/latch-linux/latch/pkg/relay"
+	"github.com/latch-linux/latch/pkg/host/adapters"
+	"github.com/latch-linux/latch/pkg/host/authlog"
+	"github.com/latch-linux/latch/pkg/host/config"
+	"github.com/latch-linux/latch/pkg/host/login"
+	"github.com/latch-linux/latch/pkg/host/policy"
+	"github.com/latch-linux/latch/pkg/host/relay"
 )
 
 // serve takes one conversation from HELLO to VERDICT.
@@ -25,9 +25,9 @@ func serve(conn *relay.Conn, line *record) error {
 	o, err := decide(conn, line.log, g)
 	switch {
 	case errors.Is(err, relay.ErrProtocol):
-		o.Decision, o.Detail = gate.Failed(gate.BadRequest), err.Error()
+		o.Decision, o.Detail = policy.Failed(policy.BadRequest), err.Error()
 	case err != nil:
-		o.Decision = gate.Failed(gate.HostGone)
+		o.Decision = policy.Failed(policy.HostGone)
 	}
 	// Before the verdict: the module ends this process as soon as it has it.
 	line.outcome(o)
@@ -35,34 +35,34 @@ func serve(conn *relay.Conn, line *record) error {
 }
 
 // decide reads the files and runs the login. An error means that the conversation broke.
-func decide(conn *relay.Conn, log audit.Log, g relay.Greeting) (authn.Outcome, error) {
+func decide(conn *relay.Conn, log authlog.Log, g relay.Greeting) (login.Outcome, error) {
 	args, err := config.ParseArgs(g.Args)
 	if err != nil {
-		return failed(gate.BadConfig, err), nil
+		return failed(policy.BadConfig, err), nil
 	}
 	c, err := args.Load()
 	if err != nil {
-		return failed(gate.BadConfig, err), nil
+		return failed(policy.BadConfig, err), nil
 	}
-	settings, err := ports.Settings(c, args)
+	settings, err := adapters.Settings(c, args)
 	if err != nil {
-		return failed(gate.BadConfig, err), nil
+		return failed(policy.BadConfig, err), nil
 	}
 	if err := conn.Hold(c.Hold()); err != nil {
-		return authn.Outcome{}, err
+		return login.Outcome{}, err
 	}
-	client, err := ports.NewClient(c, hostContext(c, g))
+	client, err := adapters.NewClient(c, hostContext(c, g))
 	if err != nil {
-		return failed(gate.Local, err), nil
+		return failed(policy.Local, err), nil
 	}
-	book := &ports.Pairings{Path: args.Accounts}
+	book := &adapters.Pairings{Path: args.Accounts}
 	warn := func(err error) { log.Warn("cannot remember what was seen: " + err.Error()) }
-	login := authn.Login{
-		Request: requestOf(g), Settings: settings, Pairings: book, Server: server{ports.Server{Client: client}, startWatch()}, Person: conn,
-		Codes: ports.NewCodes(c, from(args, g)), Tokens: ports.NewTokens(c),
-		Host: host{conn}, Memory: ports.NewMemory(c, warn), Clock: ports.Clock{},
+	attempt := login.Login{
+		Request: requestOf(g), Settings: settings, Pairings: book, Server: server{adapters.Server{Client: client}, startWatch()}, Person: conn,
+		Codes: adapters.NewCodes(c, from(args, g)), Tokens: adapters.NewTokens(c),
+		Host: host{conn}, Memory: adapters.NewMemory(c, warn), Clock: adapters.Clock{},
 	}
-	o, err := login.Run(context.Background())
+	o, err := attempt.Run(context.Background())
 	if why := explain(o, g, book.Err); o.Detail == "" {
 		o.Detail = why
 	} else if why != "" {
@@ -80,35 +80,35 @@ func from(args config.Args, g relay.Greeting) string {
 	return g.SSHConnection
 }
 
-func failed(why gate.Reason, err error) authn.Outcome {
-	return authn.Outcome{Decision: gate.Failed(why), Detail: err.Error()}
+func failed(why policy.Reason, err error) login.Outcome {
+	return login.Outcome{Decision: policy.Failed(why), Detail: err.Error()}
 }
 
 // explain says what an administrator can do about a refusal.
-func explain(o authn.Outcome, g relay.Greeting, pairings error) string {
+func explain(o login.Outcome, g relay.Greeting, pairings error) string {
 	switch o.Reason {
-	case gate.BadPairings:
+	case policy.BadPairings:
 		return pairings.Error()
-	case gate.UIDChanged:
+	case policy.UIDChanged:
 		return fmt.Sprintf("the pairing was made for another uid; run: latch unpair --user %s", g.Canonical)
-	case gate.NSSFailed:
+	case policy.NSSFailed:
 		return fmt.Sprintf("the name service failed with errno %d", g.Errno)
-	case gate.NSSDisagrees:
+	case policy.NSSDisagrees:
 		return "NSS does not know the user, /etc/passwd does"
-	case gate.CodeNotAsked:
+	case policy.CodeNotAsked:
 		if g.Phase == relay.Account {
 			return "nobody can be asked for a code in the account phase, which is all that a login by key has"
 		}
 		return "no code was typed; sshd's password method cannot ask for one, keyboard-interactive can"
-	case gate.CodeUnknown:
+	case policy.CodeUnknown:
 		return fmt.Sprintf("nothing to check a code with; run: latch otp enroll --user %s", nameOf(g))
 	}
 	return ""
 }
 
-func requestOf(g relay.Greeting) authn.Request {
-	nss := map[relay.NSS]authn.NSS{relay.Found: authn.NSSFound, relay.Unknown: authn.NSSUnknown}[g.NSS]
-	return authn.Request{Account: g.Phase == relay.Account, Service: g.Service, User: g.User, NSS: nss,
+func requestOf(g relay.Greeting) login.Request {
+	nss := map[relay.NSS]login.NSS{relay.Found: login.NSSFound, relay.Unknown: login.NSSUnknown}[g.NSS]
+	return login.Request{Account: g.Phase == relay.Account, Service: g.Service, User: g.User, NSS: nss,
 		Canonical: g.Canonical, UID: int64(g.UID), SSHAuthInfo: g.SSHAuthInfo, SSH: g.SSHConnection != ""}
 }
 
@@ -135,21 +135,21 @@ func hostContext(c *config.Config, g relay.Greeting) map[string]string {
 	return context
 }
 
-func outcomeWord(v gate.Verdict) string {
+func outcomeWord(v policy.Verdict) string {
 	switch v {
-	case gate.Success:
+	case policy.Success:
 		return "opened"
-	case gate.Ignore:
+	case policy.Ignore:
 		return "ignored"
 	}
 	return "refused"
 }
 
-func verdictByte(v gate.Verdict) byte {
+func verdictByte(v policy.Verdict) byte {
 	switch v {
-	case gate.Success:
+	case policy.Success:
 		return relay.Success
-	case gate.Ignore:
+	case policy.Ignore:
 		return relay.Ignore
 	}
 	return relay.Refuse

@@ -4,8 +4,8 @@ import (
 	"testing"
 
 	"github.com/latch-linux/latch/pam/testbed"
-	"github.com/latch-linux/latch/pkg/otpstore"
-	"github.com/latch-linux/latch/pkg/relay"
+	"github.com/latch-linux/latch/pkg/host/otpstore"
+	"github.com/latch-linux/latch/pkg/host/relay"
 )
 
 // TestUnpairedIsAskedToo: the pairing decides about the latch, the record about the code.

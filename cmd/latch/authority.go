@@ -17,8 +17,8 @@ import (
 
 	"github.com/latch-linux/latch/pkg/cli"
 	"github.com/latch-linux/latch/pkg/client"
-	"github.com/latch-linux/latch/pkg/config"
-	"github.com/latch-linux/latch/pkg/securefile"
+	"github.com/latch-linux/latch/pkg/host/config"
+	"github.com/latch-linux/latch/pkg/host/securefile"
 )
 
 const caMode = 0o644

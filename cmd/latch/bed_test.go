@@ -17,8 +17,8 @@ import (
 	"time"
 
 	"github.com/latch-linux/latch/pam/testbed"
-	"github.com/latch-linux/latch/pkg/account"
 	"github.com/latch-linux/latch/pkg/cli"
+	"github.com/latch-linux/latch/pkg/host/pairings"
 	"github.com/latch-linux/latch/pkg/server"
 	"github.com/latch-linux/latch/pkg/store"
 )
@@ -274,9 +274,9 @@ func (w *world) pair(user string) {
 }
 
 // pairing is what the pairing file has for a user.
-func (w *world) pairing(user string) (account.Pairing, bool) {
+func (w *world) pairing(user string) (pairings.Pairing, bool) {
 	w.t.Helper()
-	f, err := account.Load(w.accounts)
+	f, err := pairings.Load(w.accounts)
 	w.must(err)
 	return f.Find(user)
 }

@@ -8,11 +8,11 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/latch-linux/latch/pkg/audit"
 	"github.com/latch-linux/latch/pkg/cli"
-	"github.com/latch-linux/latch/pkg/config"
-	"github.com/latch-linux/latch/pkg/otpstore"
-	"github.com/latch-linux/latch/pkg/ports"
+	"github.com/latch-linux/latch/pkg/host/adapters"
+	"github.com/latch-linux/latch/pkg/host/authlog"
+	"github.com/latch-linux/latch/pkg/host/config"
+	"github.com/latch-linux/latch/pkg/host/otpstore"
 )
 
 type bypassOptions struct {
@@ -71,7 +71,7 @@ func (a *app) bypass(ctx context.Context, o bypassOptions) error {
 
 // audit logs what was done to a person's codes, and by whom.
 func (a *app) audit(format string, args ...any) {
-	audit.Log{}.Warn(a.caller() + " " + fmt.Sprintf(format, args...))
+	authlog.Log{}.Warn(a.caller() + " " + fmt.Sprintf(format, args...))
 }
 
 // tellBypass says that no codes are asked of a user now, if that is so: among the fields for scripts, if there are any, and
@@ -80,7 +80,7 @@ func (a *app) tellBypass(c *config.Config, user string, fields map[string]any) {
 	if a.uid != 0 {
 		return // root's file
 	}
-	r, err := ports.CodeStore(c).Load(user)
+	r, err := adapters.CodeStore(c).Load(user)
 	if errors.Is(err, otpstore.ErrNotEnrolled) {
 		return
 	}

@@ -13,8 +13,8 @@ import (
 	"syscall"
 
 	"github.com/latch-linux/latch/pkg/cli"
-	"github.com/latch-linux/latch/pkg/config"
-	"github.com/latch-linux/latch/pkg/securefile"
+	"github.com/latch-linux/latch/pkg/host/config"
+	"github.com/latch-linux/latch/pkg/host/securefile"
 )
 
 func (a *app) editConfig(ctx context.Context) error {

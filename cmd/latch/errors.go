@@ -5,13 +5,13 @@ import (
 	"errors"
 	"io/fs"
 
-	"github.com/latch-linux/latch/pkg/account"
 	"github.com/latch-linux/latch/pkg/api"
 	"github.com/latch-linux/latch/pkg/cli"
 	"github.com/latch-linux/latch/pkg/client"
-	"github.com/latch-linux/latch/pkg/config"
-	"github.com/latch-linux/latch/pkg/otpstore"
-	"github.com/latch-linux/latch/pkg/securefile"
+	"github.com/latch-linux/latch/pkg/host/config"
+	"github.com/latch-linux/latch/pkg/host/otpstore"
+	"github.com/latch-linux/latch/pkg/host/pairings"
+	"github.com/latch-linux/latch/pkg/host/securefile"
 )
 
 // closedError ends a command whose result has been printed and was "closed".
@@ -35,9 +35,9 @@ func explain(err error) error {
 		return cli.WithHint(cli.ExitError, err, "run: "+untrusted.Fix)
 	case errors.Is(err, otpstore.ErrNotEnrolled):
 		return cli.WithHint(cli.ExitError, err, "run latch otp enroll")
-	case errors.Is(err, account.ErrNotPaired):
+	case errors.Is(err, pairings.ErrNotPaired):
 		return cli.WithHint(cli.ExitNotPaired, err, "run latch pair CODE with the code that the phone shows")
-	case errors.Is(err, account.ErrExists):
+	case errors.Is(err, pairings.ErrExists):
 		return cli.WithHint(cli.ExitError, err, "run latch unpair first")
 	case errors.Is(err, config.ErrNotSetUp):
 		return cli.WithHint(cli.ExitError, err, "run latch setup")

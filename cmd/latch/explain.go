@@ -10,13 +10,13 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/latch-linux/latch/pkg/authn"
 	"github.com/latch-linux/latch/pkg/cli"
-	"github.com/latch-linux/latch/pkg/config"
-	"github.com/latch-linux/latch/pkg/gate"
+	"github.com/latch-linux/latch/pkg/host/adapters"
+	"github.com/latch-linux/latch/pkg/host/config"
+	"github.com/latch-linux/latch/pkg/host/login"
+	"github.com/latch-linux/latch/pkg/host/policy"
 	"github.com/latch-linux/latch/pkg/installer"
 	"github.com/latch-linux/latch/pkg/pamconf"
-	"github.com/latch-linux/latch/pkg/ports"
 )
 
 type explainOptions struct {
@@ -136,7 +136,7 @@ func (e *explanation) run(ctx context.Context, f *pamconf.File, phase pamconf.Ph
 		return err
 	}
 	if err != nil {
-		o = authn.Outcome{Decision: gate.Failed(gate.BadConfig), Detail: err.Error()}
+		o = login.Outcome{Decision: policy.Failed(policy.BadConfig), Detail: err.Error()}
 	}
 	if o.Detail != "" && !slices.Contains(e.steps, o.Detail) { // a bypass was told when the codes were looked up
 		e.step("%s", o.Detail)
@@ -146,42 +146,42 @@ func (e *explanation) run(ctx context.Context, f *pamconf.File, phase pamconf.Ph
 		return nil
 	}
 	e.step("reason: %s", o.Reason)
-	e.verdict = map[gate.Verdict]string{gate.Success: "let in", gate.Ignore: "not asked about", gate.Refuse: "refused"}[o.Verdict]
+	e.verdict = map[policy.Verdict]string{policy.Success: "let in", policy.Ignore: "not asked about", policy.Refuse: "refused"}[o.Verdict]
 	return nil
 }
 
-func (e *explanation) decide(ctx context.Context, words []string, phase pamconf.Phase, who person) (authn.Outcome, error) {
+func (e *explanation) decide(ctx context.Context, words []string, phase pamconf.Phase, who person) (login.Outcome, error) {
 	args, err := config.ParseArgs(words)
 	if err != nil {
-		return authn.Outcome{}, err
+		return login.Outcome{}, err
 	}
 	c, err := args.Load()
 	if err != nil {
-		return authn.Outcome{}, err
+		return login.Outcome{}, err
 	}
 	e.step("%s: server %s, action %v, on_error %v, unpaired %v, otp %s, timeout %v", args.Config, c.Host, c.Action, c.OnError, c.Unpaired, c.OTP, c.Timeout)
-	settings, err := ports.Settings(c, args)
+	settings, err := adapters.Settings(c, args)
 	if err != nil {
-		return authn.Outcome{}, err
+		return login.Outcome{}, err
 	}
 	e.tellOTP(settings.Policies, phase)
 	settings.Wait, settings.Ahead = 0, false // which would take and keep
-	client, err := ports.NewClient(c, nil)
+	client, err := adapters.NewClient(c, nil)
 	if err != nil {
-		return authn.Outcome{}, err
+		return login.Outcome{}, err
 	}
-	r := authn.Request{Account: phase == pamconf.Account, Service: e.options.service, User: who.name, NSS: authn.NSSUnknown, SSH: e.options.service == "sshd"}
+	r := login.Request{Account: phase == pamconf.Account, Service: e.options.service, User: who.name, NSS: login.NSSUnknown, SSH: e.options.service == "sshd"}
 	if !who.unknown() {
-		r.NSS, r.Canonical, r.UID = authn.NSSFound, who.name, who.uid
+		r.NSS, r.Canonical, r.UID = login.NSSFound, who.name, who.uid
 		e.step("the name service knows %q, uid %d", who.name, who.uid)
 	} else {
 		e.step("the name service does not know %q", who.name)
 	}
-	book := &ports.Pairings{Path: args.Accounts}
-	asker := &consenting{explanation: e, Server: ports.Server{Client: client}}
-	login := authn.Login{Request: r, Settings: settings, Pairings: tellPairings{book, e}, Server: asker, Codes: tellCodes{ports.NewCodes(c, ""), e}, Person: nobody{e}, Host: localHost{who.name},
-		Memory: forgetful{ports.NewMemory(c, func(err error) { e.step("%v", err) })}, Clock: ports.Clock{}}
-	o, err := login.Run(ctx)
+	book := &adapters.Pairings{Path: args.Accounts}
+	asker := &consenting{explanation: e, Server: adapters.Server{Client: client}}
+	attempt := login.Login{Request: r, Settings: settings, Pairings: tellPairings{book, e}, Server: asker, Codes: tellCodes{adapters.NewCodes(c, ""), e}, Person: nobody{e}, Host: localHost{who.name},
+		Memory: forgetful{adapters.NewMemory(c, func(err error) { e.step("%v", err) })}, Clock: adapters.Clock{}}
+	o, err := attempt.Run(ctx)
 	if err == nil {
 		err = asker.declined
 	}
@@ -192,22 +192,22 @@ func (e *explanation) decide(ctx context.Context, words []string, phase pamconf.
 }
 
 // tellOTP says what the steps below cannot show.
-func (e *explanation) tellOTP(p gate.Policies, phase pamconf.Phase) {
+func (e *explanation) tellOTP(p policy.Policies, phase pamconf.Phase) {
 	switch {
-	case p.Code == gate.TokenCode && phase == pamconf.Auth:
+	case p.Code == policy.TokenCode && phase == pamconf.Auth:
 		e.step("otp: a one-time token of the server's would be asked for where it sends one")
-	case p.Code != gate.NoCode && p.Required && phase == pamconf.Account && e.options.service == "sshd":
+	case p.Code != policy.NoCode && p.Required && phase == pamconf.Account && e.options.service == "sshd":
 		e.step("otp_required: this is a login by a key alone; one that typed its code in the auth phase is not asked about again")
 	}
 }
 
 // tellPairings says what the pairing file holds.
 type tellPairings struct {
-	*ports.Pairings
+	*adapters.Pairings
 	e *explanation
 }
 
-func (p tellPairings) Find(name string) (authn.Pairing, bool, error) {
+func (p tellPairings) Find(name string) (login.Pairing, bool, error) {
 	found, ok, err := p.Pairings.Find(name)
 	p.e.step("%s: %s", p.Path, map[bool]string{true: "paired", false: "not paired"}[ok])
 	return found, ok, err
@@ -222,39 +222,39 @@ func (e *declinedError) Unwrap() error { return e.error }
 // consenting asks the person before a question that the phone would show.
 type consenting struct {
 	*explanation
-	ports.Server
+	adapters.Server
 	open     bool // so a silent question said
 	declined error
 }
 
 // Ask makes no token, whatever the login would.
-func (c *consenting) Ask(ctx context.Context, q authn.Question) authn.Answer {
+func (c *consenting) Ask(ctx context.Context, q login.Question) login.Answer {
 	q.NoToken = true
 	if !q.Silent && c.open {
-		return authn.Answer{Kind: gate.On} // a login would ask once more, for the phone to be told
+		return login.Answer{Kind: policy.On} // a login would ask once more, for the phone to be told
 	}
 	if !q.Silent && !c.options.yes {
 		c.Say("the application's plan has no silent questions: the phone would show an attempt")
 		if ok, err := c.terminal.Confirm(ctx, "Ask all the same?"); err != nil || !ok {
 			c.declined = &declinedError{needs(errors.Join(err, errors.New("the server was not asked")), "say --yes")}
-			return authn.Answer{}
+			return login.Answer{}
 		}
 	}
 	a := c.Server.Ask(ctx, q)
-	c.open = q.Silent && a.Kind == gate.On
-	words := map[gate.Answer]string{gate.On: "open", gate.Off: "closed", gate.NoAnswer: "no answer", gate.ErrorAnswer: "an error answer",
-		gate.BadCertificate: "a certificate that does not verify", gate.NotPaired: "not paired (201)", gate.LocalFailure: "a failure of this machine"}
+	c.open = q.Silent && a.Kind == policy.On
+	words := map[policy.Answer]string{policy.On: "open", policy.Off: "closed", policy.NoAnswer: "no answer", policy.ErrorAnswer: "an error answer",
+		policy.BadCertificate: "a certificate that does not verify", policy.NotPaired: "not paired (201)", policy.LocalFailure: "a failure of this machine"}
 	c.step("the server: %s", words[a.Kind])
 	return a
 }
 
 // tellCodes says what there is to check a code with.
 type tellCodes struct {
-	ports.Codes
+	adapters.Codes
 	e *explanation
 }
 
-func (c tellCodes) Find(user string, uid int64) (authn.Enrolment, error) {
+func (c tellCodes) Find(user string, uid int64) (login.Enrolment, error) {
 	found, err := c.Codes.Find(user, uid)
 	switch {
 	case err != nil: // is told as the reason
@@ -288,10 +288,10 @@ func (h localHost) Member(group string) (bool, error) {
 	return slices.Contains(strings.Fields(string(out)), group), err
 }
 
-func (localHost) Lists(name string) (bool, error) { return ports.Listed(name) }
+func (localHost) Lists(name string) (bool, error) { return adapters.Listed(name) }
 
 // forgetful remembers nothing and makes every question a silent one.
-type forgetful struct{ ports.Memory }
+type forgetful struct{ adapters.Memory }
 
 func (forgetful) AskedInVain(string, string) bool { return true }
 func (forgetful) Asking(string, string)           {}

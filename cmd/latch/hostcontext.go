@@ -8,7 +8,7 @@ import (
 	"github.com/latch-linux/latch/pkg/api"
 	"github.com/latch-linux/latch/pkg/cli"
 	"github.com/latch-linux/latch/pkg/client"
-	"github.com/latch-linux/latch/pkg/config"
+	"github.com/latch-linux/latch/pkg/host/config"
 )
 
 // contextChoice is --host-context: "yes", "no", or "" to ask where there is somebody to ask.

@@ -9,8 +9,8 @@ import (
 	"os"
 	"strings"
 
-	"github.com/latch-linux/latch/pkg/account"
 	"github.com/latch-linux/latch/pkg/cli"
+	"github.com/latch-linux/latch/pkg/host/pairings"
 )
 
 // inputLimit bounds what is read from a pipe or from a file that somebody hands in.
@@ -42,7 +42,7 @@ func (a *app) importPairings(ctx context.Context, from string, anyUID bool) erro
 	if name == "-" {
 		name = "standard input"
 	}
-	given, err := account.Parse(name, data)
+	given, err := pairings.Parse(name, data)
 	if err != nil {
 		return nothingImported(err)
 	}
@@ -53,7 +53,7 @@ func (a *app) importPairings(ctx context.Context, from string, anyUID bool) erro
 	if err != nil {
 		return err
 	}
-	present, err := account.Load(path)
+	present, err := pairings.Load(path)
 	if err != nil {
 		return err
 	}
@@ -77,8 +77,8 @@ func nothingImported(err error) error {
 }
 
 // checkImport returns the pairings under the names and uids of this machine.
-func (a *app) checkImport(given, present *account.File, anyUID bool) ([]account.Pairing, error) {
-	var list []account.Pairing
+func (a *app) checkImport(given, present *pairings.File, anyUID bool) ([]pairings.Pairing, error) {
+	var list []pairings.Pairing
 	from := map[string]string{} // name here to name there
 	for _, p := range given.All() {
 		who, err := a.importedUser(p, anyUID)
@@ -90,15 +90,15 @@ func (a *app) checkImport(given, present *account.File, anyUID bool) ([]account.
 		}
 		from[who.name] = p.User
 		if old, paired := present.Find(who.name); paired && old.AccountID != p.AccountID {
-			return nil, fmt.Errorf("%q is %w", who.name, account.ErrExists)
+			return nil, fmt.Errorf("%q is %w", who.name, pairings.ErrExists)
 		}
-		list = append(list, account.Pairing{User: who.name, AccountID: p.AccountID, UID: who.uid})
+		list = append(list, pairings.Pairing{User: who.name, AccountID: p.AccountID, UID: who.uid})
 	}
 	return list, nil
 }
 
 // importedUser finds who here is the user of another machine. Another uid may be another person.
-func (a *app) importedUser(p account.Pairing, anyUID bool) (person, error) {
+func (a *app) importedUser(p pairings.Pairing, anyUID bool) (person, error) {
 	who, err := a.find(p.User)
 	if errors.Is(err, errNoSuchUser) && a.profile == "openvpn" {
 		return person{name: p.User, uid: p.UID}, nil

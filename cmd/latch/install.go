@@ -5,7 +5,7 @@ import (
 	"fmt"
 	"strings"
 
-	"github.com/latch-linux/latch/pkg/config"
+	"github.com/latch-linux/latch/pkg/host/config"
 )
 
 // installCredentials copies app_id and secret_key of the file that a how-to guide tells to hand over into the

@@ -8,9 +8,9 @@ import (
 	"syscall"
 	"testing"
 
-	"github.com/latch-linux/latch/pkg/account"
 	"github.com/latch-linux/latch/pkg/cli"
-	"github.com/latch-linux/latch/pkg/config"
+	"github.com/latch-linux/latch/pkg/host/config"
+	"github.com/latch-linux/latch/pkg/host/pairings"
 )
 
 // newGuide is a machine without configuration and the latch.conf that a how-to guide hands over. Root's sudo was
@@ -56,7 +56,7 @@ func TestLinksAsTheGuidesTell(t *testing.T) {
 		if conf.AppID != w.app.ID || conf.SecretKey.Reveal() != w.secret || conf.Host.String() != shared.url || conf.Action != config.Open {
 			t.Errorf("%s wrote %+v", c.pair, conf)
 		}
-		accounts, err := account.Load(c.accounts)
+		accounts, err := pairings.Load(c.accounts)
 		w.must(err)
 		if p, ok := accounts.Find(c.user); !ok || p.UID != c.uid {
 			t.Errorf("%s stored %+v, %v", c.pair, p, ok)

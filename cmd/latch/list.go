@@ -5,8 +5,8 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/latch-linux/latch/pkg/account"
 	"github.com/latch-linux/latch/pkg/cli"
+	"github.com/latch-linux/latch/pkg/host/pairings"
 )
 
 func newList(a *app) *cobra.Command {
@@ -25,7 +25,7 @@ you treat the pairing file.
 			if err != nil {
 				return err
 			}
-			f, err := account.Load(path)
+			f, err := pairings.Load(path)
 			if err != nil {
 				return err
 			}
@@ -39,7 +39,7 @@ you treat the pairing file.
 	return c
 }
 
-func (a *app) listPairings(f *account.File, export bool) error {
+func (a *app) listPairings(f *pairings.File, export bool) error {
 	var rows []cli.Row
 	for _, p := range f.All() {
 		row := cli.Row{{Name: "user", Value: p.User}, {Name: "uid", Value: uidText(p.UID)}}
@@ -60,7 +60,7 @@ func uidText(uid int64) any {
 }
 
 // export writes lines that account.Parse reads.
-func (a *app) export(f *account.File) error {
+func (a *app) export(f *pairings.File) error {
 	for _, p := range f.All() {
 		if p.UID >= 0 {
 			fmt.Fprintf(a.Out, "#uid %s %d\n", p.User, p.UID)

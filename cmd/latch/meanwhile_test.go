@@ -15,7 +15,7 @@ import (
 	"time"
 
 	"github.com/latch-linux/latch/pkg/cli"
-	"github.com/latch-linux/latch/pkg/securefile"
+	"github.com/latch-linux/latch/pkg/host/securefile"
 )
 
 // answering is a server whose every answer is made while something else happens on this machine.

@@ -6,7 +6,7 @@ import (
 	"testing"
 
 	"github.com/latch-linux/latch/pkg/cli"
-	"github.com/latch-linux/latch/pkg/config"
+	"github.com/latch-linux/latch/pkg/host/config"
 )
 
 func TestOperations(t *testing.T) {

@@ -10,10 +10,10 @@ import (
 
 	"github.com/latch-linux/latch/pkg/cli"
 	"github.com/latch-linux/latch/pkg/client"
-	"github.com/latch-linux/latch/pkg/config"
+	"github.com/latch-linux/latch/pkg/host/adapters"
+	"github.com/latch-linux/latch/pkg/host/config"
+	"github.com/latch-linux/latch/pkg/host/otpstore"
 	"github.com/latch-linux/latch/pkg/otp"
-	"github.com/latch-linux/latch/pkg/otpstore"
-	"github.com/latch-linux/latch/pkg/ports"
 )
 
 func newOTP(a *app) *cobra.Command {
@@ -32,7 +32,7 @@ func (a *app) codes() (otpstore.Store, *config.Config, error) {
 	if err != nil {
 		return otpstore.Store{}, nil, err
 	}
-	store := ports.CodeStore(c)
+	store := adapters.CodeStore(c)
 	store.Now = a.now
 	return store, c, nil
 }

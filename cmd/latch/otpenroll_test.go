@@ -11,8 +11,8 @@ import (
 	"time"
 
 	"github.com/latch-linux/latch/pkg/cli"
+	"github.com/latch-linux/latch/pkg/host/otpstore"
 	"github.com/latch-linux/latch/pkg/otp"
-	"github.com/latch-linux/latch/pkg/otpstore"
 )
 
 // enrolment runs otp enroll in the background, with a person before the screen.

@@ -9,9 +9,9 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/latch-linux/latch/pkg/cli"
-	"github.com/latch-linux/latch/pkg/config"
-	"github.com/latch-linux/latch/pkg/otpstore"
-	"github.com/latch-linux/latch/pkg/ports"
+	"github.com/latch-linux/latch/pkg/host/adapters"
+	"github.com/latch-linux/latch/pkg/host/config"
+	"github.com/latch-linux/latch/pkg/host/otpstore"
 )
 
 type keyOptions struct {
@@ -122,7 +122,7 @@ func (a *app) compareKey(store otpstore.Store, from string) error {
 func (a *app) createKey(ctx context.Context) error {
 	store, _, err := a.codes()
 	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, config.ErrNotSetUp) {
-		store, err = ports.CodeStore(config.Defaults()), nil
+		store, err = adapters.CodeStore(config.Defaults()), nil
 	}
 	if err != nil {
 		return err

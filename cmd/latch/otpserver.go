@@ -9,8 +9,8 @@ import (
 	"github.com/latch-linux/latch/pkg/api"
 	"github.com/latch-linux/latch/pkg/cli"
 	"github.com/latch-linux/latch/pkg/client"
-	"github.com/latch-linux/latch/pkg/config"
-	"github.com/latch-linux/latch/pkg/otpstore"
+	"github.com/latch-linux/latch/pkg/host/config"
+	"github.com/latch-linux/latch/pkg/host/otpstore"
 )
 
 // enrollAtServer has the server make a TOTP. What no code has proven is removed there again.

@@ -6,8 +6,8 @@ import (
 	"testing"
 
 	"github.com/latch-linux/latch/pkg/cli"
+	"github.com/latch-linux/latch/pkg/host/otpstore"
 	"github.com/latch-linux/latch/pkg/otp"
-	"github.com/latch-linux/latch/pkg/otpstore"
 )
 
 // TestOTPStatusOfGuesses shows who guesses, who is not listened to and until when, and the day that is full.

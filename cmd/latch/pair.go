@@ -9,11 +9,11 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/latch-linux/latch/pkg/account"
 	"github.com/latch-linux/latch/pkg/api"
 	"github.com/latch-linux/latch/pkg/cli"
 	"github.com/latch-linux/latch/pkg/client"
-	"github.com/latch-linux/latch/pkg/securefile"
+	"github.com/latch-linux/latch/pkg/host/pairings"
+	"github.com/latch-linux/latch/pkg/host/securefile"
 )
 
 // storeTimeout bounds the wait for other writers of the same file.
@@ -88,7 +88,7 @@ func (a *app) pair(ctx context.Context, code string, choice contextChoice) error
 	if err != nil {
 		return err
 	}
-	f, err := account.Load(path)
+	f, err := pairings.Load(path)
 	if err != nil {
 		return err
 	}
@@ -118,7 +118,7 @@ func (a *app) pair(ctx context.Context, code string, choice contextChoice) error
 }
 
 // pairedAs finds the pairing of a person. "ANA" and "ana" are one where the name service knows neither.
-func pairedAs(f *account.File, who person) (account.Pairing, bool) {
+func pairedAs(f *pairings.File, who person) (pairings.Pairing, bool) {
 	if p, paired := f.Find(who.name); paired || !who.unknown() {
 		return p, paired
 	}
@@ -127,10 +127,10 @@ func pairedAs(f *account.File, who person) (account.Pairing, bool) {
 			return p, true
 		}
 	}
-	return account.Pairing{}, false
+	return pairings.Pairing{}, false
 }
 
-func (a *app) alreadyPaired(who person, p account.Pairing) error {
+func (a *app) alreadyPaired(who person, p pairings.Pairing) error {
 	unpair := "latch unpair --user " + p.User
 	if a.profile != "system" {
 		unpair += " --profile " + a.profile
@@ -175,21 +175,21 @@ func lostPairing(err error) error {
 
 // storable finds out before the code is spent what would keep the pairing from being stored.
 func storable(ctx context.Context, path, user string) error {
-	if err := account.CheckUser(user); err != nil {
+	if err := pairings.CheckUser(user); err != nil {
 		return err
 	}
 	return securefile.WithLock(ctx, path, func() error { return nil })
 }
 
-func storePairings(ctx context.Context, path string, list ...account.Pairing) error {
+func storePairings(ctx context.Context, path string, list ...pairings.Pairing) error {
 	ctx, cancel := context.WithTimeout(ctx, storeTimeout)
 	defer cancel()
-	return account.Store{Path: path}.Add(ctx, list...)
+	return pairings.Store{Path: path}.Add(ctx, list...)
 }
 
 // undo takes back what could not be stored, but not what was there before: the account may be another user's too.
 func (a *app) undo(ctx context.Context, server *client.Client, path, id string, failed error, known bool) error {
-	f, err := account.Load(path)
+	f, err := pairings.Load(path)
 	if known || err != nil || holders(f, id, "") > 0 {
 		return cli.WithHint(cli.ExitError, fmt.Errorf("the pairing cannot be stored: %w", failed),
 			"mend the cause, unpair on the phone if no other user needs the pairing, and pair again; the account is "+id)
@@ -205,7 +205,7 @@ func (a *app) undo(ctx context.Context, server *client.Client, path, id string, 
 }
 
 // holders counts the users with this account, but for one.
-func holders(f *account.File, id, but string) int {
+func holders(f *pairings.File, id, but string) int {
 	n := 0
 	for _, p := range f.All() {
 		if p.AccountID == id && p.User != but {

@@ -12,9 +12,9 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/latch-linux/latch/pkg/account"
 	"github.com/latch-linux/latch/pkg/api"
 	"github.com/latch-linux/latch/pkg/cli"
+	"github.com/latch-linux/latch/pkg/host/pairings"
 	"github.com/latch-linux/latch/pkg/store"
 )
 
@@ -63,8 +63,8 @@ func TestAlreadyPairedHere(t *testing.T) {
 	code := w.code("bob")
 	w.fails(cli.ExitError, []string{`"ana" is already paired`, "latch unpair --user ana"}, "pair", code, "--user", "ana")
 	w.ok("pair", code, "--user", "bob") // it was not spent
-	other := account.Pairing{User: "eva", AccountID: strings.Repeat("e", 64), UID: 1}
-	w.must(account.Store{Path: w.accounts}.Add(context.Background(), other))
+	other := pairings.Pairing{User: "eva", AccountID: strings.Repeat("e", 64), UID: 1}
+	w.must(pairings.Store{Path: w.accounts}.Add(context.Background(), other))
 	w.fails(cli.ExitError, []string{"somebody else now", "latch unpair --user eva"}, "pair", code, "--user", "eva")
 }
 

@@ -7,11 +7,11 @@ import (
 	"strings"
 	"time"
 
-	"github.com/latch-linux/latch/pkg/account"
 	"github.com/latch-linux/latch/pkg/api"
 	"github.com/latch-linux/latch/pkg/cli"
 	"github.com/latch-linux/latch/pkg/client"
-	"github.com/latch-linux/latch/pkg/config"
+	"github.com/latch-linux/latch/pkg/host/config"
+	"github.com/latch-linux/latch/pkg/host/pairings"
 	"github.com/latch-linux/latch/pkg/otp"
 )
 
@@ -137,7 +137,7 @@ type pairedBy struct {
 func (a *app) keep(ctx context.Context, p pairedBy, who person, path string) error {
 	// From here on an interrupt must not leave a pairing that only the server knows.
 	ctx = context.WithoutCancel(ctx)
-	if failed := storePairings(ctx, path, account.Pairing{User: who.name, AccountID: p.id, UID: who.uid}); failed != nil {
+	if failed := storePairings(ctx, path, pairings.Pairing{User: who.name, AccountID: p.id, UID: who.uid}); failed != nil {
 		return a.undo(ctx, p.client, path, p.id, failed, p.known)
 	}
 	if p.known {

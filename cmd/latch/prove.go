@@ -14,11 +14,11 @@ import (
 	"github.com/latch-linux/latch/pkg/api"
 	"github.com/latch-linux/latch/pkg/cli"
 	"github.com/latch-linux/latch/pkg/client"
-	"github.com/latch-linux/latch/pkg/config"
 	"github.com/latch-linux/latch/pkg/doctor"
+	"github.com/latch-linux/latch/pkg/host/adapters"
+	"github.com/latch-linux/latch/pkg/host/config"
+	"github.com/latch-linux/latch/pkg/host/securefile"
 	"github.com/latch-linux/latch/pkg/installer"
-	"github.com/latch-linux/latch/pkg/ports"
-	"github.com/latch-linux/latch/pkg/securefile"
 )
 
 // probe is the program that loads service files; the Makefile sets where it is installed.
@@ -146,7 +146,7 @@ func (a *app) proveServer(ctx context.Context, c *config.Config) (skew time.Dura
 // meetServer asks about an account that nobody can have: the answer shows that the server knows the application. It
 // returns by how much the server's clock is ahead, and whether it pairs by link.
 func (a *app) meetServer(ctx context.Context, c *config.Config) (links bool, skew time.Duration, err error) {
-	server, err := ports.NewClient(c, nil)
+	server, err := adapters.NewClient(c, nil)
 	if err != nil {
 		return false, 0, err
 	}

@@ -12,8 +12,8 @@ import (
 	"time"
 
 	"github.com/latch-linux/latch/pam/testbed"
-	"github.com/latch-linux/latch/pkg/account"
 	"github.com/latch-linux/latch/pkg/cli"
+	"github.com/latch-linux/latch/pkg/host/pairings"
 )
 
 // crowd is how many processes run at once.
@@ -80,7 +80,7 @@ func watch(w *world) (stop func() int) {
 	go func() {
 		n := 0
 		for ; !end.Load(); n++ {
-			if _, err := account.Load(w.accounts); err != nil {
+			if _, err := pairings.Load(w.accounts); err != nil {
 				w.t.Errorf("the file is not valid while pairings are written: %v", err)
 				break
 			}
@@ -93,7 +93,7 @@ func watch(w *world) (stop func() int) {
 // stored checks that every pairing whose process said so is there, and how many are in all.
 func stored(w *world, list []*hurried) int {
 	w.t.Helper()
-	f, err := account.Load(w.accounts)
+	f, err := pairings.Load(w.accounts)
 	w.must(err)
 	for _, h := range list {
 		p, ok := f.Find(h.user)

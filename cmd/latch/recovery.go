@@ -8,8 +8,8 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/latch-linux/latch/pkg/cli"
+	"github.com/latch-linux/latch/pkg/host/otpstore"
 	"github.com/latch-linux/latch/pkg/otp"
-	"github.com/latch-linux/latch/pkg/otpstore"
 )
 
 func newRecovery(a *app) *cobra.Command {

@@ -13,13 +13,13 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/latch-linux/latch/pkg/account"
 	"github.com/latch-linux/latch/pkg/api"
 	"github.com/latch-linux/latch/pkg/cli"
 	"github.com/latch-linux/latch/pkg/client"
-	"github.com/latch-linux/latch/pkg/config"
+	"github.com/latch-linux/latch/pkg/host/adapters"
+	"github.com/latch-linux/latch/pkg/host/config"
+	"github.com/latch-linux/latch/pkg/host/pairings"
 	"github.com/latch-linux/latch/pkg/installer"
-	"github.com/latch-linux/latch/pkg/ports"
 )
 
 // app is what all commands share: the streams, the world outside, and the global flags.
@@ -177,7 +177,7 @@ func (a *app) connect(ctx context.Context) (*client.Client, *config.Config, cont
 	if err != nil {
 		return nil, nil, nil, nil, err
 	}
-	client, err := ports.NewClient(c, nil)
+	client, err := adapters.NewClient(c, nil)
 	if err != nil {
 		return nil, nil, nil, nil, err
 	}
@@ -203,7 +203,7 @@ func apart(offset time.Duration) string {
 }
 
 // pairing finds the pairing of the user that the command is about, and refuses one that a login would refuse.
-func (a *app) pairing() (account.Pairing, error) {
+func (a *app) pairing() (pairings.Pairing, error) {
 	who, p, err := a.anyPairing()
 	if err == nil && who.uid >= 0 && p.UID >= 0 && p.UID != who.uid {
 		err = cli.WithHint(cli.ExitError,
@@ -214,27 +214,27 @@ func (a *app) pairing() (account.Pairing, error) {
 }
 
 // anyPairing finds the pairing even where the name has passed to somebody else.
-func (a *app) anyPairing() (person, account.Pairing, error) {
+func (a *app) anyPairing() (person, pairings.Pairing, error) {
 	who, err := a.who()
 	if err != nil {
-		return person{}, account.Pairing{}, err
+		return person{}, pairings.Pairing{}, err
 	}
 	_, path, err := a.files()
 	if err != nil {
-		return who, account.Pairing{}, err
+		return who, pairings.Pairing{}, err
 	}
-	f, err := account.Load(path)
+	f, err := pairings.Load(path)
 	if err != nil {
-		return who, account.Pairing{}, err
+		return who, pairings.Pairing{}, err
 	}
 	p, ok := f.Find(who.name)
 	if !ok && who.unknown() {
 		if p, ok, err = f.FindLoose(who.name); err != nil {
-			return who, account.Pairing{}, err
+			return who, pairings.Pairing{}, err
 		}
 	}
 	if !ok {
-		return who, account.Pairing{}, fmt.Errorf("%q: %w", who.name, account.ErrNotPaired)
+		return who, pairings.Pairing{}, fmt.Errorf("%q: %w", who.name, pairings.ErrNotPaired)
 	}
 	return who, p, nil
 }

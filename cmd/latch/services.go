@@ -13,7 +13,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/latch-linux/latch/pkg/cli"
-	"github.com/latch-linux/latch/pkg/config"
+	"github.com/latch-linux/latch/pkg/host/config"
 	"github.com/latch-linux/latch/pkg/installer"
 	"github.com/latch-linux/latch/pkg/openvpn"
 )

@@ -11,11 +11,11 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/latch-linux/latch/pkg/account"
 	"github.com/latch-linux/latch/pkg/api"
 	"github.com/latch-linux/latch/pkg/cli"
-	"github.com/latch-linux/latch/pkg/config"
-	"github.com/latch-linux/latch/pkg/securefile"
+	"github.com/latch-linux/latch/pkg/host/config"
+	"github.com/latch-linux/latch/pkg/host/pairings"
+	"github.com/latch-linux/latch/pkg/host/securefile"
 )
 
 // setupTimeout bounds each question of setup to the server.
@@ -217,7 +217,7 @@ func (a *app) confirmChange(ctx context.Context, p *plan, o setupOptions) error 
 	if err != nil {
 		return err
 	}
-	f, err := account.Load(path)
+	f, err := pairings.Load(path)
 	if err != nil {
 		return err
 	}

@@ -8,10 +8,10 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/latch-linux/latch/pkg/account"
 	"github.com/latch-linux/latch/pkg/cli"
 	"github.com/latch-linux/latch/pkg/client/latchtest"
-	"github.com/latch-linux/latch/pkg/config"
+	"github.com/latch-linux/latch/pkg/host/config"
+	"github.com/latch-linux/latch/pkg/host/pairings"
 )
 
 // newHost is a world whose machine has no configuration yet. The secret lies in the file that is returned.
@@ -256,7 +256,7 @@ func TestSetupJudgesTheConfiguredCA(t *testing.T) {
 // for that, and it is told.
 func TestWrongClock(t *testing.T) {
 	w := newWorld(t)
-	w.must(account.Store{Path: w.accounts}.Add(context.Background(), account.Pairing{User: "ana", AccountID: latchtest.AccountID, UID: 7001}))
+	w.must(pairings.Store{Path: w.accounts}.Add(context.Background(), pairings.Pairing{User: "ana", AccountID: latchtest.AccountID, UID: 7001}))
 	use := func(fault string) *latchtest.Server {
 		fake, err := latchtest.New(fault)
 		w.must(err)

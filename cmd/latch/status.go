@@ -6,9 +6,9 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/latch-linux/latch/pkg/account"
 	"github.com/latch-linux/latch/pkg/cli"
 	"github.com/latch-linux/latch/pkg/client"
+	"github.com/latch-linux/latch/pkg/host/pairings"
 )
 
 func newStatus(a *app) *cobra.Command {
@@ -30,7 +30,7 @@ sends no notice to the phone: it is not a login. A bypass that lasts is told bes
 
 func (a *app) status(ctx context.Context, operation string) error {
 	p, err := a.pairing()
-	if errors.Is(err, account.ErrNotPaired) {
+	if errors.Is(err, pairings.ErrNotPaired) {
 		a.tellUnpairedBypass()
 	}
 	if err != nil {

@@ -5,8 +5,8 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/latch-linux/latch/pkg/account"
 	"github.com/latch-linux/latch/pkg/cli"
+	"github.com/latch-linux/latch/pkg/host/pairings"
 	"github.com/latch-linux/latch/pkg/store"
 )
 
@@ -134,7 +134,7 @@ func TestList(t *testing.T) {
 		t.Errorf("%v", o)
 	}
 	w.pair("ana")
-	w.must(account.Store{Path: w.accounts}.Add(context.Background(), account.Pairing{User: "old", AccountID: strings.Repeat("a", 64), UID: -1}))
+	w.must(pairings.Store{Path: w.accounts}.Add(context.Background(), pairings.Pairing{User: "old", AccountID: strings.Repeat("a", 64), UID: -1}))
 	if out := w.ok("list"); out != "USER  UID\nana   7001\nold   -\n" {
 		t.Errorf("printed %q", out)
 	}
@@ -226,8 +226,8 @@ func TestImportTouchesNoOtherPairing(t *testing.T) {
 	w := newWorld(t)
 	w.pair("ana")
 	w.accounts, w.input = w.accounts+".new", w.export()
-	mine := account.Pairing{User: "ana", AccountID: strings.Repeat("m", 64), UID: 7001}
-	w.must(account.Store{Path: w.accounts}.Add(context.Background(), mine))
+	mine := pairings.Pairing{User: "ana", AccountID: strings.Repeat("m", 64), UID: 7001}
+	w.must(pairings.Store{Path: w.accounts}.Add(context.Background(), mine))
 	w.fails(cli.ExitError, []string{`"ana" is already paired with another account`, "hint: run latch unpair first"}, "pair", "--import", "-")
 	if p, _ := w.pairing("ana"); p != mine {
 		t.Errorf("stored %+v", p)

@@ -17,10 +17,10 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/latch-linux/latch/pkg/account"
 	"github.com/latch-linux/latch/pkg/cli"
-	"github.com/latch-linux/latch/pkg/config"
 	"github.com/latch-linux/latch/pkg/doctor"
+	"github.com/latch-linux/latch/pkg/host/config"
+	"github.com/latch-linux/latch/pkg/host/pairings"
 	"github.com/latch-linux/latch/pkg/version"
 )
 
@@ -122,7 +122,7 @@ func (a *app) secrets() *strings.Replacer {
 		if c, err := config.Load(p.Config); err == nil {
 			pairs = append(pairs, c.SecretKey.Reveal(), "(secret_key)", c.AppID, "(app_id)")
 		}
-		if f, err := account.Load(p.Accounts); err == nil {
+		if f, err := pairings.Load(p.Accounts); err == nil {
 			for _, pairing := range f.All() {
 				pairs = append(pairs, pairing.AccountID, "(account id of "+pairing.User+")")
 			}

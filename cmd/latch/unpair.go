@@ -8,11 +8,11 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/latch-linux/latch/pkg/account"
 	"github.com/latch-linux/latch/pkg/cli"
 	"github.com/latch-linux/latch/pkg/client"
-	"github.com/latch-linux/latch/pkg/config"
-	"github.com/latch-linux/latch/pkg/otpstore"
+	"github.com/latch-linux/latch/pkg/host/config"
+	"github.com/latch-linux/latch/pkg/host/otpstore"
+	"github.com/latch-linux/latch/pkg/host/pairings"
 )
 
 func newUnpair(a *app) *cobra.Command {
@@ -59,7 +59,7 @@ func (a *app) unpair(ctx context.Context, local bool) error {
 	}
 	removing, cancel := context.WithTimeout(context.WithoutCancel(ctx), storeTimeout)
 	defer cancel()
-	if err = (account.Store{Path: path}).Remove(removing, p.User); err != nil && tell {
+	if err = (pairings.Store{Path: path}).Remove(removing, p.User); err != nil && tell {
 		return fmt.Errorf("the server has ended the pairing, this machine still has it: %w", err)
 	}
 	if err == nil && !local && !tell {
@@ -73,7 +73,7 @@ func (a *app) unpair(ctx context.Context, local bool) error {
 }
 
 // leaveToTheLast tells the server after all where the others with the same account went while this ran.
-func (a *app) leaveToTheLast(ctx context.Context, path string, p account.Pairing) error {
+func (a *app) leaveToTheLast(ctx context.Context, path string, p pairings.Pairing) error {
 	others, err := otherHolders(path, p)
 	if err == nil && others == 0 {
 		err = a.unpairAtServer(ctx, p.AccountID)
@@ -90,8 +90,8 @@ func (a *app) leaveToTheLast(ctx context.Context, path string, p account.Pairing
 // otherHolders counts who else has the account of p: in the file at path, and in those of all profiles, since a person
 // who logs in and uses OpenVPN has one account in both where both ask as one application. Who may not read the
 // profiles' files is not root and works on files of his own.
-func otherHolders(path string, p account.Pairing) (int, error) {
-	f, err := account.Load(path)
+func otherHolders(path string, p pairings.Pairing) (int, error) {
+	f, err := pairings.Load(path)
 	if err != nil {
 		return 0, err
 	}
@@ -100,7 +100,7 @@ func otherHolders(path string, p account.Pairing) (int, error) {
 		if profile.Accounts == path {
 			continue
 		}
-		switch f, err := account.Load(profile.Accounts); {
+		switch f, err := pairings.Load(profile.Accounts); {
 		case err == nil:
 			n += holders(f, p.AccountID, "")
 		case !errors.Is(err, fs.ErrPermission):

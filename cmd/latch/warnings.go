@@ -7,7 +7,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/latch-linux/latch/pkg/config"
+	"github.com/latch-linux/latch/pkg/host/config"
 	"github.com/latch-linux/latch/pkg/installer"
 	"github.com/latch-linux/latch/pkg/pamconf"
 )

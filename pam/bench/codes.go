@@ -8,8 +8,8 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/latch-linux/latch/pkg/host/otpstore"
 	"github.com/latch-linux/latch/pkg/otp"
-	"github.com/latch-linux/latch/pkg/otpstore"
 )
 
 // fewEnrolled is how many users have one-time passwords on the machine with few.

@@ -5,7 +5,7 @@ import (
 	"os"
 
 	"github.com/latch-linux/latch/pam/testbed"
-	"github.com/latch-linux/latch/pkg/otpstore"
+	"github.com/latch-linux/latch/pkg/host/otpstore"
 )
 
 const (

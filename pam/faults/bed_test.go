@@ -20,8 +20,8 @@ import (
 
 	"github.com/latch-linux/latch/pam/testbed"
 	"github.com/latch-linux/latch/pkg/client/latchtest"
-	"github.com/latch-linux/latch/pkg/otpstore"
-	"github.com/latch-linux/latch/pkg/relay"
+	"github.com/latch-linux/latch/pkg/host/otpstore"
+	"github.com/latch-linux/latch/pkg/host/relay"
 )
 
 // Rules that hold for every cell, whatever the server does. slack is for a busy machine.

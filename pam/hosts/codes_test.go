@@ -11,10 +11,10 @@ import (
 	"time"
 
 	"github.com/latch-linux/latch/pam/testbed"
-	"github.com/latch-linux/latch/pkg/config"
+	"github.com/latch-linux/latch/pkg/host/adapters"
+	"github.com/latch-linux/latch/pkg/host/config"
+	"github.com/latch-linux/latch/pkg/host/otpstore"
 	"github.com/latch-linux/latch/pkg/otp"
-	"github.com/latch-linux/latch/pkg/otpstore"
-	"github.com/latch-linux/latch/pkg/ports"
 )
 
 // codeStore is where latch.conf keeps one-time passwords unless it says otherwise.
@@ -108,7 +108,7 @@ func TestSSHDServerCodes(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	client, err := ports.NewClient(c, nil)
+	client, err := adapters.NewClient(c, nil)
 	if err != nil {
 		t.Fatal(err)
 	}

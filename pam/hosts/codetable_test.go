@@ -20,8 +20,8 @@ import (
 	"github.com/creack/pty"
 
 	"github.com/latch-linux/latch/pam/testbed"
+	"github.com/latch-linux/latch/pkg/host/otpstore"
 	"github.com/latch-linux/latch/pkg/otp"
-	"github.com/latch-linux/latch/pkg/otpstore"
 )
 
 // codeTable is what every host does with every kind of code: the reason in the log, which for a way in begins with "open".

@@ -10,7 +10,7 @@ import (
 	"time"
 
 	"github.com/latch-linux/latch/pam/testbed"
-	"github.com/latch-linux/latch/pkg/otpstore"
+	"github.com/latch-linux/latch/pkg/host/otpstore"
 )
 
 // guessBed is a user with a token that counts, so that there are many codes, who logs in from many addresses.

@@ -9,8 +9,8 @@ import (
 	"time"
 
 	"github.com/latch-linux/latch/pam/testbed"
+	"github.com/latch-linux/latch/pkg/host/otpstore"
 	"github.com/latch-linux/latch/pkg/otp"
-	"github.com/latch-linux/latch/pkg/otpstore"
 )
 
 const sshdFile = "/etc/pam.d/sshd"

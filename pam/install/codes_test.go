@@ -8,7 +8,7 @@ import (
 	"testing"
 
 	"github.com/latch-linux/latch/pam/testbed"
-	"github.com/latch-linux/latch/pkg/otpstore"
+	"github.com/latch-linux/latch/pkg/host/otpstore"
 )
 
 // enrol gives ana an authenticator for the time of one test.

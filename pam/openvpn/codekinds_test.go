@@ -8,8 +8,8 @@ import (
 	"time"
 
 	"github.com/latch-linux/latch/pam/testbed"
+	"github.com/latch-linux/latch/pkg/host/otpstore"
 	"github.com/latch-linux/latch/pkg/otp"
-	"github.com/latch-linux/latch/pkg/otpstore"
 )
 
 // codeTable is what a server does with every kind of code that a person has before the latch is asked: the reason in the log. The

@@ -4,10 +4,10 @@ import (
 	"context"
 	"time"
 
-	"github.com/latch-linux/latch/pkg/config"
+	"github.com/latch-linux/latch/pkg/host/adapters"
+	"github.com/latch-linux/latch/pkg/host/config"
+	"github.com/latch-linux/latch/pkg/host/otpstore"
 	"github.com/latch-linux/latch/pkg/otp"
-	"github.com/latch-linux/latch/pkg/otpstore"
-	"github.com/latch-linux/latch/pkg/ports"
 )
 
 // Seed is the seed of everybody whom Enrol gives an authenticator, RecoveryCode their only recovery code.
@@ -40,7 +40,7 @@ func EnrolAtServer(conf string, store otpstore.Store, user string, uid int64) (s
 	if err != nil {
 		return "", err
 	}
-	client, err := ports.NewClient(c, nil)
+	client, err := adapters.NewClient(c, nil)
 	if err != nil {
 		return "", err
 	}

@@ -13,6 +13,7 @@ import (
 
 	"github.com/latch-linux/latch/pkg/api"
 	"github.com/latch-linux/latch/pkg/client/latchtest"
+	"github.com/latch-linux/latch/pkg/host/securefile"
 )
 
 // deadline is what every question of these tests may take, and slack what a busy machine may add to it.
@@ -82,7 +83,7 @@ func credentials() api.Credentials {
 
 func optionsFor(t testing.TB, s *latchtest.Server) Options {
 	t.Helper()
-	return Options{Host: s.URL, Credentials: credentials(), APIVersion: "1.3", Retries: 2, CAFile: caFile(t, s.CA)}
+	return Options{Host: s.URL, Credentials: credentials(), APIVersion: "1.3", Retries: 2, CAFile: caFile(t, s.CA), ReadCAFile: securefile.Read}
 }
 
 func clientOf(t testing.TB, o Options) *Client {

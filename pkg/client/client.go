@@ -40,11 +40,15 @@ type Options struct {
 	APIVersion  string
 	Retries     int               // of what provably did not reach the server, and of 429 and 503
 	CAFile      string            // PEM; replaces the system's CAs
+	ReadCAFile  ReadFile          // how CAFile is read and trusted; required with CAFile
 	Proxy       *url.URL          // HTTP CONNECT; nil for none
 	Context     map[string]string // extra signed headers, see api.HeaderHost
 	Spends      bool              // a token that an answer brings may be told of as typed: see SpendToken
 	Now         func() time.Time  // nil for time.Now
 }
+
+// ReadFile returns a file's content, at most limit bytes, or refuses a file that this machine does not trust.
+type ReadFile func(path string, limit int64) ([]byte, error)
 
 // Client asks one server for one application. It is safe for use by several goroutines.
 type Client struct {
@@ -61,10 +65,13 @@ func New(o Options) (*Client, error) {
 	if o.Host == nil || o.Host.Scheme != "https" || o.Host.Host == "" {
 		return nil, &Error{Kind: KindLocal, Err: errors.New("the server's address is not https")}
 	}
+	if o.CAFile != "" && o.ReadCAFile == nil {
+		return nil, &Error{Kind: KindLocal, Err: errors.New("a CA file without a reader")}
+	}
 	if o.Now == nil {
 		o.Now = time.Now
 	}
-	return &Client{options: o, trust: &roots{file: o.CAFile}}, nil
+	return &Client{options: o, trust: &roots{file: o.CAFile, read: o.ReadCAFile}}, nil
 }
 
 // Offset returns by how much the server's clock is ahead of this machine's, 0 while nothing is known: it is

@@ -15,6 +15,7 @@ import (
 
 	"github.com/latch-linux/latch/pkg/api"
 	"github.com/latch-linux/latch/pkg/client/latchtest"
+	"github.com/latch-linux/latch/pkg/host/securefile"
 )
 
 // tokenServer makes a token at each status call, and notes what else is said and over which connection.
@@ -54,7 +55,7 @@ func (s *tokenServer) client(t *testing.T) *Client {
 		t.Fatal(err)
 	}
 	ca := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: s.Certificate().Raw})
-	return clientOf(t, Options{Host: address, Credentials: credentials(), APIVersion: "1.3", CAFile: caFile(t, ca), Spends: true})
+	return clientOf(t, Options{Host: address, Credentials: credentials(), APIVersion: "1.3", CAFile: caFile(t, ca), ReadCAFile: securefile.Read, Spends: true})
 }
 
 func askForToken(t *testing.T, c *Client) {

@@ -13,6 +13,7 @@ import (
 
 	"github.com/latch-linux/latch/pkg/api"
 	"github.com/latch-linux/latch/pkg/client/latchtest"
+	"github.com/latch-linux/latch/pkg/host/securefile"
 )
 
 // recorder is a server with nothing wrong that keeps the last request, body included.
@@ -63,7 +64,7 @@ func (r *recorder) client(t *testing.T, change func(*Options)) *Client {
 		t.Fatal(err)
 	}
 	ca := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: r.Certificate().Raw})
-	o := Options{Host: host, Credentials: credentials(), APIVersion: "1.3", CAFile: caFile(t, ca)}
+	o := Options{Host: host, Credentials: credentials(), APIVersion: "1.3", CAFile: caFile(t, ca), ReadCAFile: securefile.Read}
 	if change != nil {
 		change(&o)
 	}

@@ -17,8 +17,6 @@ import (
 
 	"golang.org/x/crypto/cryptobyte"
 	"golang.org/x/crypto/cryptobyte/asn1"
-
-	"github.com/latch-linux/latch/pkg/securefile"
 )
 
 // bundles are where distributions keep the CAs that the machine trusts, in the order of preference. A fixed
@@ -37,6 +35,7 @@ const bundleLimit = 8 << 20
 // the whole rest of a login, so only those are parsed that the presented chain names.
 type roots struct {
 	file string // "" for the system's
+	read ReadFile
 	once sync.Once
 	all  authorities
 	err  error
@@ -52,7 +51,7 @@ func (r *roots) load() {
 	var bundle []byte
 	path, err := r.file, error(nil)
 	if path != "" {
-		bundle, err = securefile.Read(path, bundleLimit)
+		bundle, err = r.read(path, bundleLimit)
 	} else {
 		path, bundle, err = systemBundle()
 	}

@@ -16,6 +16,7 @@ import (
 	"testing"
 
 	"github.com/latch-linux/latch/pkg/client/latchtest"
+	"github.com/latch-linux/latch/pkg/host/securefile"
 )
 
 // stock is what crypto/tls makes of a server by itself, in our words.
@@ -131,14 +132,14 @@ func TestEnvironmentIsIgnored(t *testing.T) {
 func environmentChild() int {
 	bundles = []string{os.Getenv("CA")} // in the system's place
 	askAt := func(address, ca string) string {
-		c, err := New(Options{Host: mustParse(address), Credentials: credentials(), APIVersion: "1.3", CAFile: ca})
+		c, err := New(Options{Host: mustParse(address), Credentials: credentials(), APIVersion: "1.3", CAFile: ca, ReadCAFile: securefile.Read})
 		if err != nil {
 			return err.Error()
 		}
 		return word(ask(c))
 	}
 	own, stranger, ca := os.Getenv("OWN"), os.Getenv("STRANGER"), os.Getenv("CA")
-	c, err := New(Options{Host: mustParse(own), CAFile: ca})
+	c, err := New(Options{Host: mustParse(own), CAFile: ca, ReadCAFile: securefile.Read})
 	if err != nil {
 		fmt.Println(err)
 		return 1
@@ -178,7 +179,7 @@ func TestNoDescriptorsLeft(t *testing.T) {
 func descriptorsChild() int {
 	own, ca := os.Getenv("OWN"), os.Getenv("CA")
 	client := func(address string) *Client {
-		c, err := New(Options{Host: mustParse(address), Credentials: credentials(), APIVersion: "1.3", CAFile: ca, Retries: 1})
+		c, err := New(Options{Host: mustParse(address), Credentials: credentials(), APIVersion: "1.3", CAFile: ca, ReadCAFile: securefile.Read, Retries: 1})
 		if err != nil {
 			panic(err)
 		}

@@ -3,7 +3,7 @@ package doctor
 import (
 	"strings"
 
-	"github.com/latch-linux/latch/pkg/otpstore"
+	"github.com/latch-linux/latch/pkg/host/otpstore"
 )
 
 // atRest looks at how records lie on the disk, and whether what opens them could be had again.

@@ -5,10 +5,10 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/latch-linux/latch/pkg/account"
-	"github.com/latch-linux/latch/pkg/otpstore"
-	"github.com/latch-linux/latch/pkg/ports"
-	"github.com/latch-linux/latch/pkg/securefile"
+	"github.com/latch-linux/latch/pkg/host/adapters"
+	"github.com/latch-linux/latch/pkg/host/otpstore"
+	"github.com/latch-linux/latch/pkg/host/pairings"
+	"github.com/latch-linux/latch/pkg/host/securefile"
 )
 
 // codes looks at what one-time passwords are checked with, where there are any or a login may ask for one.
@@ -16,7 +16,7 @@ func (e *examination) codes() {
 	if e.config == nil {
 		return
 	}
-	store := ports.CodeStore(e.config)
+	store := adapters.CodeStore(e.config)
 	users, err := store.Users()
 	asks := e.config.AsksHere() || e.linesAsk()
 	switch {
@@ -113,7 +113,7 @@ func (e *examination) spares() bool {
 
 // withoutCodes names who has nothing to type.
 func (e *examination) withoutCodes(has map[string]bool) int {
-	f, err := account.Load(e.profile.Accounts)
+	f, err := pairings.Load(e.profile.Accounts)
 	if err != nil {
 		return 0 // which pairings tells
 	}

@@ -11,7 +11,7 @@ import (
 	"os/exec"
 	"time"
 
-	"github.com/latch-linux/latch/pkg/config"
+	"github.com/latch-linux/latch/pkg/host/config"
 	"github.com/latch-linux/latch/pkg/installer"
 )
 

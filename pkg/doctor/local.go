@@ -11,11 +11,11 @@ import (
 	"strings"
 	"time"
 
-	"github.com/latch-linux/latch/pkg/account"
-	"github.com/latch-linux/latch/pkg/config"
+	"github.com/latch-linux/latch/pkg/host/config"
+	"github.com/latch-linux/latch/pkg/host/pairings"
+	"github.com/latch-linux/latch/pkg/host/securefile"
 	"github.com/latch-linux/latch/pkg/installer"
 	"github.com/latch-linux/latch/pkg/pamconf"
-	"github.com/latch-linux/latch/pkg/securefile"
 )
 
 const reinstall = "install the package again, or run make install"
@@ -119,7 +119,7 @@ func (e *examination) configuration() {
 
 // pairings compares the pairing file with the users of the machine.
 func (e *examination) pairings() {
-	f, err := account.Load(e.profile.Accounts)
+	f, err := pairings.Load(e.profile.Accounts)
 	if err != nil {
 		e.fail("pairings", orElse(fixOf(err), "mend the line that is named, or pair anew"), "%v", err)
 		return
@@ -160,7 +160,7 @@ func (e *examination) pairings() {
 const firstPerson = 1000
 
 // people names who can log in and is not paired.
-func (e *examination) people(paired *account.File) {
+func (e *examination) people(paired *pairings.File) {
 	out, err := e.Run(e.ctx, "getent", "passwd")
 	if err != nil {
 		return // no getent, or a name service that lists nobody

@@ -4,7 +4,7 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/latch-linux/latch/pkg/config"
+	"github.com/latch-linux/latch/pkg/host/config"
 	"github.com/latch-linux/latch/pkg/installer"
 )
 

@@ -14,7 +14,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/latch-linux/latch/pkg/config"
+	"github.com/latch-linux/latch/pkg/host/config"
 	"github.com/latch-linux/latch/pkg/installer"
 )
 

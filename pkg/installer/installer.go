@@ -12,8 +12,8 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/latch-linux/latch/pkg/host/securefile"
 	"github.com/latch-linux/latch/pkg/pamconf"
-	"github.com/latch-linux/latch/pkg/securefile"
 )
 
 // System is where a machine keeps its files.

@@ -16,8 +16,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/latch-linux/latch/pkg/host/securefile"
 	"github.com/latch-linux/latch/pkg/pamconf"
-	"github.com/latch-linux/latch/pkg/securefile"
 )
 
 // record is what is kept about a change, as JSON in StateDir, beside the bytes that it replaced.

@@ -12,7 +12,7 @@ import (
 	"slices"
 	"time"
 
-	"github.com/latch-linux/latch/pkg/securefile"
+	"github.com/latch-linux/latch/pkg/host/securefile"
 )
 
 // Pending is a set of changes that undoes itself at a time unless it is confirmed before.

@@ -1,0 +1,226 @@
+package authlog_test
+
+import (
+	"bytes"
+	"errors"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/latch-linux/latch/pkg/host/authlog"
+)
+
+// refused is the line that the fail2ban filter knows.
+var refused = authlog.Entry{Outcome: "refused", User: "ana", Service: "sshd", Phase: "auth", Rhost: "203.0.113.7", Reason: "closed", Took: 12 * time.Millisecond}
+
+func TestLine(t *testing.T) {
+	opened := refused
+	opened.Outcome, opened.Reason, opened.Detail = "opened", "open", "this machine's clock is off by -5m0s"
+	for want, e := range map[string]authlog.Entry{
+		`refused user="ana" service="sshd" phase="auth" rhost="203.0.113.7" reason="closed" ms=12`:                                            refused,
+		`opened user="ana" service="sshd" phase="auth" rhost="203.0.113.7" reason="open" ms=12 detail="this machine's clock is off by -5m0s"`: opened,
+	} {
+		if got := e.Line(); got != want {
+			t.Errorf("%s\nwant\n%s", got, want)
+		}
+	}
+}
+
+// TestNothingForged: whatever a user is called, the line stays one line with the same fields.
+func TestNothingForged(t *testing.T) {
+	for _, hostile := range []string{
+		"ana\nrefused user=\"root\"", "ana\r\x1b[2J", `ana" rhost="198.51.100.9`, `ana\" rhost=\"198.51.100.9`, "ana\x00", "\xff\xfe", "\u2028\u202e\u0085", "a\u00a0b\u3000c",
+		strings.Repeat("x", 100000), strings.Repeat("ñ", 10000), strings.Repeat(`"`, 1000), "",
+	} {
+		e := refused
+		e.User = hostile
+		line := e.Line()
+		if strings.ContainsAny(line, "\n\r\x00\x1b\u2028\u202e\u0085\u00a0\u3000") || strings.Contains(line, `user="root"`) {
+			t.Errorf("%.40q gives %.200q", hostile, line)
+		}
+		if unescaped := strings.ReplaceAll(strings.ReplaceAll(line, `\\`, ""), `\"`, ""); strings.Count(unescaped, `"`) != 10 {
+			t.Errorf("%.40q breaks the quotes of %.200q", hostile, line)
+		}
+		if len(line) > 700 {
+			t.Errorf("%.40q makes a line of %d bytes", hostile, len(line))
+		}
+	}
+}
+
+func listen(t *testing.T, path string) *net.UnixConn {
+	t.Helper()
+	conn, err := net.ListenUnixgram("unixgram", &net.UnixAddr{Name: path, Net: "unixgram"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { conn.Close() })
+	return conn
+}
+
+func receive(t *testing.T, conn *net.UnixConn) string {
+	t.Helper()
+	buf := make([]byte, 1<<16)
+	if err := conn.SetReadDeadline(time.Now().Add(10 * time.Second)); err != nil {
+		t.Fatal(err)
+	}
+	n, err := conn.Read(buf)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(buf[:n])
+}
+
+func TestJournalComesFirst(t *testing.T) {
+	dir := t.TempDir()
+	log := authlog.Log{Journal: filepath.Join(dir, "journal"), Syslog: filepath.Join(dir, "log")}
+	journal := listen(t, log.Journal)
+	listen(t, log.Syslog)
+	e := refused
+	e.User = "a\nPRIORITY=0"
+	log.Verdict(e)
+	got := receive(t, journal)
+	for _, want := range []string{"PRIORITY=5\n", "SYSLOG_FACILITY=10\n", "SYSLOG_IDENTIFIER=latch-auth\n", "LATCH_USER=a?PRIORITY=0\n", "LATCH_SERVICE=sshd\n",
+		"LATCH_RHOST=203.0.113.7\n", "LATCH_VERDICT=refused\n", "LATCH_REASON=closed\n", "MESSAGE=" + e.Line() + "\n"} {
+		if strings.Count(got, want) != 1 {
+			t.Errorf("no single %q in %q", want, got)
+		}
+	}
+	for line := range strings.Lines(got) {
+		if name, _, ok := strings.Cut(line, "="); !ok || strings.ToUpper(name) != name {
+			t.Errorf("a line without a field: %q", line)
+		}
+	}
+}
+
+// TestLongestLineIsWhole: names that grow when they are escaped push nothing out of the line that fail2ban reads.
+func TestLongestLineIsWhole(t *testing.T) {
+	dir := t.TempDir()
+	log := authlog.Log{Journal: filepath.Join(dir, "journal"), Syslog: filepath.Join(dir, "log")}
+	journal := listen(t, log.Journal)
+	long := strings.Repeat(`"`, 300)
+	e := authlog.Entry{Outcome: "refused", User: long, Service: long, Phase: "auth", Rhost: long, Reason: "closed", Detail: long}
+	log.Verdict(e)
+	if got := receive(t, journal); !strings.Contains(got, "MESSAGE="+e.Line()+"\n") || !strings.Contains(got, `reason="closed"`) {
+		t.Errorf("%q", got)
+	}
+}
+
+func TestSyslogWithoutJournal(t *testing.T) {
+	dir := t.TempDir()
+	log := authlog.Log{Journal: filepath.Join(dir, "journal"), Syslog: filepath.Join(dir, "log")}
+	syslog := listen(t, log.Syslog)
+	log.Verdict(refused)
+	if got := receive(t, syslog); !strings.HasPrefix(got, "<85>") || !strings.HasSuffix(got, "]: "+refused.Line()) || !strings.Contains(got, " latch-auth[") {
+		t.Errorf("%q", got)
+	}
+	log.Warn("line\nbreak")
+	if got := receive(t, syslog); !strings.HasPrefix(got, "<84>") || !strings.HasSuffix(got, `]: warning text="line?break"`) {
+		t.Errorf("%q", got)
+	}
+}
+
+// TestFullQueueHoldsNothingUp fills a socket that nobody reads.
+func TestFullQueueHoldsNothingUp(t *testing.T) {
+	dir := t.TempDir()
+	log := authlog.Log{Journal: filepath.Join(dir, "journal"), Syslog: filepath.Join(dir, "log")}
+	listen(t, log.Journal)
+	listen(t, log.Syslog)
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		for range 5000 {
+			log.Verdict(refused)
+		}
+	}()
+	select {
+	case <-done:
+	case <-time.After(30 * time.Second):
+		t.Fatal("writing to a full queue blocks")
+	}
+}
+
+func because(reason string) authlog.Entry {
+	e := refused
+	e.Reason = reason
+	return e
+}
+
+// TestFail2banFilter runs Debian's own fail2ban-regex on lines as they reach a log file.
+func TestFail2banFilter(t *testing.T) {
+	const filter = "../../conf/fail2ban/filter.d/latch.conf"
+	spoofed, code, away, local := refused, refused, refused, refused
+	spoofed.User, spoofed.Rhost = `x" service="sshd" phase="auth" rhost="198.51.100.9" reason="closed" ms=1`, ""
+	code.Reason, code.Detail = "otp-wrong", "x"
+	away.Reason = "no-answer-close"
+	local.Rhost = ""
+	opened := refused
+	opened.Outcome, opened.Reason = "opened", "open"
+	for name, c := range map[string]struct {
+		entry authlog.Entry
+		found string // the address that is counted, "" for none
+	}{
+		"closed": {refused, "203.0.113.7"}, "wrong code": {code, "203.0.113.7"}, "no answer": {away, ""},
+		"used code": {because("otp-used"), "203.0.113.7"}, "paused": {because("otp-paused"), "203.0.113.7"},
+		"late code": {because("otp-expired"), ""}, "nobody asked": {because("otp-cannot-ask"), ""},
+		"no authenticator": {because("otp-not-enrolled"), ""}, "broken record": {because("otp-failure"), ""},
+		"no address": {local, ""}, "opened": {opened, ""}, "forged in the name": {spoofed, ""},
+	} {
+		log := filepath.Join(t.TempDir(), "auth.log")
+		text := time.Now().Format(time.Stamp) + " web1 latch-auth[4711]: " + c.entry.Line() + "\n"
+		if err := os.WriteFile(log, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		out, err := exec.Command("fail2ban-regex", "--out", "ip", log, filter).CombinedOutput()
+		if err != nil {
+			// With --out the command says by its status that nothing matched; a broken filter says so in words.
+			if _, ok := err.(*exec.ExitError); !ok || strings.Contains(strings.ToLower(string(out)), "error") {
+				t.Fatalf("%s: fail2ban-regex: %v: %s", name, err, out)
+			}
+		}
+		if got := strings.TrimSpace(string(out)); got != c.found {
+			t.Errorf("%s: fail2ban counts %q, want %q", name, got, c.found)
+		}
+	}
+}
+
+// TestFail2banJail has Debian's own fail2ban read the jail, which must shut out UDP too: most OpenVPN servers use it.
+func TestFail2banJail(t *testing.T) {
+	dir := t.TempDir()
+	if err := os.CopyFS(dir, os.DirFS("/etc/fail2ban")); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.RemoveAll(filepath.Join(dir, "jail.d")); err != nil { // this machine's own jails
+		t.Fatal(err)
+	}
+	for _, file := range []string{"jail.d/latch.conf", "filter.d/latch.conf"} {
+		text, err := os.ReadFile("../../conf/fail2ban/" + file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		log := filepath.Join(dir, "auth.log")
+		text = bytes.ReplaceAll(text, []byte("/var/log/auth.log"), []byte(log))
+		if err := errors.Join(os.WriteFile(log, nil, 0o600), os.MkdirAll(filepath.Dir(filepath.Join(dir, file)), 0o755),
+			os.WriteFile(filepath.Join(dir, file), text, 0o600)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, banaction := range []string{"iptables-allports", "nftables-allports"} {
+		local := "[DEFAULT]\nbanaction_allports = " + banaction + "\n"
+		if err := os.WriteFile(filepath.Join(dir, "jail.local"), []byte(local), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		out, err := exec.Command("fail2ban-client", "-c", dir, "-d").CombinedOutput()
+		if err != nil {
+			t.Fatalf("%v\n%s", err, out)
+		}
+		for _, protocol := range []string{"tcp", "udp"} {
+			if !bytes.Contains(out, []byte("['set', 'latch', 'addaction', 'latch-"+protocol+"']")) || !bytes.Contains(out, []byte("['protocol', '"+protocol+"']")) {
+				t.Errorf("%s: %s is not shut out\n%s", banaction, protocol, out)
+			}
+		}
+	}
+}
