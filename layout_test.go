@@ -22,7 +22,7 @@ const module = "github.com/latch-linux/latch"
 // homes says where each third-party module may be imported. One home each keeps a dependency
 // replaceable; the programs in cmd/ and the harness in pam/ wire things together and are named.
 var homes = map[string][]string{
-	"github.com/aymanbagabas/go-udiff":      {"pkg/installer"},
+	"github.com/aymanbagabas/go-udiff":      {"pkg/setup/installer"},
 	"github.com/boombuler/barcode":          {"pkg/otp"},
 	"github.com/chromedp":                   {"pam/"},
 	"github.com/creack/pty":                 {"pam/", "pkg/cli", "cmd/latch"},

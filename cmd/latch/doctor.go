@@ -11,8 +11,8 @@ import (
 
 	"github.com/latch-linux/latch/pkg/cli"
 	"github.com/latch-linux/latch/pkg/client"
-	"github.com/latch-linux/latch/pkg/doctor"
 	"github.com/latch-linux/latch/pkg/host/config"
+	"github.com/latch-linux/latch/pkg/setup/doctor"
 )
 
 // Where things are installed; the Makefile sets them.

@@ -15,8 +15,8 @@ import (
 	"github.com/latch-linux/latch/pkg/host/config"
 	"github.com/latch-linux/latch/pkg/host/login"
 	"github.com/latch-linux/latch/pkg/host/policy"
-	"github.com/latch-linux/latch/pkg/installer"
-	"github.com/latch-linux/latch/pkg/pamconf"
+	"github.com/latch-linux/latch/pkg/setup/installer"
+	"github.com/latch-linux/latch/pkg/setup/pamconf"
 )
 
 type explainOptions struct {

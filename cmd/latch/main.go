@@ -9,7 +9,7 @@ import (
 	"time"
 
 	"github.com/latch-linux/latch/pkg/cli"
-	"github.com/latch-linux/latch/pkg/installer"
+	"github.com/latch-linux/latch/pkg/setup/installer"
 )
 
 func main() {

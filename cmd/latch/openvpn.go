@@ -9,9 +9,9 @@ import (
 	"strings"
 
 	"github.com/latch-linux/latch/pkg/cli"
-	"github.com/latch-linux/latch/pkg/doctor"
-	"github.com/latch-linux/latch/pkg/installer"
-	"github.com/latch-linux/latch/pkg/openvpn"
+	"github.com/latch-linux/latch/pkg/setup/doctor"
+	"github.com/latch-linux/latch/pkg/setup/installer"
+	"github.com/latch-linux/latch/pkg/setup/openvpn"
 )
 
 // completeVPN checks --server-config and makes a whole path of it.

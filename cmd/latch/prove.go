@@ -14,11 +14,11 @@ import (
 	"github.com/latch-linux/latch/pkg/api"
 	"github.com/latch-linux/latch/pkg/cli"
 	"github.com/latch-linux/latch/pkg/client"
-	"github.com/latch-linux/latch/pkg/doctor"
 	"github.com/latch-linux/latch/pkg/host/adapters"
 	"github.com/latch-linux/latch/pkg/host/config"
 	"github.com/latch-linux/latch/pkg/host/securefile"
-	"github.com/latch-linux/latch/pkg/installer"
+	"github.com/latch-linux/latch/pkg/setup/doctor"
+	"github.com/latch-linux/latch/pkg/setup/installer"
 )
 
 // probe is the program that loads service files; the Makefile sets where it is installed.

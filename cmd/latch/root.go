@@ -19,7 +19,7 @@ import (
 	"github.com/latch-linux/latch/pkg/host/adapters"
 	"github.com/latch-linux/latch/pkg/host/config"
 	"github.com/latch-linux/latch/pkg/host/pairings"
-	"github.com/latch-linux/latch/pkg/installer"
+	"github.com/latch-linux/latch/pkg/setup/installer"
 )
 
 // app is what all commands share: the streams, the world outside, and the global flags.

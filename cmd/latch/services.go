@@ -14,8 +14,8 @@ import (
 
 	"github.com/latch-linux/latch/pkg/cli"
 	"github.com/latch-linux/latch/pkg/host/config"
-	"github.com/latch-linux/latch/pkg/installer"
-	"github.com/latch-linux/latch/pkg/openvpn"
+	"github.com/latch-linux/latch/pkg/setup/installer"
+	"github.com/latch-linux/latch/pkg/setup/openvpn"
 )
 
 type installOptions struct {

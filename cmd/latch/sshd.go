@@ -9,8 +9,8 @@ import (
 	"strings"
 	"syscall"
 
-	"github.com/latch-linux/latch/pkg/doctor"
-	"github.com/latch-linux/latch/pkg/installer"
+	"github.com/latch-linux/latch/pkg/setup/doctor"
+	"github.com/latch-linux/latch/pkg/setup/installer"
 )
 
 // sshdPID is where sshd of every distribution that we know leaves the number of its process.

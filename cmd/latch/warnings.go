@@ -8,8 +8,8 @@ import (
 	"time"
 
 	"github.com/latch-linux/latch/pkg/host/config"
-	"github.com/latch-linux/latch/pkg/installer"
-	"github.com/latch-linux/latch/pkg/pamconf"
+	"github.com/latch-linux/latch/pkg/setup/installer"
+	"github.com/latch-linux/latch/pkg/setup/pamconf"
 )
 
 // resolveTimeout bounds the look-up of the server's name for a warning.

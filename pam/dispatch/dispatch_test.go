@@ -1,4 +1,4 @@
-// Package dispatch_test holds pkg/pamconf's simulation of libpam against libpam: thousands of service files, with
+// Package dispatch_test holds pkg/setup/pamconf's simulation of libpam against libpam: thousands of service files, with
 // every kind of control, jump and inclusion, have the same outcome in both.
 package dispatch_test
 
@@ -16,7 +16,7 @@ import (
 	"github.com/msteinert/pam/v2"
 
 	"github.com/latch-linux/latch/pam/testbed"
-	"github.com/latch-linux/latch/pkg/pamconf"
+	"github.com/latch-linux/latch/pkg/setup/pamconf"
 )
 
 // dir is a directory of service files, and a pamconf.Tree.

@@ -12,7 +12,7 @@ import (
 	"strconv"
 	"strings"
 
-	"github.com/latch-linux/latch/pkg/openvpn"
+	"github.com/latch-linux/latch/pkg/setup/openvpn"
 )
 
 // vpnUnit is a unit of systemd's that runs the configurations of one directory.

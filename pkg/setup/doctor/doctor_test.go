@@ -11,11 +11,11 @@ import (
 	"testing"
 	"time"
 
-	"github.com/latch-linux/latch/pkg/doctor"
 	"github.com/latch-linux/latch/pkg/host/config"
 	"github.com/latch-linux/latch/pkg/host/otpstore"
-	"github.com/latch-linux/latch/pkg/installer"
 	"github.com/latch-linux/latch/pkg/otp"
+	"github.com/latch-linux/latch/pkg/setup/doctor"
+	"github.com/latch-linux/latch/pkg/setup/installer"
 )
 
 // patient is a machine of files in a directory of its own, with a server that answers.

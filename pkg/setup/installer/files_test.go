@@ -11,7 +11,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/latch-linux/latch/pkg/installer"
+	"github.com/latch-linux/latch/pkg/setup/installer"
 )
 
 func owner(info fs.FileInfo) uint32 { return info.Sys().(*syscall.Stat_t).Gid }

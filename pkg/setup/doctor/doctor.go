@@ -12,7 +12,7 @@ import (
 	"time"
 
 	"github.com/latch-linux/latch/pkg/host/config"
-	"github.com/latch-linux/latch/pkg/installer"
+	"github.com/latch-linux/latch/pkg/setup/installer"
 )
 
 // State is how bad a finding is, in the order of monitoring plugins: their exit status is its number.

@@ -5,7 +5,7 @@ import (
 	"strings"
 
 	"github.com/latch-linux/latch/pkg/host/config"
-	"github.com/latch-linux/latch/pkg/installer"
+	"github.com/latch-linux/latch/pkg/setup/installer"
 )
 
 // line is one of our lines in a service file: the files that it works on, and its own otp=.

@@ -10,8 +10,8 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/latch-linux/latch/pkg/openvpn"
-	"github.com/latch-linux/latch/pkg/pamconf"
+	"github.com/latch-linux/latch/pkg/setup/openvpn"
+	"github.com/latch-linux/latch/pkg/setup/pamconf"
 )
 
 // Where distributions put OpenVPN's plugins: Debian, Fedora, Arch and openSUSE.

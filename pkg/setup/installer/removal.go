@@ -9,8 +9,8 @@ import (
 	"path/filepath"
 	"slices"
 
-	"github.com/latch-linux/latch/pkg/openvpn"
-	"github.com/latch-linux/latch/pkg/pamconf"
+	"github.com/latch-linux/latch/pkg/setup/openvpn"
+	"github.com/latch-linux/latch/pkg/setup/pamconf"
 )
 
 // Touched lists the services that were installed here or have a line of ours in their own file, sorted. A file that has

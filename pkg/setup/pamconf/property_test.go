@@ -10,7 +10,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/latch-linux/latch/pkg/pamconf"
+	"github.com/latch-linux/latch/pkg/setup/pamconf"
 )
 
 // texts is a pamconf.Tree in memory.

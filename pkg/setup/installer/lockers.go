@@ -5,7 +5,7 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/latch-linux/latch/pkg/pamconf"
+	"github.com/latch-linux/latch/pkg/setup/pamconf"
 )
 
 // lockers unlock a screen without privileges: they cannot read our configuration, so a line in their stack would keep

@@ -13,7 +13,7 @@ import (
 	"strings"
 
 	"github.com/latch-linux/latch/pkg/host/securefile"
-	"github.com/latch-linux/latch/pkg/pamconf"
+	"github.com/latch-linux/latch/pkg/setup/pamconf"
 )
 
 // System is where a machine keeps its files.

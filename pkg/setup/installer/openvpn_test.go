@@ -5,7 +5,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/latch-linux/latch/pkg/openvpn"
+	"github.com/latch-linux/latch/pkg/setup/openvpn"
 )
 
 // TestVPNServiceFile makes OpenVPN's service file on the stacks of distributions, which have none. Where every place in

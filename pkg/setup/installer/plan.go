@@ -14,8 +14,8 @@ import (
 
 	"github.com/aymanbagabas/go-udiff"
 
-	"github.com/latch-linux/latch/pkg/openvpn"
-	"github.com/latch-linux/latch/pkg/pamconf"
+	"github.com/latch-linux/latch/pkg/setup/openvpn"
+	"github.com/latch-linux/latch/pkg/setup/pamconf"
 )
 
 // Options are what a line may say.

@@ -17,7 +17,7 @@ import (
 	"time"
 
 	"github.com/latch-linux/latch/pkg/host/securefile"
-	"github.com/latch-linux/latch/pkg/pamconf"
+	"github.com/latch-linux/latch/pkg/setup/pamconf"
 )
 
 // record is what is kept about a change, as JSON in StateDir, beside the bytes that it replaced.

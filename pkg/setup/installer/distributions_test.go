@@ -15,7 +15,7 @@ import (
 	"time"
 
 	"github.com/latch-linux/latch/pkg/host/config"
-	"github.com/latch-linux/latch/pkg/installer"
+	"github.com/latch-linux/latch/pkg/setup/installer"
 )
 
 var update = flag.Bool("update", false, "write testdata/pam.d/golden/install anew")

@@ -10,9 +10,9 @@ import (
 	"time"
 
 	"github.com/latch-linux/latch/pkg/client"
-	"github.com/latch-linux/latch/pkg/installer"
-	"github.com/latch-linux/latch/pkg/openvpn"
-	"github.com/latch-linux/latch/pkg/pamconf"
+	"github.com/latch-linux/latch/pkg/setup/installer"
+	"github.com/latch-linux/latch/pkg/setup/openvpn"
+	"github.com/latch-linux/latch/pkg/setup/pamconf"
 )
 
 // Limits beyond which the doctor warns.

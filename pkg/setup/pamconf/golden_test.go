@@ -13,7 +13,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/latch-linux/latch/pkg/pamconf"
+	"github.com/latch-linux/latch/pkg/setup/pamconf"
 )
 
 var update = flag.Bool("update", false, "write testdata/pam.d/golden anew")

@@ -6,7 +6,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/latch-linux/latch/pkg/installer"
+	"github.com/latch-linux/latch/pkg/setup/installer"
 )
 
 // change makes a change that waits to be confirmed.

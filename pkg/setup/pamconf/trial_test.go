@@ -7,7 +7,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/latch-linux/latch/pkg/pamconf"
+	"github.com/latch-linux/latch/pkg/setup/pamconf"
 )
 
 // secrets are the modules in these tests that check a secret.

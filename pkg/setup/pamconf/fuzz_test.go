@@ -5,7 +5,7 @@ import (
 	"errors"
 	"testing"
 
-	"github.com/latch-linux/latch/pkg/pamconf"
+	"github.com/latch-linux/latch/pkg/setup/pamconf"
 )
 
 // FuzzServiceFile reads any text as a service file, which may include itself and a second text, and that one both.

@@ -6,7 +6,7 @@ import (
 	"slices"
 	"testing"
 
-	"github.com/latch-linux/latch/pkg/pamconf"
+	"github.com/latch-linux/latch/pkg/setup/pamconf"
 )
 
 // load expands one phase.

@@ -14,8 +14,8 @@ import (
 	"github.com/latch-linux/latch/pkg/host/config"
 	"github.com/latch-linux/latch/pkg/host/pairings"
 	"github.com/latch-linux/latch/pkg/host/securefile"
-	"github.com/latch-linux/latch/pkg/installer"
-	"github.com/latch-linux/latch/pkg/pamconf"
+	"github.com/latch-linux/latch/pkg/setup/installer"
+	"github.com/latch-linux/latch/pkg/setup/pamconf"
 )
 
 const reinstall = "install the package again, or run make install"
