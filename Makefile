@@ -39,7 +39,7 @@ GO_LDFLAGS  = -s -w -X github.com/latch-linux/latch/pkg/version.version=$(VERSIO
 # GO_TARGET is what another machine needs, as GOARCH=arm64.
 GO_BUILD    = $(GO_TARGET) CGO_ENABLED=0 $(GO) build -trimpath -buildvcs=false -ldflags '$(GO_LDFLAGS)'
 # What is compiled in: the server's pages, and the schema of its database.
-EMBEDDED   := $(shell find pkg/web/messages pkg/web/static pkg/web/templates pkg/store/migrations -type f)
+EMBEDDED   := $(shell find pkg/server/pages/messages pkg/server/pages/static pkg/server/pages/templates pkg/server/store/migrations -type f)
 GO_FILES   := $(shell find cmd pkg -name '*.go' -o -path '*/testdata' -prune -false) $(EMBEDDED) go.mod go.sum VERSION
 
 PROGRAMS := $(BUILD)/latch-auth $(BUILD)/latch $(BUILD)/latch-server

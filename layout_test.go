@@ -26,19 +26,19 @@ var homes = map[string][]string{
 	"github.com/boombuler/barcode":          {"pkg/otp"},
 	"github.com/chromedp":                   {"pam/"},
 	"github.com/creack/pty":                 {"pam/", "pkg/cli", "cmd/latch"},
-	"github.com/go-webauthn/webauthn":       {"pkg/web"},
+	"github.com/go-webauthn/webauthn":       {"pkg/server/pages"},
 	"github.com/hashicorp/go-retryablehttp": {"pkg/client"},
 	"github.com/msteinert/pam/v2":           {"pam/", "cmd/latch-probe"},
 	"github.com/pquerna/otp":                {"pkg/otp"},
-	"github.com/spf13/cobra":                {"cmd/latch", "cmd/latch-server", "pkg/cli", "pkg/manual"},
-	"github.com/spf13/pflag":                {"pkg/manual"},
-	"golang.org/x/crypto/argon2":            {"pkg/password"},
-	"golang.org/x/crypto/acme":              {"pkg/server"},
+	"github.com/spf13/cobra":                {"cmd/latch", "cmd/latch-server", "pkg/cli", "pkg/cli/manual"},
+	"github.com/spf13/pflag":                {"pkg/cli/manual"},
+	"golang.org/x/crypto/argon2":            {"pkg/server/password"},
+	"golang.org/x/crypto/acme":              {"pkg/server/httpapi"},
 	"golang.org/x/crypto/chacha20poly1305":  {"pkg/seal"},
 	"golang.org/x/crypto/cryptobyte":        {"pkg/client"},
 	"golang.org/x/sys/unix":                 {"pkg/host/securefile", "pkg/cli", "pam/"},
 	"gopkg.in/ini.v1":                       {"pkg/host/config"},
-	"modernc.org/sqlite":                    {"pkg/store"},
+	"modernc.org/sqlite":                    {"pkg/server/store"},
 }
 
 // pure lists the packages that decide: they get facts and a clock handed in and reach for nothing.
@@ -132,7 +132,7 @@ func TestThirdPartyHasOneHome(t *testing.T) {
 func TestClientAndServerMeetInTheContract(t *testing.T) {
 	all := packages(t)
 	asking := ownDeps(all, "cmd/latch-auth", "pkg/client")
-	answering := ownDeps(all, "pkg/server", "pkg/store")
+	answering := ownDeps(all, "pkg/server/httpapi", "pkg/server/store")
 	for dep := range asking {
 		if answering[dep] && !slices.Contains(shared, dep) {
 			t.Errorf("both sides stand on %s", dep)

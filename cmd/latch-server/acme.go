@@ -11,7 +11,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/latch-linux/latch/pkg/cli"
-	"github.com/latch-linux/latch/pkg/server"
+	"github.com/latch-linux/latch/pkg/server/httpapi"
 )
 
 // acmeDir is where the account's key and the certificates lie, in the data directory. A lost one is had again.
@@ -54,7 +54,7 @@ func (o *acmeOptions) listen() (net.Listener, error) {
 // acme begins to get a certificate, and answers the authority's challenges meanwhile.
 func (r *running) acme(beside context.Context, work *sync.WaitGroup, public *url.URL) (*tls.Config, error) {
 	o := r.options.acme
-	a, err := server.NewACME(server.ACMEOptions{Cache: filepath.Join(r.data, acmeDir), Host: public.Hostname(), Email: o.email,
+	a, err := httpapi.NewACME(httpapi.ACMEOptions{Cache: filepath.Join(r.data, acmeDir), Host: public.Hostname(), Email: o.email,
 		Directory: o.directory, CAFile: o.caFile, Log: r.log})
 	if err != nil {
 		return nil, err

@@ -4,7 +4,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/latch-linux/latch/pkg/cli"
-	"github.com/latch-linux/latch/pkg/store"
+	"github.com/latch-linux/latch/pkg/server/store"
 )
 
 func newAPIUser(p *program) *cobra.Command {

@@ -12,7 +12,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/latch-linux/latch/pkg/cli"
-	"github.com/latch-linux/latch/pkg/store"
+	"github.com/latch-linux/latch/pkg/server/store"
 )
 
 // leastSpace is how much room the database needs on its disk before the check says so, in bytes.

@@ -10,8 +10,8 @@ import (
 
 	"github.com/latch-linux/latch/pkg/cli"
 	"github.com/latch-linux/latch/pkg/otp"
-	"github.com/latch-linux/latch/pkg/store"
-	"github.com/latch-linux/latch/pkg/web"
+	"github.com/latch-linux/latch/pkg/server/pages"
+	"github.com/latch-linux/latch/pkg/server/store"
 )
 
 // errNoURL is why no link can be made.
@@ -116,7 +116,7 @@ func (p *program) reportLink(ctx context.Context, s store.Backend, u store.User,
 	if err != nil {
 		return err
 	}
-	link := address + web.LinkPath + ticket
+	link := address + pages.LinkPath + ticket
 	if fields == nil {
 		fields = map[string]any{}
 	}

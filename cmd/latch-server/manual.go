@@ -2,7 +2,7 @@
 
 package main
 
-import "github.com/latch-linux/latch/pkg/manual"
+import "github.com/latch-linux/latch/pkg/cli/manual"
 
 // Built with the tag manual, the program writes its manual pages and completions instead of working.
 func init() {

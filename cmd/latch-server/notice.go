@@ -11,8 +11,8 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/latch-linux/latch/pkg/cli"
-	"github.com/latch-linux/latch/pkg/notify"
-	"github.com/latch-linux/latch/pkg/store"
+	"github.com/latch-linux/latch/pkg/server/notify"
+	"github.com/latch-linux/latch/pkg/server/store"
 )
 
 func newNotice(p *program) *cobra.Command {

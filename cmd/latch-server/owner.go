@@ -11,7 +11,7 @@ import (
 	"syscall"
 
 	"github.com/latch-linux/latch/pkg/cli"
-	"github.com/latch-linux/latch/pkg/store"
+	"github.com/latch-linux/latch/pkg/server/store"
 )
 
 // serviceUser is the user that packages make for the server.

@@ -5,7 +5,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/latch-linux/latch/pkg/manual"
+	"github.com/latch-linux/latch/pkg/cli/manual"
 )
 
 // TestPages has the command tree read every command line that the documentation shows.

@@ -7,8 +7,8 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/latch-linux/latch/pkg/cli"
-	"github.com/latch-linux/latch/pkg/schedule"
-	"github.com/latch-linux/latch/pkg/store"
+	"github.com/latch-linux/latch/pkg/server/schedule"
+	"github.com/latch-linux/latch/pkg/server/store"
 )
 
 func newSchedule(p *program) *cobra.Command {

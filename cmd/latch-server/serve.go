@@ -16,10 +16,10 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/latch-linux/latch/pkg/cli"
-	"github.com/latch-linux/latch/pkg/journal"
-	"github.com/latch-linux/latch/pkg/server"
-	"github.com/latch-linux/latch/pkg/store"
-	"github.com/latch-linux/latch/pkg/web"
+	"github.com/latch-linux/latch/pkg/server/eventlog"
+	"github.com/latch-linux/latch/pkg/server/httpapi"
+	"github.com/latch-linux/latch/pkg/server/pages"
+	"github.com/latch-linux/latch/pkg/server/store"
 )
 
 type serveOptions struct {
@@ -36,7 +36,7 @@ func (o *serveOptions) flags(c *cobra.Command) {
 	c.Flags().StringVar(&o.cert, "tls-cert", "", "certificate chain, PEM; read again when it changes")
 	c.Flags().StringVar(&o.key, "tls-key", "", "its key, PEM")
 	c.Flags().StringVar(&o.url, "url", "", "address that hosts and people use, https://NAME[:PORT]; stored, as with init")
-	c.Flags().StringVar(&o.log, "log", journal.FormatAuto, "form of the log: "+strings.Join(journal.Formats(), ", "))
+	c.Flags().StringVar(&o.log, "log", eventlog.FormatAuto, "form of the log: "+strings.Join(eventlog.Formats(), ", "))
 	c.Flags().BoolVar(&o.debug, "debug", false, "log every request")
 	o.acme.flags(c)
 }
@@ -57,8 +57,8 @@ func (o *serveOptions) check() error {
 	if err := o.acme.check(); err != nil {
 		return err
 	}
-	if !slices.Contains(journal.Formats(), o.log) {
-		return cli.Usage("--log takes %s, not %q", strings.Join(journal.Formats(), ", "), o.log)
+	if !slices.Contains(eventlog.Formats(), o.log) {
+		return cli.Usage("--log takes %s, not %q", strings.Join(eventlog.Formats(), ", "), o.log)
 	}
 	if o.url == "" {
 		return nil
@@ -128,7 +128,7 @@ func (p *program) serve(ctx context.Context, o serveOptions) error {
 		if o.debug {
 			level = slog.LevelDebug
 		}
-		lines, err := journal.NewHandler(o.log, p.Err, level)
+		lines, err := eventlog.NewHandler(o.log, p.Err, level)
 		if err != nil {
 			return err
 		}
@@ -166,18 +166,18 @@ func (r *running) serve(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	pages, err := web.New(web.Options{Store: r.store, Log: r.log, URL: public.String(), SelfSigned: r.options.selfSigned, Stopping: ctx})
+	site, err := pages.New(pages.Options{Store: r.store, Log: r.log, URL: public.String(), SelfSigned: r.options.selfSigned, Stopping: ctx})
 	if err != nil {
 		return err
 	}
-	work.Go(func() { journal.Run(beside, r.data, r.store, r.log.Handler(), r.warn("journal")) })
-	work.Go(func() { pages.Deliver(beside) })
+	work.Go(func() { eventlog.Run(beside, r.data, r.store, r.log.Handler(), r.warn("journal")) })
+	work.Go(func() { site.Deliver(beside) })
 	work.Go(func() { upkeep(beside, r.store, r.warn("upkeep")) })
 	ready := listenURL(r.listener.Addr())
 	if err := r.Report(map[string]any{"url": ready}, "latch-server: ready at %s", ready); err != nil {
 		return err
 	}
-	return server.New(server.Options{Store: r.store, Log: r.log, Pages: pages}).Serve(ctx, r.listener, conf)
+	return httpapi.New(httpapi.Options{Store: r.store, Log: r.log, Pages: site}).Serve(ctx, r.listener, conf)
 }
 
 // warn logs what is tried again by itself.
@@ -188,11 +188,11 @@ func (r *running) warn(what string) func(error) {
 func (r *running) tlsConfig(beside context.Context, work *sync.WaitGroup, public *url.URL) (*tls.Config, error) {
 	switch o := r.options; {
 	case o.selfSigned:
-		return server.SelfSigned(r.data, server.LeafNames(r.listener.Addr(), public.Hostname()), time.Now)
+		return httpapi.SelfSigned(r.data, httpapi.LeafNames(r.listener.Addr(), public.Hostname()), time.Now)
 	case o.acme.on:
 		return r.acme(beside, work, public)
 	default:
-		return server.FromFiles(o.cert, o.key, time.Now, func(err error) {
+		return httpapi.FromFiles(o.cert, o.key, time.Now, func(err error) {
 			r.log.Error("certificate not taken", "error", err)
 		})
 	}

@@ -14,7 +14,7 @@ import (
 	"time"
 
 	"github.com/latch-linux/latch/pkg/otp"
-	"github.com/latch-linux/latch/pkg/web"
+	"github.com/latch-linux/latch/pkg/server/pages"
 )
 
 const publicName = "latch.example.org:8443"
@@ -79,7 +79,7 @@ func TestTwoProcessesOnOneDatabase(t *testing.T) {
 	}
 	br := &browser{t: t, jar: jar}
 	password := url.Values{"password": {"tres tristes tigres"}, "again": {"tres tristes tigres"}}
-	if status, to, body := br.page(one, web.LinkPath+invitation, password); status != http.StatusSeeOther || to == "/signin" {
+	if status, to, body := br.page(one, pages.LinkPath+invitation, password); status != http.StatusSeeOther || to == "/signin" {
 		t.Fatalf("the invitation: %d to %q, %s", status, to, body)
 	}
 	if status, _, body := br.page(other, "/admin", nil); status != http.StatusOK || !strings.Contains(body, "admin") {

@@ -11,7 +11,7 @@ import (
 	"testing"
 
 	"github.com/latch-linux/latch/pkg/api"
-	"github.com/latch-linux/latch/pkg/store"
+	"github.com/latch-linux/latch/pkg/server/store"
 )
 
 // What testdata/schema1.tar.gz holds: the backup of a server of version 0.1.0, schema 1, with ana closed, one operation of

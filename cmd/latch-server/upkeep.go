@@ -4,7 +4,7 @@ import (
 	"context"
 	"time"
 
-	"github.com/latch-linux/latch/pkg/store"
+	"github.com/latch-linux/latch/pkg/server/store"
 )
 
 // How often the database is looked after.

@@ -8,7 +8,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/latch-linux/latch/pkg/store"
+	"github.com/latch-linux/latch/pkg/server/store"
 )
 
 // linkPattern is a link as it is printed: 43 characters that nobody guesses.

@@ -8,9 +8,9 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/latch-linux/latch/pkg/cli"
-	"github.com/latch-linux/latch/pkg/notify"
-	"github.com/latch-linux/latch/pkg/store"
-	"github.com/latch-linux/latch/pkg/web"
+	"github.com/latch-linux/latch/pkg/server/notify"
+	"github.com/latch-linux/latch/pkg/server/pages"
+	"github.com/latch-linux/latch/pkg/server/store"
 )
 
 func newAppWebhook(p *program) *cobra.Command {
@@ -104,11 +104,11 @@ func hasSecret(s store.Backend, a store.Application, name string) error {
 
 // tryWebhook sends the challenge. An error says in words what was wrong.
 func tryWebhook(ctx context.Context, s store.Backend, a store.Application, row int64) error {
-	pages, err := web.New(web.Options{Store: s})
+	site, err := pages.New(pages.Options{Store: s})
 	if err != nil {
 		return err
 	}
-	problem, err := pages.TestChannel(ctx, 0, a.Row, row)
+	problem, err := site.TestChannel(ctx, 0, a.Row, row)
 	if err == nil && problem != "" {
 		err = errors.New(problem)
 	}

@@ -19,8 +19,8 @@ import (
 	"github.com/latch-linux/latch/pam/testbed"
 	"github.com/latch-linux/latch/pkg/cli"
 	"github.com/latch-linux/latch/pkg/host/pairings"
-	"github.com/latch-linux/latch/pkg/server"
-	"github.com/latch-linux/latch/pkg/store"
+	"github.com/latch-linux/latch/pkg/server/httpapi"
+	"github.com/latch-linux/latch/pkg/server/store"
 )
 
 // playVariable makes the test binary the program itself, in a process of its own.
@@ -35,7 +35,7 @@ const nowhere = "https://127.0.0.1:1"
 // Local users of the machine that the tests run on, each of whom has a phone.
 var locals = map[string]int{"ana": 7001, "bob": 7002, "eva": 7003}
 
-// latchServer is a real Latch server: pkg/server and pkg/store, over TLS.
+// latchServer is a real Latch server: pkg/server/httpapi and pkg/server/store, over TLS.
 type latchServer struct {
 	store *store.Store
 	url   string
@@ -103,12 +103,12 @@ func (s *latchServer) start(dir string) (err error) {
 	if err != nil {
 		return err
 	}
-	conf, err := server.SelfSigned(dir, server.LeafNames(l.Addr(), ""), time.Now)
+	conf, err := httpapi.SelfSigned(dir, httpapi.LeafNames(l.Addr(), ""), time.Now)
 	if err != nil {
 		return err
 	}
-	s.url, s.ca = "https://"+l.Addr().String(), filepath.Join(dir, server.CAFile)
-	go server.New(server.Options{Store: s.store}).Serve(context.Background(), l, conf)
+	s.url, s.ca = "https://"+l.Addr().String(), filepath.Join(dir, httpapi.CAFile)
+	go httpapi.New(httpapi.Options{Store: s.store}).Serve(context.Background(), l, conf)
 	return nil
 }
 

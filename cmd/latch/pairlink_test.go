@@ -14,7 +14,7 @@ import (
 	"time"
 
 	"github.com/latch-linux/latch/pkg/cli"
-	"github.com/latch-linux/latch/pkg/store"
+	"github.com/latch-linux/latch/pkg/server/store"
 )
 
 var linkPattern = regexp.MustCompile(`https://latch\.example\.org/pair/([0-9A-Za-z]+)`)

@@ -10,7 +10,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/latch-linux/latch/pkg/store"
+	"github.com/latch-linux/latch/pkg/server/store"
 )
 
 // closings is how often a latch is closed on the page and a login tried after it.

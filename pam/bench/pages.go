@@ -15,7 +15,7 @@ import (
 	"time"
 
 	"github.com/latch-linux/latch/pam/testbed"
-	"github.com/latch-linux/latch/pkg/store"
+	"github.com/latch-linux/latch/pkg/server/store"
 )
 
 // sessionCookie carries a session; the bench signs people in through the store, as a browser would have done before.

@@ -7,7 +7,7 @@ import (
 
 	"github.com/chromedp/chromedp"
 
-	"github.com/latch-linux/latch/pkg/store"
+	"github.com/latch-linux/latch/pkg/server/store"
 )
 
 // TestAnAdminRunsTheServer goes through what an administrator does, as they see it: an application and a secret for a host,

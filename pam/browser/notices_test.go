@@ -12,7 +12,7 @@ import (
 	"time"
 
 	"github.com/latch-linux/latch/pam/testbed"
-	"github.com/latch-linux/latch/pkg/store"
+	"github.com/latch-linux/latch/pkg/server/store"
 )
 
 // waiting is a service of this machine whose refused logins wait for the phone. It has files of its own, so that other tests may

@@ -4,7 +4,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/latch-linux/latch/pkg/store"
+	"github.com/latch-linux/latch/pkg/server/store"
 )
 
 // TestAnasDay is what docs/self-hosting.md shows: somebody with a few services, some of them open, after a day with attempts.

@@ -20,15 +20,15 @@ import (
 	"github.com/chromedp/cdproto/target"
 	"github.com/chromedp/chromedp"
 
-	"github.com/latch-linux/latch/pkg/store"
-	"github.com/latch-linux/latch/pkg/webpush/fakebrowser"
+	"github.com/latch-linux/latch/pkg/server/store"
+	"github.com/latch-linux/latch/pkg/server/webpush/webpushtest"
 )
 
 // pushing is a tab whose browser shows notifications. No push service can be reached from here, so the subscription is put in and
 // the messages are carried by the test, decrypted as the browser would.
 type pushing struct {
 	*tab
-	keys     *fakebrowser.Browser
+	keys     *webpushtest.Browser
 	messages chan []byte
 
 	mu           sync.Mutex
@@ -37,7 +37,7 @@ type pushing struct {
 
 func newPushing(t *testing.T, u store.User) *pushing {
 	t.Helper()
-	keys, err := fakebrowser.New()
+	keys, err := webpushtest.New()
 	must(t, err)
 	p := &pushing{tab: open(t, phone), keys: keys, messages: make(chan []byte, 20)}
 	chromedp.ListenTarget(p.ctx, func(event any) {

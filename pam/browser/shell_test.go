@@ -3,7 +3,7 @@ package browser
 import (
 	"testing"
 
-	"github.com/latch-linux/latch/pkg/store"
+	"github.com/latch-linux/latch/pkg/server/store"
 )
 
 // TestTheShell shows the frame that every page has, to nobody and to somebody, in every look.

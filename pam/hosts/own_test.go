@@ -7,7 +7,7 @@ import (
 
 	"github.com/latch-linux/latch/pam/testbed"
 	"github.com/latch-linux/latch/pkg/otp"
-	"github.com/latch-linux/latch/pkg/store"
+	"github.com/latch-linux/latch/pkg/server/store"
 )
 
 // TestOwnAuthenticator is otp = server-totp for who has enrolled at the server's own page, and has nothing on this machine.

@@ -10,9 +10,9 @@ import (
 	"time"
 
 	"github.com/latch-linux/latch/pam/testbed"
-	"github.com/latch-linux/latch/pkg/schedule"
-	"github.com/latch-linux/latch/pkg/server"
-	"github.com/latch-linux/latch/pkg/store"
+	"github.com/latch-linux/latch/pkg/server/httpapi"
+	"github.com/latch-linux/latch/pkg/server/schedule"
+	"github.com/latch-linux/latch/pkg/server/store"
 )
 
 // later is a latch-server in this process whose latches live at another time; requests are signed at the machine's.
@@ -52,11 +52,11 @@ func startLater(t *testing.T) *later {
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	must(err)
 	l.url = "https://" + listener.Addr().String()
-	conf, err := server.SelfSigned(l.data, server.LeafNames(listener.Addr(), ""), time.Now)
+	conf, err := httpapi.SelfSigned(l.data, httpapi.LeafNames(listener.Addr(), ""), time.Now)
 	must(err)
 	ctx, stop := context.WithCancel(context.Background())
 	ended := make(chan error, 1)
-	go func() { ended <- server.New(server.Options{Store: l.store}).Serve(ctx, listener, conf) }()
+	go func() { ended <- httpapi.New(httpapi.Options{Store: l.store}).Serve(ctx, listener, conf) }()
 	t.Cleanup(func() {
 		stop()
 		if err := <-ended; err != nil {

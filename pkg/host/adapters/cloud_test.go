@@ -20,7 +20,7 @@ import (
 	"github.com/latch-linux/latch/pkg/host/config"
 	"github.com/latch-linux/latch/pkg/host/login"
 	"github.com/latch-linux/latch/pkg/host/policy"
-	"github.com/latch-linux/latch/pkg/server"
+	"github.com/latch-linux/latch/pkg/server/httpapi"
 )
 
 // fakes is a server that passes for any of names, behind a proxy that leads to it whatever name is asked for.
@@ -33,11 +33,11 @@ type fakes struct {
 func newFakes(t *testing.T, names ...string) fakes {
 	t.Helper()
 	dir := t.TempDir()
-	conf, err := server.SelfSigned(dir, names, time.Now)
+	conf, err := httpapi.SelfSigned(dir, names, time.Now)
 	if err != nil {
 		t.Fatal(err)
 	}
-	f := fakes{ca: filepath.Join(dir, server.CAFile), came: make(chan http.Header, 10)}
+	f := fakes{ca: filepath.Join(dir, httpapi.CAFile), came: make(chan http.Header, 10)}
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)

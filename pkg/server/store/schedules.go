@@ -1,0 +1,114 @@
+package store
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/latch-linux/latch/pkg/server/schedule"
+)
+
+// ErrBadSchedule is that of a schedule that schedule.New would not make.
+var ErrBadSchedule = errors.New("not a usable schedule")
+
+// SetSchedule gives one latch of a person a week of windows, from now on, or takes it away: the zero Week, and then the latch
+// stays as it is.
+func (s *Store) SetSchedule(ctx context.Context, user int64, app string, to Target, w schedule.Week, a Attempt) error {
+	text := w.String()
+	if text != "" {
+		if _, err := schedule.Parse(text); err != nil {
+			return fmt.Errorf("%w: %w", ErrBadSchedule, err)
+		}
+	}
+	return s.reschedule(ctx, user, app, to, a, func(n *setting) { n.schedule, n.held = text, false })
+}
+
+// HoldSchedule suspends the windows of one latch of a person, and the latch stays as it is, or takes them up again from now on.
+func (s *Store) HoldSchedule(ctx context.Context, user int64, app string, to Target, hold bool, a Attempt) error {
+	return s.reschedule(ctx, user, app, to, a, func(n *setting) { n.held = hold && n.schedule != "" })
+}
+
+// reschedule changes what a latch's schedule is, with a line of history if that changes.
+func (s *Store) reschedule(ctx context.Context, user int64, app string, to Target, a Attempt, change func(*setting)) error {
+	return s.write(ctx, func(t *tx) error {
+		u, o, n, err := s.ownNode(t, user, app, to)
+		if err != nil {
+			return err
+		}
+		now, was := s.millis(), n.setting
+		if change(&n.setting); n.schedule == was.schedule && n.held == was.held {
+			return nil
+		}
+		n.setting = was
+		if err := s.settle(t, o.pairing, &n, now); err != nil {
+			return err
+		}
+		change(&n.setting)
+		n.scheduled, n.switched = now, 0
+		if err := writeSetting(t, o.pairing, n); err != nil {
+			return err
+		}
+		if err := s.auditByCommand(ctx, t, "latch.schedule", u.Name, map[string]string{"name": n.name, "schedule": was.said(n.setting)}); err != nil {
+			return err
+		}
+		return s.record(t, event{pairing: o.pairing, action: ActionUser, what: "schedule", value: was.said(n.setting), was: "-",
+			name: n.name, node: n.id, attempt: a})
+	})
+}
+
+// said is what the history calls the change from one schedule to another.
+func (s setting) said(to setting) string {
+	switch {
+	case to.schedule == "":
+		return "removed"
+	case to.held:
+		return "held"
+	case s.held && s.schedule == to.schedule:
+		return "resumed"
+	}
+	return "set"
+}
+
+// Settle writes down what latches of a person did by themselves, so that the history shows it. It writes only if there is
+// something.
+func (s *Store) Settle(ctx context.Context, user int64) error {
+	if due, err := s.unsettled(user); err != nil || !due {
+		return err
+	}
+	return s.write(ctx, func(t *tx) error {
+		u, err := userByRow(t, user)
+		if err != nil {
+			return err
+		}
+		owned, err := owns(t, u, "")
+		if err != nil {
+			return err
+		}
+		for _, o := range owned {
+			tr, err := loadTree(t, o.app, o.pairing, s.millis())
+			if err == nil {
+				err = tr.loadInstances(t)
+			}
+			if err != nil {
+				return err
+			}
+			for _, l := range tr.instances {
+				if err := s.settle(t, o.pairing, &target{l, KindInstance}, tr.now); err != nil {
+					return err
+				}
+			}
+			if err := s.settlePath(t, tr, &target{tr.root, KindApplication}); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+func (s *Store) unsettled(user int64) (due bool, err error) {
+	apps, err := s.LatchTree(user)
+	for _, a := range apps {
+		a.Status.each(func(n NodeState) { due = due || n.unsettled })
+	}
+	return due, err
+}

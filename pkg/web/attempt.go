@@ -1,8 +1,0 @@
-package web
-
-import "github.com/latch-linux/latch/pkg/store"
-
-// attempt says for the history from where a person acts.
-func (x *exchange) attempt() store.Attempt {
-	return store.Attempt{UserAgent: store.OneLine(x.r.UserAgent()), IP: address(x.r)}
-}
