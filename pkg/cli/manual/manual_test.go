@@ -93,20 +93,20 @@ func lint(t *testing.T, dir string) {
 
 // The pages of this product, as make built them.
 func TestBuiltPagesHaveNoError(t *testing.T) {
-	for _, dir := range []string{"../../build/docs/man1", "../../build/docs"} {
+	for _, dir := range []string{"../../../build/docs/man1", "../../../build/docs"} {
 		lint(t, dir)
 	}
 }
 
 func TestPagesWrittenByHandNameEverything(t *testing.T) {
-	conf, err := os.ReadFile("../../docs/man/latch.conf.5")
+	conf, err := os.ReadFile("../../../docs/man/latch.conf.5")
 	if err != nil {
 		t.Fatal(err)
 	}
 	if got, want := described(string(conf)), config.Keys(); !slices.Equal(got, want) {
 		t.Errorf("latch.conf.5 describes %q\nwant %q", got, want)
 	}
-	module, err := os.ReadFile("../../docs/man/pam_latch.8")
+	module, err := os.ReadFile("../../../docs/man/pam_latch.8")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -66,7 +66,7 @@ func TestMistakes(t *testing.T) {
 func pages(t *testing.T) map[string]string {
 	t.Helper()
 	all := map[string]string{}
-	err := filepath.WalkDir("../..", func(path string, d fs.DirEntry, err error) error {
+	err := filepath.WalkDir("../../..", func(path string, d fs.DirEntry, err error) error {
 		if err != nil {
 			return err
 		}
@@ -132,7 +132,7 @@ func anchors(text string) (all []string) {
 
 // TestREADMENamesEverything compares the README's tables with what the programs read.
 func TestREADMENamesEverything(t *testing.T) {
-	text := pages(t)["../../README.md"]
+	text := pages(t)["../../../README.md"]
 	if got, want := firstColumn(text, "| key |"), append([]string{"operations"}, config.Keys()...); !sameNames(got, want) {
 		t.Errorf("the table of keys has %q\nwant %q", got, want)
 	}
@@ -143,11 +143,11 @@ func TestREADMENamesEverything(t *testing.T) {
 
 // TestChangesNameTheVersion wants the newest heading of the list of changes to be the version that is built.
 func TestChangesNameTheVersion(t *testing.T) {
-	version, err := os.ReadFile("../../VERSION")
+	version, err := os.ReadFile("../../../VERSION")
 	if err != nil {
 		t.Fatal(err)
 	}
-	_, newest, _ := strings.Cut(pages(t)["../../CHANGELOG.md"], "\n## ")
+	_, newest, _ := strings.Cut(pages(t)["../../../CHANGELOG.md"], "\n## ")
 	if newest, _, _ = strings.Cut(newest, "\n"); newest != strings.TrimSpace(string(version)) {
 		t.Errorf("CHANGELOG.md begins with %q, VERSION is %q", newest, version)
 	}

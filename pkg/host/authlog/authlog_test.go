@@ -151,7 +151,7 @@ func because(reason string) authlog.Entry {
 
 // TestFail2banFilter runs Debian's own fail2ban-regex on lines as they reach a log file.
 func TestFail2banFilter(t *testing.T) {
-	const filter = "../../conf/fail2ban/filter.d/latch.conf"
+	const filter = "../../../conf/fail2ban/filter.d/latch.conf"
 	spoofed, code, away, local := refused, refused, refused, refused
 	spoofed.User, spoofed.Rhost = `x" service="sshd" phase="auth" rhost="198.51.100.9" reason="closed" ms=1`, ""
 	code.Reason, code.Detail = "otp-wrong", "x"
@@ -197,7 +197,7 @@ func TestFail2banJail(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, file := range []string{"jail.d/latch.conf", "filter.d/latch.conf"} {
-		text, err := os.ReadFile("../../conf/fail2ban/" + file)
+		text, err := os.ReadFile("../../../conf/fail2ban/" + file)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -34,7 +34,7 @@ func parsed(t *testing.T, text string) *Config {
 
 // TestSampleIsTheDefaults uncomments the sample: it must name every key and say what is built in.
 func TestSampleIsTheDefaults(t *testing.T) {
-	sample, err := os.ReadFile("../../conf/latch.conf")
+	sample, err := os.ReadFile("../../../conf/latch.conf")
 	if err != nil {
 		t.Fatal(err)
 	}

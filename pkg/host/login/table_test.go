@@ -35,7 +35,7 @@ type caseRow struct {
 // rows reads the table of docs/otp.md.
 func rows(t *testing.T) []*caseRow {
 	t.Helper()
-	page, err := os.ReadFile("../../docs/otp.md")
+	page, err := os.ReadFile("../../../docs/otp.md")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -293,7 +293,7 @@ func (k sdk) users(b *bed) {
 // its signature.
 func TestSigningVectorsOverHTTP(t *testing.T) {
 	b := newBed(t)
-	text, err := os.ReadFile("../../testdata/signing-vectors.json")
+	text, err := os.ReadFile("../../../testdata/signing-vectors.json")
 	b.must(err)
 	var file struct {
 		Vectors []struct {

@@ -21,7 +21,7 @@ import (
 var update = flag.Bool("update", false, "write testdata/pam.d/golden/install anew")
 
 // stored is testdata/pam.d.
-const stored = "../../testdata/pam.d"
+const stored = "../../../testdata/pam.d"
 
 // machine is a distribution: the directory of its own files, the one that authselect's links lead to ("" without), and
 // the vendor's.

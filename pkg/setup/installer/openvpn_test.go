@@ -34,7 +34,7 @@ func TestVPNServiceFile(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			s := System{}
 			for _, dir := range c.dirs {
-				s.PamDirs = append(s.PamDirs, filepath.Join("../../testdata/pam.d", dir))
+				s.PamDirs = append(s.PamDirs, filepath.Join("../../../testdata/pam.d", dir))
 			}
 			p, err := s.Plan(openvpn.Service, Options{})
 			if err != nil {

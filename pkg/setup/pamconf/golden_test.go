@@ -19,7 +19,7 @@ import (
 var update = flag.Bool("update", false, "write testdata/pam.d/golden anew")
 
 // stored is testdata/pam.d.
-const stored = "../../testdata/pam.d"
+const stored = "../../../testdata/pam.d"
 
 // machines name the directories that libpam would look at, first to last.
 var machines = map[string][]string{
