@@ -9,6 +9,7 @@ import (
 	"go/token"
 	"io"
 	"io/fs"
+	"maps"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -24,11 +25,10 @@ const module = "github.com/latch-linux/latch"
 var homes = map[string][]string{
 	"github.com/aymanbagabas/go-udiff":      {"pkg/setup/installer"},
 	"github.com/boombuler/barcode":          {"pkg/otp"},
-	"github.com/chromedp":                   {"pam/"},
-	"github.com/creack/pty":                 {"pam/", "pkg/cli", "cmd/latch"},
+	"github.com/creack/pty":                 {"pam/", "e2e/", "pkg/cli", "cmd/latch"},
 	"github.com/go-webauthn/webauthn":       {"pkg/server/pages"},
 	"github.com/hashicorp/go-retryablehttp": {"pkg/client"},
-	"github.com/msteinert/pam/v2":           {"pam/", "cmd/latch-probe"},
+	"github.com/msteinert/pam/v2":           {"pam/", "e2e/", "cmd/latch-probe"},
 	"github.com/pquerna/otp":                {"pkg/otp"},
 	"github.com/spf13/cobra":                {"cmd/latch", "cmd/latch-server", "pkg/cli", "pkg/cli/manual"},
 	"github.com/spf13/pflag":                {"pkg/cli/manual"},
@@ -36,7 +36,7 @@ var homes = map[string][]string{
 	"golang.org/x/crypto/acme":              {"pkg/server/httpapi"},
 	"golang.org/x/crypto/chacha20poly1305":  {"pkg/seal"},
 	"golang.org/x/crypto/cryptobyte":        {"pkg/client"},
-	"golang.org/x/sys/unix":                 {"pkg/host/securefile", "pkg/cli", "pam/"},
+	"golang.org/x/sys/unix":                 {"pkg/host/securefile", "pkg/cli", "pam/", "e2e/"},
 	"gopkg.in/ini.v1":                       {"pkg/host/config"},
 	"modernc.org/sqlite":                    {"pkg/server/store"},
 }
@@ -48,8 +48,16 @@ var pure = []string{"pkg/host/policy", "pkg/host/login"}
 var impure = []string{"bufio", "crypto/tls", "database/sql", "io/fs", "io/ioutil", "log", "log/slog", "log/syslog",
 	"net", "net/http", "os", "os/exec", "os/signal", "os/user", "path/filepath", "syscall"}
 
-// shared lists what the asking side and the answering side may both stand on: the contract, and what keeps and checks codes.
-var shared = []string{"pkg/api", "pkg/otp", "pkg/seal", "pkg/version"}
+// shared lists the packages of pkg/ that every wing may import.
+var shared = []string{"api", "atomicfile", "cli", "client", "inifile", "otp", "seal", "textsafe", "version"}
+
+// below lists, for each wing of pkg/, the wings that it may import.
+var below = map[string][]string{
+	"shared": {"shared"},
+	"host":   {"shared", "host"},
+	"setup":  {"shared", "host", "setup"},
+	"server": {"shared", "server"},
+}
 
 // listed is the part of `go list -json` that the rules look at.
 type listed struct {
@@ -127,17 +135,40 @@ func TestThirdPartyHasOneHome(t *testing.T) {
 	}
 }
 
-// TestClientAndServerMeetInTheContract keeps what a login runs apart from what answers it: a defect
-// on one side must not become a matching defect on the other.
-func TestClientAndServerMeetInTheContract(t *testing.T) {
-	all := packages(t)
-	asking := ownDeps(all, "cmd/latch-auth", "pkg/client")
-	answering := ownDeps(all, "pkg/server/httpapi", "pkg/server/store")
-	for dep := range asking {
-		if answering[dep] && !slices.Contains(shared, dep) {
-			t.Errorf("both sides stand on %s", dep)
+// TestImportsGoDownwards holds the wings apart: a login must not pull in what sets machines up, and a defect on the
+// host's side must not become a matching defect in the server.
+func TestImportsGoDownwards(t *testing.T) {
+	for name, p := range packages(t) {
+		wing := wingOf(name)
+		if wing == "" {
+			if strings.HasPrefix(name, "pkg/") {
+				t.Errorf("%s belongs to no wing: %v", name, slices.Sorted(maps.Keys(below)))
+			}
+			continue
+		}
+		for _, imp := range p.Imports {
+			own, ok := strings.CutPrefix(imp, module+"/")
+			if ok && !slices.Contains(below[wing], wingOf(own)) {
+				t.Errorf("%s imports %s; %s may import %v", name, own, wing, below[wing])
+			}
 		}
 	}
+}
+
+// wingOf returns the wing of a package: host, setup, server or shared; "" for what is outside pkg/.
+func wingOf(name string) string {
+	dir, ok := strings.CutPrefix(name, "pkg/")
+	if !ok {
+		return ""
+	}
+	top, _, _ := strings.Cut(dir, "/")
+	switch {
+	case slices.Contains(shared, top):
+		return "shared"
+	case below[top] != nil && top != "shared":
+		return top
+	}
+	return ""
 }
 
 // TestAuthenticatorIsPureGo keeps cgo, and with it a dynamic loader and libc's resolver, out of
@@ -259,18 +290,4 @@ func within(name, dir string) bool {
 		return strings.HasPrefix(name+"/", dir)
 	}
 	return name == dir
-}
-
-// ownDeps returns the packages of this module that the roots stand on, roots included.
-func ownDeps(all map[string]listed, roots ...string) map[string]bool {
-	own := map[string]bool{}
-	for _, root := range roots {
-		own[root] = true
-		for _, dep := range all[root].Deps {
-			if rest, ok := strings.CutPrefix(dep, module+"/"); ok {
-				own[rest] = true
-			}
-		}
-	}
-	return own
 }

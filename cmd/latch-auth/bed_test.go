@@ -15,7 +15,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/latch-linux/latch/pam/testbed"
+	"github.com/latch-linux/latch/e2e/fixture"
 	"github.com/latch-linux/latch/pkg/client/latchtest"
 	"github.com/latch-linux/latch/pkg/host/relay"
 )
@@ -24,8 +24,8 @@ import (
 // read. The server is pkg/client/latchtest, whose answer is "open" unless its fault says otherwise: what is overlooked opens.
 
 var (
-	built  testbed.Artefacts
-	syslog *testbed.Syslog
+	built  fixture.Artefacts
+	syslog *fixture.Syslog
 )
 
 // patience bounds what must happen and does not say when.
@@ -35,10 +35,10 @@ const patience = 20 * time.Second
 const nowhere = "https://127.0.0.1:1"
 
 func TestMain(m *testing.M) {
-	os.Exit(testbed.Isolate(func() int {
+	os.Exit(fixture.Isolate(func() int {
 		var err error
 		if built, err = install("/run/built"); err == nil {
-			syslog, err = testbed.ListenSyslog()
+			syslog, err = fixture.ListenSyslog()
 		}
 		if err != nil {
 			fmt.Fprintln(os.Stderr, err)
@@ -54,8 +54,8 @@ func TestMain(m *testing.M) {
 }
 
 // install copies what was built to where everybody may run it.
-func install(dir string) (testbed.Artefacts, error) {
-	made, err := testbed.Built()
+func install(dir string) (fixture.Artefacts, error) {
+	made, err := fixture.Built()
 	if err != nil {
 		return made, err
 	}
@@ -69,7 +69,7 @@ func install(dir string) (testbed.Artefacts, error) {
 type site struct {
 	t              *testing.T
 	conf, accounts string
-	settings       testbed.Conf
+	settings       fixture.Conf
 }
 
 // newSite is set up for ana, whose uid is 1000, and pairs her. The paths are short: a log line cuts long details.
@@ -78,7 +78,7 @@ func newSite(t *testing.T) *site {
 	dir, err := os.MkdirTemp("/run", "site-")
 	must(t, err)
 	s := &site{t: t, conf: filepath.Join(dir, "latch.conf"), accounts: filepath.Join(dir, "latch.accounts")}
-	s.settings = testbed.Conf{"app_id": latchtest.AppID, "secret_key": latchtest.Secret, "latch_host": nowhere,
+	s.settings = fixture.Conf{"app_id": latchtest.AppID, "secret_key": latchtest.Secret, "latch_host": nowhere,
 		"state_dir": filepath.Join(dir, "state"), "run_dir": filepath.Join(dir, "run"),
 		"otp_key": filepath.Join(dir, "otp.key"), "timeout": "2", "retries": "0"}
 	s.set("action", "open")

@@ -10,7 +10,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/latch-linux/latch/pam/testbed"
+	"github.com/latch-linux/latch/e2e/fixture"
 	"github.com/latch-linux/latch/pkg/client/latchtest"
 	"github.com/latch-linux/latch/pkg/host/otpstore"
 	"github.com/latch-linux/latch/pkg/host/relay"
@@ -21,14 +21,14 @@ import (
 func (s *site) enrol() otpstore.Store {
 	s.t.Helper()
 	store := otpstore.At(s.settings["state_dir"], s.settings["otp_key"])
-	must(s.t, testbed.Enrol(store, "ana", 1000))
+	must(s.t, fixture.Enrol(store, "ana", 1000))
 	return store
 }
 
 // code is what ana's phone shows now.
 func code(t *testing.T) string {
 	t.Helper()
-	c, err := testbed.CodeOf(testbed.Seed)
+	c, err := fixture.CodeOf(fixture.Seed)
 	must(t, err)
 	return c
 }
@@ -74,8 +74,8 @@ func TestCodesOfThisMachine(t *testing.T) {
 			types(t, g, "\x00"+right[:5], relay.Refuse, "otp-wrong")
 			types(t, g, "\x00"+right, relay.Success, "open-otp")
 			types(t, g, "\x00"+right, relay.Refuse, "otp-used")
-			types(t, g, "\x00"+testbed.RecoveryCode, relay.Success, "open-otp").logged("a recovery code was used up, 0 are left")
-			types(t, g, "\x00"+testbed.RecoveryCode, relay.Refuse, "otp-wrong")
+			types(t, g, "\x00"+fixture.RecoveryCode, relay.Success, "open-otp").logged("a recovery code was used up, 0 are left")
+			types(t, g, "\x00"+fixture.RecoveryCode, relay.Refuse, "otp-wrong")
 			types(t, g, "\x00", relay.Refuse, "otp-cannot-ask")
 			types(t, g, "\x01", relay.Refuse, "otp-cannot-ask").logged("keyboard-interactive can")
 			g.Phase = relay.Account
@@ -239,12 +239,12 @@ func TestNoCodeToAskFor(t *testing.T) {
 func (s *site) enrolled(ago time.Duration) error {
 	store := otpstore.At(s.settings["state_dir"], s.settings["otp_key"])
 	err := store.Remove(context.Background(), "ana")
-	return errors.Join(err, store.Enrol(context.Background(), "ana", 1000, otpstore.Authenticator{Parameters: otp.Standard(), Secret: testbed.Seed,
+	return errors.Join(err, store.Enrol(context.Background(), "ana", 1000, otpstore.Authenticator{Parameters: otp.Standard(), Secret: fixture.Seed,
 		Window: 1, Enrolled: time.Now().Add(ago).Unix()}))
 }
 
 func (s *site) enrolAs(uid int64) error {
-	return testbed.Enrol(otpstore.At(s.settings["state_dir"], s.settings["otp_key"]), "ana", uid)
+	return fixture.Enrol(otpstore.At(s.settings["state_dir"], s.settings["otp_key"]), "ana", uid)
 }
 
 // otherKey draws a key in the old one's place.

@@ -12,7 +12,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/latch-linux/latch/pam/testbed"
+	"github.com/latch-linux/latch/e2e/fixture"
 	"github.com/latch-linux/latch/pkg/client/latchtest"
 	"github.com/latch-linux/latch/pkg/host/relay"
 )
@@ -161,10 +161,10 @@ func TestThreads(t *testing.T) {
 	authenticator := filepath.Join(dir, "latch-auth")
 	must(t, os.Link(built.Auth, authenticator)) // the same program under a name of its own
 	s.pair("root: " + latchtest.AccountID + "\n")
-	must(t, testbed.WriteService(dir, "threads", "auth required "+built.Module+" authenticator="+authenticator+" config="+s.conf+" accounts="+s.accounts))
-	answered := make(chan testbed.Outcome)
+	must(t, fixture.WriteService(dir, "threads", "auth required "+built.Module+" authenticator="+authenticator+" config="+s.conf+" accounts="+s.accounts))
+	answered := make(chan fixture.Outcome)
 	go func() {
-		outcome, err := testbed.Transaction{Dir: dir, Service: "threads", User: "root"}.Run()
+		outcome, err := fixture.Transaction{Dir: dir, Service: "threads", User: "root"}.Run()
 		if err != nil {
 			t.Error(err)
 		}

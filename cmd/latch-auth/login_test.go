@@ -10,7 +10,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/latch-linux/latch/pam/testbed"
+	"github.com/latch-linux/latch/e2e/fixture"
 	"github.com/latch-linux/latch/pkg/api"
 	"github.com/latch-linux/latch/pkg/client/latchtest"
 	"github.com/latch-linux/latch/pkg/host/otpstore"
@@ -116,7 +116,7 @@ func TestOneTimeToken(t *testing.T) {
 		"cannot be asked": {"\x01", relay.Refuse, "otp-cannot-ask"},
 		"overlong":        {"\x00" + strings.Repeat(latchtest.Token, 10000), relay.Refuse, "otp-wrong"},
 		"with NUL bytes":  {"\x00" + latchtest.Token + "\x00", relay.Refuse, "otp-wrong"},
-		"recovery code":   {"\x00" + testbed.RecoveryCode, relay.Success, "open-otp"},
+		"recovery code":   {"\x00" + fixture.RecoveryCode, relay.Success, "open-otp"},
 		"a code of an app, which is for other prompts": {"\x00" + code(t), relay.Refuse, "otp-wrong"},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -7,7 +7,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/latch-linux/latch/pam/testbed"
+	"github.com/latch-linux/latch/e2e/fixture"
 	"github.com/latch-linux/latch/pkg/host/adapters"
 	"github.com/latch-linux/latch/pkg/host/config"
 	"github.com/latch-linux/latch/pkg/host/otpstore"
@@ -44,7 +44,7 @@ func TestOneCodeOneLogin(t *testing.T) {
 	s.serve("none")
 	s.enrol()
 	s.set("otp", "totp")
-	for kind, reply := range map[string]string{"TOTP": code(t), "recovery code": testbed.RecoveryCode} {
+	for kind, reply := range map[string]string{"TOTP": code(t), "recovery code": fixture.RecoveryCode} {
 		if in := atOnce(t, 100, reply, s.hello(func(g *relay.Greeting) { g.SSHConnection = "203.0.113.7 4000 198.51.100.1 22" })); in != 1 {
 			t.Errorf("%s: %d logins got in with one code, want 1", kind, in)
 		}
@@ -56,7 +56,7 @@ func TestOneCodeOneLogin(t *testing.T) {
 // fleet are two hosts that ask the same latch-server as the same application, and an id of ana's authenticator there.
 func fleet(t *testing.T) (hosts []*site, seed string) {
 	t.Helper()
-	server, err := testbed.StartServer(built.Server, t.TempDir())
+	server, err := fixture.StartServer(built.Server, t.TempDir())
 	must(t, err)
 	t.Cleanup(func() { must(t, server.Stop()) })
 	app, err := server.AddApp("fleet")
@@ -65,7 +65,7 @@ func fleet(t *testing.T) (hosts []*site, seed string) {
 	var id, account string
 	for range 2 {
 		s := newSite(t)
-		for key, value := range testbed.NewConf(server, app) {
+		for key, value := range fixture.NewConf(server, app) {
 			s.set(key, value)
 		}
 		s.set("otp", "server-totp")
@@ -155,7 +155,7 @@ func TestKilledAtEveryWrite(t *testing.T) {
 			if in > 1 || in == 0 && string(after) == string(before) {
 				t.Errorf("%s %d: the code passed %d times", call, n, in)
 			}
-			next, err := otp.Code(testbed.Seed, time.Now().Unix()/30+1)
+			next, err := otp.Code(fixture.Seed, time.Now().Unix()/30+1)
 			must(t, err)
 			if b := ask(t, s.hello(nil)); !b.answered(next) {
 				t.Errorf("%s %d: the next code is refused: %q", call, n, b.log())

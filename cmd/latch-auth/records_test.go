@@ -7,7 +7,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/latch-linux/latch/pam/testbed"
+	"github.com/latch-linux/latch/e2e/fixture"
 	"github.com/latch-linux/latch/pkg/host/otpstore"
 	"github.com/latch-linux/latch/pkg/host/relay"
 	"github.com/latch-linux/latch/pkg/otp"
@@ -15,7 +15,7 @@ import (
 
 // usual is an authenticator that leaves window and lifetime to latch.conf.
 func usual() otpstore.Authenticator {
-	return otpstore.Authenticator{Parameters: otp.Standard(), Secret: testbed.Seed, Window: otpstore.UsualWindow, Enrolled: time.Now().Unix()}
+	return otpstore.Authenticator{Parameters: otp.Standard(), Secret: fixture.Seed, Window: otpstore.UsualWindow, Enrolled: time.Now().Unix()}
 }
 
 // records is where ana's record lies, with a key to seal it.
@@ -51,7 +51,7 @@ func TestWindowOfTheConfiguration(t *testing.T) {
 			if c.window != "" {
 				s.set("otp_window", c.window)
 			}
-			code, err := otp.Code(testbed.Seed, time.Now().Unix()/30+c.steps)
+			code, err := otp.Code(fixture.Seed, time.Now().Unix()/30+c.steps)
 			must(t, err)
 			types(t, s.hello(nil), "\x00"+code, c.want, c.reason)
 		})
@@ -69,7 +69,7 @@ func TestClearRecords(t *testing.T) {
 	isClear := func(want bool) {
 		t.Helper()
 		text, err := os.ReadFile(filepath.Join(store.Dir, "ana"))
-		if err != nil || bytes.Contains(text, []byte(testbed.Seed)) != want {
+		if err != nil || bytes.Contains(text, []byte(fixture.Seed)) != want {
 			t.Errorf("the seed can be read: %v, %v", !want, err)
 		}
 	}

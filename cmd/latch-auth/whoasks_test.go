@@ -3,7 +3,7 @@ package main_test
 import (
 	"testing"
 
-	"github.com/latch-linux/latch/pam/testbed"
+	"github.com/latch-linux/latch/e2e/fixture"
 	"github.com/latch-linux/latch/pkg/host/otpstore"
 	"github.com/latch-linux/latch/pkg/host/relay"
 )
@@ -59,7 +59,7 @@ func TestOtherSpellings(t *testing.T) {
 		opens := map[string]string{"paired": "open-otp", "not paired": "unpaired-open-otp"}[what]
 		types(t, as("ANA"), "\x00"+reply, relay.Success, opens)
 		types(t, as("ana@EXAMPLE.ORG"), "\x00"+reply, relay.Refuse, "otp-used")
-		must(t, testbed.Enrol(store, "Ana", 1000))
+		must(t, fixture.Enrol(store, "Ana", 1000))
 		if what == "not paired" {
 			decides(t, as("ANA"), relay.Refuse, "otp-failure").logged("kept separately")
 		}

@@ -16,7 +16,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/latch-linux/latch/pam/testbed"
+	"github.com/latch-linux/latch/e2e/fixture"
 	"github.com/latch-linux/latch/pkg/cli"
 	"github.com/latch-linux/latch/pkg/host/pairings"
 	"github.com/latch-linux/latch/pkg/server/httpapi"
@@ -48,7 +48,7 @@ func TestMain(m *testing.M) {
 	if os.Getenv(playVariable) != "" {
 		main()
 	}
-	os.Exit(testbed.Isolate(func() int {
+	os.Exit(fixture.Isolate(func() int {
 		if err := setUp(); err != nil {
 			fmt.Fprintln(os.Stderr, err)
 			return 1
@@ -59,7 +59,7 @@ func TestMain(m *testing.M) {
 }
 
 // logged is what every test's commands told the system's log.
-var logged *testbed.Syslog
+var logged *fixture.Syslog
 
 // setUp makes the machine and its server. Everything lies in memory.
 func setUp() error {
@@ -72,7 +72,7 @@ func setUp() error {
 	}
 	os.Setenv("TMPDIR", scratch)
 	for name, id := range locals {
-		if _, err := testbed.AddUser(name, id); err != nil {
+		if _, err := fixture.AddUser(name, id); err != nil {
 			return err
 		}
 	}
@@ -80,7 +80,7 @@ func setUp() error {
 		return err
 	}
 	var err error
-	if logged, err = testbed.ListenSyslog(); err != nil {
+	if logged, err = fixture.ListenSyslog(); err != nil {
 		return err
 	}
 	return shared.start(filepath.Join(scratch, "server"))

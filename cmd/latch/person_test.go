@@ -10,7 +10,7 @@ import (
 
 	"github.com/creack/pty"
 
-	"github.com/latch-linux/latch/pam/testbed"
+	"github.com/latch-linux/latch/e2e/fixture"
 	"github.com/latch-linux/latch/pkg/cli"
 )
 
@@ -128,12 +128,12 @@ func TestLoginUser(t *testing.T) {
 // TestRealSudo has somebody call sudo with a password, as the README says.
 func TestRealSudo(t *testing.T) {
 	w := newWorld(t)
-	user := testbed.User{Name: "eva", ID: locals["eva"]}
+	user := fixture.User{Name: "eva", ID: locals["eva"]}
 	w.must(user.AllowSudo())
 	cmd := exec.Command("sudo", "-S", "-p", "password? ", playVariable+"=yes", installed+"/latch", "pair", w.code("eva"),
 		"--config", w.conf, "--accounts", w.accounts)
 	cmd.SysProcAttr = user.Process()
-	cmd.Stdin = strings.NewReader(testbed.Password + "\n")
+	cmd.Stdin = strings.NewReader(fixture.Password + "\n")
 	if o := process(t, cmd); o.status != cli.ExitOK || o.out != "eva is paired\n" {
 		t.Errorf("%v", o)
 	}

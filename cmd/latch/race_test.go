@@ -11,7 +11,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/latch-linux/latch/pam/testbed"
+	"github.com/latch-linux/latch/e2e/fixture"
 	"github.com/latch-linux/latch/pkg/cli"
 	"github.com/latch-linux/latch/pkg/host/pairings"
 )
@@ -32,7 +32,7 @@ var people = sync.OnceValues(func() ([]hurried, error) {
 	list := make([]hurried, crowd)
 	for i := range list {
 		list[i] = hurried{user: fmt.Sprintf("person%02d", i), uid: int64(7100 + i)}
-		if _, err := testbed.AddUser(list[i].user, 7100+i); err != nil {
+		if _, err := fixture.AddUser(list[i].user, 7100+i); err != nil {
 			return nil, err
 		}
 		if _, err := shared.store.AddUser(context.Background(), list[i].user); err != nil {

@@ -1,0 +1,234 @@
+package hosts
+
+import (
+	"bytes"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/latch-linux/latch/e2e/fixture"
+)
+
+// The question's deadline in these tests is 2 s; pauses lie below what counts as lost, above it, and past the deadline.
+var pauses = []time.Duration{300 * time.Millisecond, 800 * time.Millisecond, 2500 * time.Millisecond}
+
+func impatient() fixture.Conf { return mostOpen().With("timeout", "2") }
+
+// moments are when the pause begins after su has got the password, spread over the time that a question takes.
+func moments() []time.Duration {
+	var m []time.Duration
+	for at := time.Duration(0); at < 50*time.Millisecond; at += 3 * time.Millisecond {
+		m = append(m, at)
+	}
+	return m
+}
+
+// held is a su that waits for a line before it starts, so that an attacker can get ready.
+type held struct {
+	cmd    *exec.Cmd
+	stdin  io.WriteCloser
+	stdout bytes.Buffer
+}
+
+func holdSu(t *testing.T, caller, user string) *held {
+	t.Helper()
+	a := su(caller, user)
+	a.prologue = "read go"
+	h := &held{cmd: a.cmd()}
+	h.cmd.Stdin = nil
+	h.cmd.Stdout = &h.stdout
+	var err error
+	if h.stdin, err = h.cmd.StdinPipe(); err != nil {
+		t.Fatal(err)
+	}
+	if err := h.cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	return h
+}
+
+// release lets su go ahead with the right password.
+func (h *held) release() { io.WriteString(h.stdin, "go\n"+fixture.Password+"\n") }
+
+func (h *held) in(user string) bool {
+	h.stdin.Close()
+	h.cmd.Wait()
+	return result{stdout: h.stdout.String()}.in(user)
+}
+
+// trials runs attack for every moment and pause, as many side by side as there are users in the crowd, whose latches are
+// closed. attack becomes victim from caller and returns whether it got in.
+func trials(t *testing.T, attack func(t *testing.T, caller, victim string, at, pause time.Duration) bool) {
+	callers := make(chan string, len(crowd()))
+	for _, name := range crowd() {
+		callers <- name
+	}
+	var wg sync.WaitGroup
+	for _, pause := range pauses {
+		for _, at := range moments() {
+			caller := <-callers
+			wg.Go(func() {
+				defer func() { callers <- caller }()
+				if attack(t, caller, closed, at, pause) {
+					t.Errorf("paused for %v after %v: the closed latch let in", pause, at)
+				}
+			})
+		}
+	}
+	wg.Wait()
+}
+
+// A pause far below what counts as lost changes nothing: the control of every kind of attack.
+func control(t *testing.T, attack func(t *testing.T, caller, victim string, at, pause time.Duration) bool) {
+	t.Helper()
+	if !attack(t, crowd()[0], opened, time.Millisecond, time.Millisecond) {
+		t.Error("control: with the latch open and a pause of 1 ms, not in")
+	}
+}
+
+// kill(-1) as the caller reaches everything that the caller may signal: su itself, and nothing that the module started.
+func TestSignals(t *testing.T) {
+	configure(t, impatient())
+	attack := func(t *testing.T, caller, victim string, at, pause time.Duration) bool {
+		h := holdSu(t, caller, victim)
+		stop := attempt{as: caller, command: fmt.Sprintf(
+			`sh -c 'read go; sleep %f; kill -STOP -1; sleep %f; kill -CONT -1'`, at.Seconds(), pause.Seconds())}
+		cmd := stop.cmd()
+		cmd.Stdin = nil
+		trigger, err := cmd.StdinPipe()
+		if err != nil {
+			t.Error(err)
+			return false
+		}
+		if err := cmd.Start(); err != nil {
+			t.Error(err)
+			return false
+		}
+		h.release()
+		io.WriteString(trigger, "go\n")
+		cmd.Wait()
+		return h.in(victim)
+	}
+	control(t, attack)
+	trials(t, attack)
+}
+
+// freezer is a cgroup that can be frozen, of the first or the second version.
+type freezer struct {
+	dir, file    string
+	freeze, thaw string
+}
+
+var freezerKinds = []struct {
+	name, parent string
+	freezer
+}{
+	{"cgroup v1", "/sys/fs/cgroup/freezer", freezer{file: "freezer.state", freeze: "FROZEN", thaw: "THAWED"}},
+	{"cgroup v2", "/sys/fs/cgroup/unified", freezer{file: "cgroup.freeze", freeze: "1", thaw: "0"}},
+	{"cgroup v2 alone", "/sys/fs/cgroup", freezer{file: "cgroup.freeze", freeze: "1", thaw: "0"}},
+}
+
+func (f freezer) under(parent string) (freezer, error) {
+	dir, err := os.MkdirTemp(parent, "latch-test-")
+	if err != nil {
+		return f, err
+	}
+	f.dir = dir
+	if _, err := os.Stat(filepath.Join(dir, f.file)); err != nil {
+		os.Remove(dir)
+		return f, err
+	}
+	return f, nil
+}
+
+func (f freezer) write(file, text string) error {
+	return os.WriteFile(filepath.Join(f.dir, file), []byte(text), 0o644)
+}
+
+// remove waits until the last process is gone.
+func (f freezer) remove() {
+	for range 200 {
+		if os.Remove(f.dir) == nil {
+			return
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
+}
+
+// A caller with a delegated cgroup can freeze the authenticator too, which signals cannot.
+func TestFreezer(t *testing.T) {
+	configure(t, impatient())
+	tried := 0
+	for _, kind := range freezerKinds {
+		probe, err := kind.under(kind.parent)
+		if err != nil {
+			t.Logf("%s: not on this machine: %v", kind.name, err)
+			continue
+		}
+		probe.remove()
+		tried++
+		t.Run(kind.name, func(t *testing.T) {
+			attack := func(t *testing.T, caller, victim string, at, pause time.Duration) bool {
+				return frozen(t, kind.freezer, kind.parent, caller, victim, at, pause)
+			}
+			control(t, attack)
+			trials(t, attack)
+		})
+	}
+	if tried == 0 {
+		t.Error("this machine has no cgroup freezer that root may use; nothing was tested")
+	}
+}
+
+func frozen(t *testing.T, kind freezer, parent, caller, victim string, at, pause time.Duration) bool {
+	f, err := kind.under(parent)
+	if err != nil {
+		t.Error(err)
+		return false
+	}
+	defer f.remove()
+	h := holdSu(t, caller, victim)
+	if err := f.write("cgroup.procs", fmt.Sprint(h.cmd.Process.Pid)); err != nil {
+		t.Error(err)
+	}
+	h.release()
+	time.Sleep(at)
+	if err := f.write(f.file, f.freeze); err != nil {
+		t.Error(err)
+	}
+	time.Sleep(pause)
+	if err := f.write(f.file, f.thaw); err != nil {
+		t.Error(err)
+	}
+	return h.in(victim)
+}
+
+// SCHED_IDLE beside a busy loop is a pause that the kernel makes: the caller gives itself the lowest class, on a processor
+// that it keeps busy. The authenticator takes the class and the processor of its choice back.
+func TestIdleClassBesideBusyLoop(t *testing.T) {
+	configure(t, mostOpen())
+	slow := func(a attempt) attempt {
+		a.command = "taskset -c 0 chrt -i 0 timeout 30 " + a.command
+		return a
+	}
+	if r := slow(su(closed, opened)).run(); !r.in(opened) {
+		t.Errorf("control: without the busy loop and with the latch open, not in: %s", r.stderr)
+	}
+	configure(t, impatient())
+	busy := exec.Command("taskset", "-c", "0", "sh", "-c", "while :; do :; done")
+	busy.SysProcAttr = bed.users[unpaired].Process()
+	if err := busy.Start(); err != nil {
+		t.Fatal(err)
+	}
+	defer func() { busy.Process.Kill(); busy.Wait() }()
+	for range 2 {
+		if r := slow(su(opened, closed)).run(); r.in(closed) {
+			t.Error("the closed latch let in")
+		}
+	}
+}

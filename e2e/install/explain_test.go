@@ -1,0 +1,169 @@
+package install
+
+import (
+	"encoding/json"
+	"os/exec"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/latch-linux/latch/e2e/fixture"
+)
+
+// explained is what latch explain says of one phase.
+type explained struct {
+	Phase, Verdict string
+	Steps          []string
+}
+
+func explain(t *testing.T, want int, args ...string) []explained {
+	t.Helper()
+	out, errs, status := latch(t, nil, append([]string{"explain", "--json"}, args...)...)
+	var answer struct{ Phases []explained }
+	if err := json.Unmarshal([]byte(out), &answer); err != nil || status != want || errs != "" {
+		t.Fatalf("explain %q: %d, want %d: %v\n%s%s", args, status, want, err, out, errs)
+	}
+	return answer.Phases
+}
+
+func TestExplain(t *testing.T) {
+	must(t, "install", "sshd", "su", "--yes")
+	questions := len(history(t))
+	verdicts := func(phases []explained) (all []string) {
+		for _, p := range phases {
+			all = append(all, p.Verdict)
+		}
+		return all
+	}
+	if got := verdicts(explain(t, 0, "--user", ana)); !slices.Equal(got, []string{"let in", "let in"}) {
+		t.Errorf("open: %q", got)
+	}
+	if got := verdicts(explain(t, 0, "--user", ana, "--service", "su")); !slices.Equal(got, []string{"let in", "not asked"}) {
+		t.Errorf("su: %q", got)
+	}
+	if got := verdicts(explain(t, 0, "--user", "root", "--phase", "auth")); !slices.Equal(got, []string{"not asked about"}) {
+		t.Errorf("not paired: %q", got)
+	}
+	if err := bed.server.Close(ana); err != nil {
+		t.Fatal(err)
+	}
+	got := explain(t, 3, "--user", ana, "--phase", "auth")
+	if got[0].Verdict != "refused" || !slices.Contains(got[0].Steps, "reason: closed") || !slices.Contains(got[0].Steps, "the server: closed") {
+		t.Errorf("closed: %q", got)
+	}
+	if err := bed.server.Open(ana); err != nil {
+		t.Fatal(err)
+	}
+	if err := bed.server.Stop(); err != nil {
+		t.Fatal(err)
+	}
+	got = explain(t, 0, "--user", ana, "--phase", "auth")
+	if err := bed.server.Start(); err != nil {
+		t.Fatal(err)
+	}
+	if got[0].Verdict != "let in" || !slices.Contains(got[0].Steps, "reason: no-answer-open") {
+		t.Errorf("server gone: %q", got)
+	}
+	for _, line := range history(t)[questions:] {
+		if strings.Contains(line, "token") {
+			t.Errorf("a question made a token: %s", line)
+		}
+	}
+	must(t, "uninstall", "--all", "--yes")
+	if got := verdicts(explain(t, 0, "--user", ana)); !slices.Equal(got, []string{"not asked", "not asked"}) {
+		t.Errorf("not installed: %q", got)
+	}
+	if !fixture.Su(ana, fixture.Password) {
+		t.Error("su is broken")
+	}
+}
+
+// TestExplainAsksBeforeThePhoneShowsIt meets a server whose plan has no silent questions.
+func TestExplainAsksBeforeThePhoneShowsIt(t *testing.T) {
+	tap := throughTap(t)
+	must(t, "install", "su", "--yes")
+	ask := []string{"explain", "--user", ana, "--service", "su", "--phase", "auth"}
+	for _, c := range []struct {
+		loud      bool
+		more      string
+		status    int
+		says      string
+		questions int
+	}{
+		{false, "--json", 0, `"verdict":"let in"`, 1},
+		{true, "--json", 2, "say --yes", 1},
+		{true, "--yes", 0, "let in", 2},
+	} {
+		tap.Loud = c.loud
+		before := tap.Questions()
+		out, errs, status := latch(t, nil, append(ask, c.more)...)
+		if asked := tap.Questions() - before; status != c.status || !strings.Contains(out+errs, c.says) || asked != c.questions {
+			t.Errorf("%+v: %d after %d questions: %s%s", c, status, asked, out, errs)
+		}
+		if c.more != "--yes" && c.loud && !strings.Contains(errs, "the phone would show an attempt") {
+			t.Errorf("%+v: %s", c, errs)
+		}
+	}
+	must(t, "uninstall", "su", "--yes")
+}
+
+// TestExplainMakesNoToken asks where a login would be sent a one-time token.
+func TestExplainMakesNoToken(t *testing.T) {
+	must(t, "install", "su", "--yes")
+	if _, err := bed.conf.With("otp", "yes").Write(confFile); err != nil {
+		t.Fatal(err)
+	}
+	if err := bed.server.DemandTokens(bed.conf["app_id"], true); err != nil {
+		t.Fatal(err)
+	}
+	explain(t, 0, "--user", ana, "--service", "su", "--phase", "auth")
+	if token, err := bed.server.Token(ana); err == nil {
+		t.Errorf("the phone shows %s", token)
+	}
+	if err := bed.server.DemandTokens(bed.conf["app_id"], false); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := bed.conf.Write(confFile); err != nil {
+		t.Fatal(err)
+	}
+	must(t, "uninstall", "su", "--yes")
+}
+
+// TestExplainLeavesNoTrace compares what logins remember before and after.
+func TestExplainLeavesNoTrace(t *testing.T) {
+	must(t, "install", "su", "--yes")
+	if _, err := bed.conf.With("action", "last").Write(confFile); err != nil {
+		t.Fatal(err)
+	}
+	if err := bed.server.Close(ana); err != nil {
+		t.Fatal(err)
+	}
+	for _, dir := range []string{"/var/lib/latch", "/run/latch"} {
+		if out, err := exec.Command("sh", "-c", "find "+dir+" -name '*ana*' -o -type f -newer "+confFile+" | grep -v /install").Output(); err == nil {
+			t.Fatalf("before: %s", out)
+		}
+	}
+	explain(t, 3, "--user", ana, "--service", "su", "--phase", "auth")
+	for _, dir := range []string{"/var/lib/latch", "/run/latch"} {
+		if out, err := exec.Command("sh", "-c", "find "+dir+" -type f -newer "+confFile+" | grep -v /install").Output(); err == nil {
+			t.Errorf("explain left %s", out)
+		}
+	}
+	if err := bed.server.Open(ana); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := bed.conf.Write(confFile); err != nil {
+		t.Fatal(err)
+	}
+	must(t, "uninstall", "su", "--yes")
+}
+
+// history is what the server recorded about ana.
+func history(t *testing.T) []string {
+	t.Helper()
+	out, err := bed.server.Run("history", ana)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return strings.Split(strings.TrimSpace(string(out)), "\n")
+}
