@@ -37,6 +37,6 @@ func (r *record) outcome(o login.Outcome) {
 	g := b.greeting
 	r.written.Do(func() {
 		r.log.Verdict(authlog.Entry{Outcome: outcomeWord(o.Verdict), User: nameOf(g), Service: g.Service, Phase: g.Phase.String(),
-			Rhost: g.Rhost, Reason: string(o.Reason), Took: time.Since(b.at), Detail: o.Detail, Loud: o.Loud})
+			Rhost: g.Rhost, Reason: string(o.Reason), Took: time.Since(b.at), Detail: o.Detail, Warn: o.Warn})
 	})
 }

@@ -165,7 +165,7 @@ func (e *explanation) decide(ctx context.Context, words []string, phase pamconf.
 		return login.Outcome{}, err
 	}
 	e.tellOTP(settings.Policies, phase)
-	settings.Wait, settings.Ahead = 0, false // which would take and keep
+	settings.Wait, settings.CodeBeforeStatus = 0, false // which would take and keep
 	client, err := adapters.NewClient(c, nil)
 	if err != nil {
 		return login.Outcome{}, err
@@ -258,7 +258,7 @@ func (c tellCodes) Find(user string, uid int64) (login.Enrolment, error) {
 	found, err := c.Codes.Find(user, uid)
 	switch {
 	case err != nil: // is told as the reason
-	case found.Excused:
+	case found.Bypassed:
 		c.e.step("%s", found.Detail)
 	case found.Enrolled:
 		c.e.step("%s: one-time passwords for %s", c.Store.Dir, user)
@@ -293,7 +293,7 @@ func (localHost) Lists(name string) (bool, error) { return adapters.Listed(name)
 // forgetful remembers nothing and makes every question a silent one.
 type forgetful struct{ adapters.Memory }
 
-func (forgetful) AskedInVain(string, string) bool { return true }
-func (forgetful) Asking(string, string)           {}
-func (forgetful) Forget(string, string)           {}
-func (forgetful) Remember(string, string, bool)   {}
+func (forgetful) RecentlyDenied(string, string) bool { return true }
+func (forgetful) Asking(string, string)              {}
+func (forgetful) Forget(string, string)              {}
+func (forgetful) Remember(string, string, bool)      {}

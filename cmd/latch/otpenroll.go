@@ -152,7 +152,7 @@ func enrollable(store otpstore.Store, app string, who person, o enrollOptions) (
 		return nil, err
 	}
 	had := r.Authenticator != nil && !o.server || r.Remotes[app] != nil && o.server
-	if had && !o.replace && !r.OthersThan(who.uid) {
+	if had && !o.replace && !r.BelongsToOtherUID(who.uid) {
 		return nil, cli.WithHint(cli.ExitError, fmt.Errorf("%s has an authenticator", who.name), "to end it and begin with a new one, say --replace")
 	}
 	return r, nil

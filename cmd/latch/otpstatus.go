@@ -31,7 +31,7 @@ are, where a code was right before. "local" is everything that did not come thro
 			if err != nil {
 				return err
 			}
-			if r.OthersThan(who.uid) {
+			if r.BelongsToOtherUID(who.uid) {
 				a.Say("the record is that of uid %d, and %s has %d now: no code is taken; see latch otp remove", r.UID, who.name, who.uid)
 			}
 			return a.Sheet("otp", otpSheet(store, r, c.AppID))

@@ -1,5 +1,5 @@
-// Package adapters fits latch.conf, the pairing file, the client and what was seen to the ports of package authn. The
-// authenticator answers logins with it, and `latch explain` tells what it would answer.
+// Package adapters connects latch.conf, the pairing file, the client and the last known states to the ports of package login.
+// latch-auth answers logins with it, and `latch explain` shows what it would answer.
 package adapters
 
 import (
@@ -26,7 +26,8 @@ func Settings(c *config.Config, args config.Args) (login.Settings, error) {
 	s := login.Settings{
 		Policies: policy.Policies{Action: policyOf(c.Action), OnError: policyOf(c.OnError),
 			Unpaired: policyOf(c.Unpaired), UnpairedByServer: policyOf(c.UnpairedByServer), Code: codeOf(c.OTP), Required: c.OTPRequired},
-		Echo: c.OTPEcho, LocalCode: config.LocalCode, Quiet: args.Profile == "openvpn", Ahead: args.Profile == "openvpn", Unseen: args.Notify == "no", Timeout: c.Timeout, Wait: c.Wait,
+		Echo: c.OTPEcho, LocalCode: config.LocalCode, Timeout: c.Timeout, Wait: c.Wait,
+		NoMessages: args.Profile == "openvpn", CodeBeforeStatus: args.Profile == "openvpn", SilentAccountCheck: args.Notify == "no",
 		ExemptUsers: c.ExemptUsers, ExemptGroups: c.ExemptGroups, ExemptServices: c.ExemptServices, AccountSkip: c.AccountSkip,
 	}
 	if args.Operation == "" {
@@ -80,7 +81,7 @@ type Pairings struct {
 	Err  error // why it could not be read, for the log
 }
 
-// Find implements authn.Pairings.
+// Find implements login.Pairings.
 func (p *Pairings) Find(canonical string) (login.Pairing, bool, error) {
 	f, err := p.load()
 	if err != nil {
@@ -90,7 +91,7 @@ func (p *Pairings) Find(canonical string) (login.Pairing, bool, error) {
 	return login.Pairing{User: found.User, AccountID: found.AccountID, UID: found.UID}, ok, nil
 }
 
-// FindLoosely implements authn.Pairings.
+// FindLoosely implements login.Pairings.
 func (p *Pairings) FindLoosely(given string) (login.Pairing, bool, error) {
 	f, err := p.load()
 	if err != nil {
@@ -110,15 +111,15 @@ func (p *Pairings) load() (*pairings.File, error) {
 // Server asks through the client.
 type Server struct{ Client *client.Client }
 
-// Ask turns every failure into an answer of the gate's.
+// Ask turns every failure into an answer of package policy.
 func (s Server) Ask(ctx context.Context, q login.Question) login.Answer {
 	return answered(s.Client.Status(ctx, client.Query{AccountID: q.AccountID, OperationID: q.OperationID, NoOTP: q.NoToken, Silent: q.Silent}))
 }
 
-// CanAwait implements authn.Server.
+// CanAwait implements login.Server.
 func (s Server) CanAwait() bool { return s.Client.Can(api.CanAwait) }
 
-// Await implements authn.Server.
+// Await implements login.Server.
 func (s Server) Await(ctx context.Context, q login.Question) login.Answer {
 	return answered(s.Client.Await(ctx, client.Query{AccountID: q.AccountID, OperationID: q.OperationID}))
 }
@@ -149,10 +150,10 @@ func (s Server) Validate(ctx context.Context, id, code string) login.Answer {
 	return login.Answer{Kind: policy.Off}
 }
 
-// KeepsOwn implements authn.Server.
+// KeepsOwn implements login.Server.
 func (s Server) KeepsOwn() bool { return s.Client.Can(api.CanOwnTOTP) }
 
-// ValidateOwn implements authn.Server.
+// ValidateOwn implements login.Server.
 func (s Server) ValidateOwn(ctx context.Context, accountID, code string) login.Answer {
 	right, enrolled, err := s.Client.ValidateOwnTOTP(ctx, accountID, code)
 	switch {
@@ -166,12 +167,12 @@ func (s Server) ValidateOwn(ctx context.Context, accountID, code string) login.A
 	return login.Answer{Kind: policy.Off}
 }
 
-// Spend implements authn.Server.
+// Spend implements login.Server.
 func (s Server) Spend(ctx context.Context, accountID, token string, right bool) {
 	s.Client.SpendToken(ctx, accountID, token, right)
 }
 
-// kindOf turns the client's failures into the gate's answers.
+// kindOf turns the client's failures into the answers of package policy.
 func kindOf(err error) policy.Answer {
 	switch client.KindOf(err) {
 	case client.KindNoAnswer:
@@ -206,15 +207,15 @@ func Listed(name string) (bool, error) {
 	return bytes.HasPrefix(data, line) || bytes.Contains(data, append([]byte{'\n'}, line...)), nil
 }
 
-// Memory is seen.Memory in the gate's words.
+// Memory is laststate.Memory with the types of package policy.
 type Memory struct{ laststate.Memory }
 
-// NewMemory keeps what is seen where latch.conf says. warn is told what could not be kept.
+// NewMemory keeps its records where latch.conf says. warn gets what could not be stored.
 func NewMemory(c *config.Config, warn func(error)) Memory {
 	return Memory{laststate.Memory{StateDir: c.StateDir, RunDir: c.RunDir, Now: time.Now, Warn: warn}}
 }
 
-// Last returns what was seen last.
+// Last returns the last known state of a latch.
 func (m Memory) Last(accountID, operationID string) policy.Seen {
 	switch m.Memory.Last(accountID, operationID) {
 	case laststate.Open:
@@ -228,10 +229,10 @@ func (m Memory) Last(accountID, operationID string) policy.Seen {
 // Clock is the machine's.
 type Clock struct{}
 
-// Now implements authn.Clock.
+// Now implements login.Clock.
 func (Clock) Now() time.Time { return time.Now() }
 
-// Sleep implements authn.Clock.
+// Sleep implements login.Clock.
 func (Clock) Sleep(ctx context.Context, d time.Duration) bool {
 	select {
 	case <-ctx.Done():

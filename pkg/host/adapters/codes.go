@@ -35,7 +35,7 @@ func NewCodes(c *config.Config, connection string) Codes {
 // NewTokens keeps the server's tokens where latch.conf says.
 func NewTokens(c *config.Config) otpstore.Tokens { return otpstore.TokensAt(c.RunDir, login.TokenLife) }
 
-// Find implements authn.Codes.
+// Find implements login.Codes.
 func (c Codes) Find(user string, uid int64) (login.Enrolment, error) {
 	r, err := c.load(user, uid)
 	switch {
@@ -43,7 +43,7 @@ func (c Codes) Find(user string, uid int64) (login.Enrolment, error) {
 		return login.Enrolment{}, nil
 	case err != nil:
 		return login.Enrolment{}, err
-	case r.OthersThan(uid):
+	case r.BelongsToOtherUID(uid):
 		// The name has passed to somebody else, who neither has the codes nor gets in by having none.
 		return login.Enrolment{}, fmt.Errorf("the one-time passwords are those of uid %d; run: latch otp remove --user %s", r.UID, r.User)
 	}
@@ -52,7 +52,7 @@ func (c Codes) Find(user string, uid int64) (login.Enrolment, error) {
 		return login.Enrolment{}, err
 	}
 	if left > 0 {
-		return login.Enrolment{User: r.User, Excused: true,
+		return login.Enrolment{User: r.User, Bypassed: true,
 			Detail: fmt.Sprintf("%s excused the user for %v more: %s", r.Bypass.By, left.Round(time.Minute), r.Bypass.Reason)}, nil
 	}
 	return c.enrolment(r), nil
@@ -95,12 +95,12 @@ func (c Codes) load(user string, uid int64) (*otpstore.Record, error) {
 	return c.Store.Load(name)
 }
 
-// Check implements authn.Codes.
+// Check implements login.Codes.
 func (c Codes) Check(ctx context.Context, user string, uid int64, typed string) login.Typed {
 	return c.use(ctx, otpstore.Try{User: user, UID: uid, Address: c.Address, Typed: typed})
 }
 
-// CheckRecovery implements authn.Codes.
+// CheckRecovery implements login.Codes.
 func (c Codes) CheckRecovery(ctx context.Context, user string, uid int64, typed string) login.Typed {
 	if !otpstore.IsRecovery(typed) {
 		return login.Typed{Proof: policy.ProofWrong}
@@ -108,7 +108,7 @@ func (c Codes) CheckRecovery(ctx context.Context, user string, uid int64, typed 
 	return c.use(ctx, otpstore.Try{User: user, UID: uid, Address: c.Address, Typed: typed, Recovery: true})
 }
 
-// CheckByServer implements authn.Codes.
+// CheckByServer implements login.Codes.
 func (c Codes) CheckByServer(ctx context.Context, user string, uid int64, typed string,
 	validate func(id, code string) login.Answer) login.Typed {
 	var failed *login.Answer
@@ -129,7 +129,7 @@ func (c Codes) CheckByServer(ctx context.Context, user string, uid int64, typed 
 	case failed == nil:
 	case failed.NotEnrolled:
 		// Who was asked is spared no more.
-		return login.Typed{Proof: policy.ProofUnfit, Detail: "neither is there one that the person enrolled at the server"}
+		return login.Typed{Proof: policy.ProofWrongKind, Detail: "neither is there one that the person enrolled at the server"}
 	default:
 		t.Unanswered = failed
 	}
@@ -155,7 +155,7 @@ func (c Codes) use(ctx context.Context, t otpstore.Try) login.Typed {
 	case otpstore.RightCode:
 		return login.Typed{Proof: policy.ProofRight}
 	case otpstore.RightRecovery:
-		return login.Typed{Proof: policy.ProofRight, Loud: true, Detail: fmt.Sprintf("a recovery code was used up, %d are left", used.Left)}
+		return login.Typed{Proof: policy.ProofRight, Warn: true, Detail: fmt.Sprintf("a recovery code was used up, %d are left", used.Left)}
 	case otpstore.Wrong:
 		return login.Typed{Proof: policy.ProofWrong}
 	case otpstore.Expired:

@@ -46,7 +46,7 @@ type Entry struct {
 	Reason  string
 	Took    time.Duration
 	Detail  string // what an administrator needs besides, without secrets; may be empty
-	Loud    bool   // worth a warning, although nobody was refused
+	Warn    bool   // a warning, although nobody was refused
 }
 
 // Line returns the entry's text: outcome user= service= phase= rhost= reason= ms= and, where there is one, detail=.
@@ -61,7 +61,7 @@ func (e Entry) Line() string {
 
 func (e Entry) severity() severity {
 	switch {
-	case e.Loud:
+	case e.Warn:
 		return warning
 	case e.Outcome == "refused":
 		return notice

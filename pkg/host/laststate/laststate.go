@@ -1,6 +1,6 @@
-// Package laststate remembers, on this machine, how each latch was seen last (for action = last), and who was asked about in
-// vain within the last minute (so that the phone is told once). Only root can write there, and nothing in it opens a
-// latch that the server did not show open.
+// Package laststate keeps, on this machine, the last known state of each latch (for action = last), and which users were
+// denied within the last minute (so that the phone is notified once). Only root can write there, and no record opens a
+// latch that the server did not report as open.
 package laststate
 
 import (
@@ -90,8 +90,8 @@ func (m Memory) Asking(user, service string) {
 // Forget takes back what Asking noted.
 func (m Memory) Forget(user, service string) { m.remove(m.markFile(user, service)) }
 
-// AskedInVain reports whether this user was asked about at this service, and not let in, within the last minute.
-func (m Memory) AskedInVain(user, service string) bool {
+// RecentlyDenied reports whether this user was asked about at this service, and not let in, within the last minute.
+func (m Memory) RecentlyDenied(user, service string) bool {
 	f, err := securefile.Open(m.markFile(user, service))
 	if err != nil {
 		return false

@@ -88,24 +88,24 @@ func record(t *testing.T, m *laststate.Memory) os.FileInfo {
 
 func TestMark(t *testing.T) {
 	m, _ := memory(t)
-	if m.AskedInVain("ana", "sshd") {
+	if m.RecentlyDenied("ana", "sshd") {
 		t.Error("refused before anything")
 	}
 	m.Asking("ana", "sshd")
-	if !m.AskedInVain("ana", "sshd") || m.AskedInVain("ana", "su") || m.AskedInVain("eva", "sshd") {
+	if !m.RecentlyDenied("ana", "sshd") || m.RecentlyDenied("ana", "su") || m.RecentlyDenied("eva", "sshd") {
 		t.Error("the mark is not this user's at this service")
 	}
 	m.Now = func() time.Time { return time.Now().Add(61 * time.Second) }
-	if m.AskedInVain("ana", "sshd") {
+	if m.RecentlyDenied("ana", "sshd") {
 		t.Error("the mark is kept for more than a minute")
 	}
 	m.Now = func() time.Time { return time.Now().Add(-time.Hour) }
-	if m.AskedInVain("ana", "sshd") {
+	if m.RecentlyDenied("ana", "sshd") {
 		t.Error("a mark from the future counts")
 	}
 	m.Now = time.Now
 	m.Forget("ana", "sshd")
-	if m.AskedInVain("ana", "sshd") {
+	if m.RecentlyDenied("ana", "sshd") {
 		t.Error("the mark is not taken back")
 	}
 }

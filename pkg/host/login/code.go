@@ -26,7 +26,7 @@ type Enrolment struct {
 	Server   bool   // there is one of the server's, or a recovery code
 	Recovery bool   // there is a recovery code
 	Expired  bool   // this machine's authenticator has
-	Excused  bool   // from codes, by root, for a while
+	Bypassed bool   // from codes, by root, for a while
 	Detail   string // for the log
 }
 
@@ -34,7 +34,7 @@ type Enrolment struct {
 type Typed struct {
 	Proof      policy.Proof
 	Unanswered *Answer // the server's, which was asked and did not say whether the code is right
-	Loud       bool    // an administrator should hear of it, although it is right: a recovery code
+	Warn       bool    // logged as a warning, although it is right: a recovery code
 	Kept       string  // the token, where it was that of the login before
 	Detail     string  // for the log; holds no code
 }
@@ -75,14 +75,14 @@ func (l *Login) code(ctx context.Context, p Pairing, o Outcome, a Answer) (Outco
 		if o.Code == policy.NoCode {
 			return o, nil
 		}
-		o.Code, o.Spared = policy.LocalCode, policy.Refuse
+		o.Code, o.IfNotEnrolled = policy.LocalCode, policy.Refuse
 		t, err = l.typed(ctx, p, o.Decision)
 	}
 	return coded(o, t), err
 }
 
 func coded(o Outcome, t Typed) Outcome {
-	return Outcome{Decision: policy.Coded(o.Decision, t.Proof), Detail: join(o.Detail, t.Detail), Loud: t.Loud || t.Proof == policy.ProofExcused}
+	return Outcome{Decision: policy.Coded(o.Decision, t.Proof), Detail: join(o.Detail, t.Detail), Warn: t.Warn || t.Proof == policy.ProofBypassed}
 }
 
 func join(a, b string) string {
@@ -146,14 +146,14 @@ func (l *Login) unasked(e Enrolment, p Pairing, d policy.Decision) (proof policy
 		can = e.Server || p.AccountID != "" && l.Server.KeepsOwn()
 	}
 	switch {
-	case e.Excused:
-		return policy.ProofExcused, true
-	case !e.Enrolled && (!can || d.Spared != policy.Refuse):
+	case e.Bypassed:
+		return policy.ProofBypassed, true
+	case !e.Enrolled && (!can || d.IfNotEnrolled != policy.Refuse):
 		return policy.ProofNotEnrolled, true
 	case !can && e.Expired && d.Code == policy.LocalCode:
 		return policy.ProofExpired, true
 	case !can:
-		return policy.ProofUnfit, true
+		return policy.ProofWrongKind, true
 	case l.Request.Account:
 		return policy.ProofNotAsked, true
 	}
@@ -164,8 +164,8 @@ func (l *Login) unasked(e Enrolment, p Pairing, d policy.Decision) (proof policy
 // reason to refuse. Right or wrong, a token is of no use after that, and the server may tell the person so.
 func (l *Login) token(ctx context.Context, p Pairing, a Answer) (Typed, error) {
 	e, unread := l.Codes.Find(p.User, l.uid())
-	if unread == nil && e.Excused {
-		return Typed{Proof: policy.ProofExcused, Detail: e.Detail}, nil
+	if unread == nil && e.Bypassed {
+		return Typed{Proof: policy.ProofBypassed, Detail: e.Detail}, nil
 	}
 	reply, asked, err := l.Person.Ask(tokenPrompt, l.Settings.Echo)
 	if err != nil {
@@ -182,8 +182,8 @@ func (l *Login) token(ctx context.Context, p Pairing, a Answer) (Typed, error) {
 	if unread != nil {
 		t.Detail = join(t.Detail, unread.Error())
 	}
-	if !l.Settings.Ahead || t.Proof == policy.ProofRight {
-		l.Server.Spend(ctx, p.AccountID, cmp.Or(t.Kept, a.Token), t.Proof == policy.ProofRight && !t.Loud)
+	if !l.Settings.CodeBeforeStatus || t.Proof == policy.ProofRight {
+		l.Server.Spend(ctx, p.AccountID, cmp.Or(t.Kept, a.Token), t.Proof == policy.ProofRight && !t.Warn)
 		return t, nil
 	}
 	if err := l.Tokens.Keep(local, p.AccountID, l.Settings.Operation, a.Token, l.Clock.Now().Sub(a.Made)); err != nil {
@@ -195,7 +195,7 @@ func (l *Login) token(ctx context.Context, p Pairing, a Answer) (Typed, error) {
 // tokenProof compares a reply with this answer's token, and where the person had to type before there was one with the token before.
 func (l *Login) tokenProof(ctx context.Context, p Pairing, a Answer, reply string) Typed {
 	same := subtle.ConstantTimeCompare([]byte(reply), []byte(a.Token)) == 1
-	if l.Settings.Ahead {
+	if l.Settings.CodeBeforeStatus {
 		kept, err := l.Tokens.Take(ctx, p.AccountID, l.Settings.Operation, reply)
 		switch {
 		case err != nil:

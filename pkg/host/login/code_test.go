@@ -25,7 +25,7 @@ func (c codes) Check(ctx context.Context, user string, uid int64, typed string) 
 	c.uids = append(c.uids, uid)
 	c.bounded(ctx)
 	c.checked = append(c.checked, "here "+typed)
-	return login.Typed{Proof: c.proof, Detail: "typed here", Loud: c.loud}
+	return login.Typed{Proof: c.proof, Detail: "typed here", Warn: c.warn}
 }
 
 func (c codes) CheckByServer(ctx context.Context, user string, uid int64, typed string, validate func(id, code string) login.Answer) login.Typed {
@@ -38,7 +38,7 @@ func (c codes) CheckByServer(ctx context.Context, user string, uid int64, typed 
 	}
 	a := validate(id, typed)
 	if a.NotEnrolled {
-		return login.Typed{Proof: policy.ProofUnfit}
+		return login.Typed{Proof: policy.ProofWrongKind}
 	}
 	switch a.Kind {
 	case policy.On:
@@ -121,7 +121,7 @@ func TestCodes(t *testing.T) {
 		"paused":          {policy.LocalCode, func(w *world, _ *login.Login) { w.proof = policy.ProofPaused }, policy.CodePaused, false, []string{here}},
 		"store fails":     {policy.LocalCode, func(w *world, _ *login.Login) { w.proof = policy.ProofFailed }, policy.CodeFailed, false, []string{here}},
 		"cannot be read":  {policy.LocalCode, func(w *world, _ *login.Login) { w.noStore = errors.New("damaged") }, policy.CodeFailed, false, nil},
-		"excused":         {policy.LocalCode, func(w *world, _ *login.Login) { w.enrolled["ana"] = login.Enrolment{Excused: true} }, "open-otp-excused", true, nil},
+		"bypassed":        {policy.LocalCode, func(w *world, _ *login.Login) { w.enrolled["ana"] = login.Enrolment{Bypassed: true} }, "open-otp-excused", true, nil},
 		"cannot be asked": {policy.LocalCode, func(w *world, _ *login.Login) { w.cannotAsk = true }, policy.CodeNotAsked, false, nil},
 		"nothing typed":   {policy.LocalCode, func(w *world, _ *login.Login) { w.reply = "" }, policy.CodeNotAsked, false, nil},
 		"closed":          {policy.LocalCode, func(w *world, _ *login.Login) { w.answers[0].Kind = policy.Off }, "closed", false, nil},
@@ -205,7 +205,7 @@ func TestPoliciesAskForACode(t *testing.T) {
 		if o, err := l.Run(t.Context()); err != nil || o.Verdict != policy.Refuse || o.Reason != policy.CodeNotAsked || len(w.prompts) != 0 {
 			t.Errorf("account phase: %+v, error %v, prompts %q", o, err, w.prompts)
 		}
-		w.enrolled["ana"] = login.Enrolment{Excused: true}
+		w.enrolled["ana"] = login.Enrolment{Bypassed: true}
 		if o, err := l.Run(t.Context()); err != nil || o.Verdict != policy.Success || o.Reason != reason+"-excused" {
 			t.Errorf("account phase, excused: %+v, error %v", o, err)
 		}

@@ -1,5 +1,5 @@
-// Package login takes one login through its steps: who is it, is there a pairing, what does the Latch server
-// say, must a code be typed. It asks for everything through ports and leaves every decision to package gate.
+// Package login takes one login through its steps: who is the user, is there a pairing, what does the Latch server
+// say, must a code be typed. It does all I/O through ports and leaves every decision to package policy.
 package login
 
 import (
@@ -11,8 +11,8 @@ import (
 	"github.com/latch-linux/latch/pkg/host/policy"
 )
 
-// closedText is told in the account phase to somebody who has shown a key, and to nobody else: to somebody
-// who has only the password a closed latch looks like a wrong password.
+// closedText is shown in the account phase to a user who has proved a key, and to nobody else: to somebody who has
+// only the password, a closed latch looks like a wrong password.
 const closedText = "Latch: this account is closed."
 
 // pollEvery is the pace of asking again while a refused login waits for the phone.
@@ -50,19 +50,19 @@ func (r Request) name() string {
 
 // Settings are what latch.conf and the PAM line say.
 type Settings struct {
-	Policies       policy.Policies
-	Operation      string        // operation id, or "" for the whole application
-	Echo           bool          // show a code while it is typed
-	Quiet          bool          // profile openvpn: no message but the prompt
-	Ahead          bool          // profile openvpn: codes are typed before the server is asked
-	Unseen         bool          // the account phase asks so that the phone shows nothing
-	Timeout        time.Duration // for one question, its repetition included
-	LocalCode      time.Duration // for checking a code on this machine
-	Wait           time.Duration // for the phone to open
-	ExemptUsers    []string
-	ExemptGroups   []string
-	ExemptServices []string
-	AccountSkip    []string
+	Policies           policy.Policies
+	Operation          string        // operation id, or "" for the whole application
+	Echo               bool          // show a code while it is typed
+	NoMessages         bool          // profile openvpn: no message but the prompt
+	CodeBeforeStatus   bool          // profile openvpn: codes are typed before the status query
+	SilentAccountCheck bool          // the account phase queries without a notification on the phone
+	Timeout            time.Duration // for one question, its repetition included
+	LocalCode          time.Duration // for checking a code on this machine
+	Wait               time.Duration // for the phone to open
+	ExemptUsers        []string
+	ExemptGroups       []string
+	ExemptServices     []string
+	AccountSkip        []string
 }
 
 // Pairing is what the pairing file says of a user.
@@ -132,8 +132,8 @@ type Host interface {
 
 // Memory keeps what was seen. It loses nothing that matters when it fails, so it returns no errors.
 type Memory interface {
-	// AskedInVain reports whether this user was asked about at this service, and not let in, within the last minute.
-	AskedInVain(user, service string) bool
+	// RecentlyDenied reports whether this user was asked about at this service, and not let in, within the last minute.
+	RecentlyDenied(user, service string) bool
 	// Asking notes a question before it is asked: whoever ends the login in its middle has it shown on the phone all
 	// the same. Forget takes the note back.
 	Asking(user, service string)
@@ -167,7 +167,7 @@ type Login struct {
 type Outcome struct {
 	policy.Decision
 	Detail string
-	Loud   bool // an administrator should hear of it, although it opens
+	Warn   bool // logged as a warning, although it opens
 }
 
 func outcome(d policy.Decision) Outcome { return Outcome{Decision: d} }
@@ -264,10 +264,10 @@ func (l *Login) ask(ctx context.Context, p Pairing) (Outcome, Answer) {
 	ask := l.Server.Ask
 	// By the name in the pairing file: a directory takes "ana", "ANA" and "ana@REALM" for one, and whoever has the
 	// password could try them all.
-	if l.unseen() || l.Memory.AskedInVain(p.User, l.Request.Service) {
-		ask = l.quietly
+	if l.silent() || l.Memory.RecentlyDenied(p.User, l.Request.Service) {
+		ask = l.askSilently
 	}
-	if !l.unseen() {
+	if !l.silent() {
 		l.Memory.Asking(p.User, l.Request.Service)
 	}
 	q := l.question(p)
@@ -275,18 +275,18 @@ func (l *Login) ask(ctx context.Context, p Pairing) (Outcome, Answer) {
 	return l.weigh(p, q, a), a
 }
 
-// unseen tells whether the phone is not told whatever comes of it. The auth phase cannot be: it may want a token.
-func (l *Login) unseen() bool { return l.Settings.Unseen && l.Request.Account }
+// silent reports whether this login never notifies the phone. The auth phase always may: it may need a token.
+func (l *Login) silent() bool { return l.Settings.SilentAccountCheck && l.Request.Account }
 
-// quietly asks so that the phone shows nothing, and aloud only where that says "open" or an error.
-func (l *Login) quietly(ctx context.Context, q Question) Answer {
+// askSilently queries without a notification first, and repeats with one only after "open" or an error.
+func (l *Login) askSilently(ctx context.Context, q Question) Answer {
 	a := l.Server.Ask(ctx, q.silent())
 	switch a.Kind {
 	case policy.On:
-		if l.unseen() {
+		if l.silent() {
 			return a
 		}
-		// Nobody else enters unseen: the phone is told, a latch that closes itself on request does, and a token is made.
+		// Nobody else enters without a notification; a latch that closes after use does so, and a token is made.
 		return l.Server.Ask(ctx, q)
 	case policy.ErrorAnswer:
 		// Not every plan has silent questions; what that costs is one more notice. A server that has answered with an
@@ -323,10 +323,10 @@ func (l *Login) policies() policy.Policies {
 	return p
 }
 
-// mark keeps or takes back the note that ask made. What the phone was not to show says nothing of what it has shown.
+// mark keeps or takes back the note that ask made. A silent query says nothing about what the phone has shown.
 func (l *Login) mark(p Pairing, a Answer) {
 	switch {
-	case l.unseen(), a.Kind == policy.NoAnswer: // which the phone may have shown
+	case l.silent(), a.Kind == policy.NoAnswer: // which the phone may have shown
 	case a.Kind == policy.Off:
 		l.Memory.Asking(p.User, l.Request.Service) // the minute counts from the answer
 	default:
@@ -373,7 +373,7 @@ func (l *Login) await(ctx context.Context, q Question) bool {
 }
 
 func (l *Login) mayTell(o Outcome) bool {
-	return l.Request.Account && !l.Settings.Quiet && o.Reason == "closed" && onlyKey(l.Request.SSHAuthInfo)
+	return l.Request.Account && !l.Settings.NoMessages && o.Reason == "closed" && onlyKey(l.Request.SSHAuthInfo)
 }
 
 // onlyKey reports whether sshd's list of what the person has shown names a public key and no password. Its

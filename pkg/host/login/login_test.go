@@ -35,10 +35,10 @@ type world struct {
 	prompts   []string
 	told      []string
 	awaits    time.Duration // how long the server holds an answer; 0 = it cannot
-	vain      bool          // asked about in vain within the last minute
+	denied    bool          // denied within the last minute
 	seen      policy.Seen
 	memory    []string
-	asked     map[string]bool // in vain, or still being asked, by user and service
+	asked     map[string]bool // denied, or still being asked, by user and service
 	time      time.Time
 	hostGone  error
 
@@ -52,7 +52,7 @@ type world struct {
 	spent     []string
 	kept      string // token for the next login
 	noTokens  error
-	loud      bool // what is checked here
+	warn      bool // what is checked here
 }
 
 func (w *world) Find(name string) (login.Pairing, bool, error) {
@@ -86,7 +86,7 @@ func (w *world) Await(ctx context.Context, q login.Question) login.Answer {
 func (w *world) Member(group string) (bool, error) { return w.groups[group], w.hostGone }
 func (w *world) Lists(string) (bool, error)        { return w.listed, nil }
 
-func (w *world) AskedInVain(u, s string) bool    { return w.vain || w.asked[u+" "+s] }
+func (w *world) RecentlyDenied(u, s string) bool { return w.denied || w.asked[u+" "+s] }
 func (w *world) Asking(u, s string)              { w.asked[u+" "+s] = true }
 func (w *world) Forget(u, s string)              { w.asked[u+" "+s] = false }
 func (w *world) Last(string, string) policy.Seen { return w.seen }
@@ -173,7 +173,7 @@ func TestWhoIsAskedAbout(t *testing.T) {
 
 func TestQuestionIsSilentAfterARefusal(t *testing.T) {
 	w, l := scene()
-	w.vain, w.answers[0].Kind = true, policy.Off
+	w.denied, w.answers[0].Kind = true, policy.Off
 	if _, err := l.Run(t.Context()); err != nil || !w.questions[0].Silent || !w.questions[0].NoToken {
 		t.Errorf("asked %+v, error %v", w.questions, err)
 	}
@@ -187,7 +187,7 @@ func TestUnseen(t *testing.T) {
 	for _, kind := range []policy.Answer{policy.On, policy.Off} {
 		for _, account := range []bool{true, false} {
 			w, l := scene()
-			w.answers[0].Kind, l.Settings.Unseen, l.Request.Account = kind, true, account
+			w.answers[0].Kind, l.Settings.SilentAccountCheck, l.Request.Account = kind, true, account
 			o, err := l.Run(t.Context())
 			if err != nil || (o.Verdict == policy.Success) != (kind == policy.On) || len(w.questions) != 1 || w.questions[0].Silent != account {
 				t.Errorf("account %v, %v: %v after %+v, error %v", account, kind, o.Verdict, w.questions, err)
@@ -195,7 +195,7 @@ func TestUnseen(t *testing.T) {
 		}
 	}
 	w, l := scene()
-	l.Settings.Unseen, l.Request.Account = true, true
+	l.Settings.SilentAccountCheck, l.Request.Account = true, true
 	w.answers = []login.Answer{{Kind: policy.ErrorAnswer}, {Kind: policy.On}}
 	if o, err := l.Run(t.Context()); err != nil || o.Verdict != policy.Success || len(w.questions) != 2 || w.questions[1].Silent {
 		t.Errorf("a plan without silence: %v after %+v, error %v", o.Verdict, w.questions, err)
@@ -203,15 +203,15 @@ func TestUnseen(t *testing.T) {
 }
 
 // TestUnseenHushesNobody: a closed latch that the phone was not told of, a NOPASSWD sudo say, must not make the questions
-// after it silent, nor an open one ring for those that were asked in vain.
+// after it silent, nor an open one ring for those that were recently denied.
 func TestUnseenHushesNobody(t *testing.T) {
 	for _, kind := range []policy.Answer{policy.On, policy.Off, policy.ErrorAnswer, policy.NoAnswer} {
 		for _, before := range []bool{true, false} {
 			w, l := scene()
 			w.answers[0].Kind, w.asked["ana sshd"] = kind, before
-			l.Settings.Unseen, l.Request.Account = true, true
+			l.Settings.SilentAccountCheck, l.Request.Account = true, true
 			if _, err := l.Run(t.Context()); err != nil || w.asked["ana sshd"] != before {
-				t.Errorf("%v: asked in vain %v, was %v, error %v", kind, w.asked["ana sshd"], before, err)
+				t.Errorf("%v: recently denied %v, was %v, error %v", kind, w.asked["ana sshd"], before, err)
 			}
 		}
 	}
@@ -233,8 +233,8 @@ func TestSilenceIsThePersons(t *testing.T) {
 func TestNobodyEntersUnseen(t *testing.T) {
 	silent := login.Question{AccountID: account, NoToken: true, Silent: true}
 	for name, c := range map[string]struct {
-		aloud  login.Answer
-		reason policy.Reason
+		notified login.Answer
+		reason   policy.Reason
 	}{
 		"open":              {login.Answer{Kind: policy.On, Token: "g4K9wz", Made: now}, openByCode},
 		"closed meanwhile":  {login.Answer{Kind: policy.Off}, "closed"},
@@ -242,9 +242,9 @@ func TestNobodyEntersUnseen(t *testing.T) {
 		"no token any more": {login.Answer{Kind: policy.On}, "open"},
 	} {
 		w, l := scene()
-		w.vain, w.reply = true, "g4K9wz"
+		w.denied, w.reply = true, "g4K9wz"
 		l.Settings.Policies.Code, l.Settings.Policies.Action = policy.TokenCode, policy.Close
-		w.answers = []login.Answer{{Kind: policy.On}, c.aloud}
+		w.answers = []login.Answer{{Kind: policy.On}, c.notified}
 		o, err := l.Run(t.Context())
 		if want := []login.Question{silent, {AccountID: account}}; err != nil || o.Reason != c.reason || !slices.Equal(w.questions, want) {
 			t.Errorf("%s: %q after %+v, error %v", name, o.Reason, w.questions, err)
@@ -284,7 +284,7 @@ func (b beforeEach) Ask(ctx context.Context, q login.Question) login.Answer {
 // TestPlanWithoutSilence: an error about a silent question must not become a policy's opening.
 func TestPlanWithoutSilence(t *testing.T) {
 	w, l := scene()
-	w.vain, l.Settings.Policies.OnError = true, policy.Open
+	w.denied, l.Settings.Policies.OnError = true, policy.Open
 	w.answers = []login.Answer{{Kind: policy.ErrorAnswer}, {Kind: policy.Off}}
 	o, err := l.Run(t.Context())
 	if err != nil || o.Verdict != policy.Refuse || len(w.questions) != 2 || w.questions[1].Silent {
@@ -295,7 +295,7 @@ func TestPlanWithoutSilence(t *testing.T) {
 // TestSilentErrorThenNothing: the server did answer, so this is none of the logins that `action` is about.
 func TestSilentErrorThenNothing(t *testing.T) {
 	w, l := scene()
-	w.vain = true
+	w.denied = true
 	w.answers = []login.Answer{{Kind: policy.ErrorAnswer, Detail: "HTTP status 429"}, {Kind: policy.NoAnswer}}
 	o, err := l.Run(t.Context())
 	if err != nil || o.Verdict != policy.Refuse || o.Reason != "error-close" || o.Detail != "HTTP status 429" || len(w.questions) != 2 {
@@ -427,7 +427,7 @@ func TestTextOnlyForKeys(t *testing.T) {
 	} {
 		w, l := scene()
 		w.answers[0].Kind = policy.Off
-		l.Request.SSHAuthInfo, l.Request.Account, l.Settings.Quiet = c.info, c.account, c.quiet
+		l.Request.SSHAuthInfo, l.Request.Account, l.Settings.NoMessages = c.info, c.account, c.quiet
 		if _, err := l.Run(t.Context()); err != nil || len(w.told) != c.told {
 			t.Errorf("%+v: told %q, error %v", c, w.told, err)
 		}

@@ -129,7 +129,7 @@ func enact(t *testing.T, c []string, typed string) (*world, login.Outcome) {
 		"server":  {User: "ana", Enrolled: true, Server: true},
 		"spent":   {User: "ana", Enrolled: true},
 		"expired": {User: "ana", Enrolled: true, Expired: true},
-		"excused": {User: "ana", Excused: true},
+		"excused": {User: "ana", Bypassed: true},
 	}[c[6]]
 	w.keepsOwn = c[6] == "own"
 	if c[6] == "unreadable" {

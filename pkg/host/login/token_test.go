@@ -25,7 +25,7 @@ func TestBesidesTheToken(t *testing.T) {
 		reply   string
 		change  func(*world)
 		reason  policy.Reason
-		loud    bool
+		warn    bool
 		checked []string
 	}{
 		"recovery code":            {"recovery", nil, openByCode, true, []string{"here recovery"}},
@@ -33,7 +33,7 @@ func TestBesidesTheToken(t *testing.T) {
 		"wrong":                    {"123456", nil, policy.CodeWrong, false, nil},
 		"used recovery code":       {"recovery", func(w *world) { w.proof = policy.ProofWrong }, policy.CodeWrong, false, []string{"here recovery"}},
 		"no recovery codes":        {"recovery", func(w *world) { w.enrolled = nil }, policy.CodeWrong, false, nil},
-		"excused":                  {"", func(w *world) { w.enrolled["ana"] = login.Enrolment{User: "ana", Excused: true} }, "open-otp-excused", true, nil},
+		"bypassed":                 {"", func(w *world) { w.enrolled["ana"] = login.Enrolment{User: "ana", Bypassed: true} }, "open-otp-excused", true, nil},
 		"unreadable, token":        {"g4K9wz", func(w *world) { w.noStore = errors.New("damaged") }, openByCode, false, nil},
 		"unreadable, recovery":     {"recovery", func(w *world) { w.noStore = errors.New("damaged") }, policy.CodeWrong, false, nil},
 		"a recovery code too late": {"recovery", func(w *world) { w.time = now.Add(time.Hour) }, openByCode, true, []string{"here recovery"}},
@@ -44,9 +44,9 @@ func TestBesidesTheToken(t *testing.T) {
 			if c.change != nil {
 				c.change(w)
 			}
-			w.loud = c.loud
+			w.warn = c.warn
 			o, err := l.Run(t.Context())
-			if err != nil || o.Reason != c.reason || o.Loud != c.loud || !slices.Equal(w.checked, c.checked) || w.unbounded > 0 {
+			if err != nil || o.Reason != c.reason || o.Warn != c.warn || !slices.Equal(w.checked, c.checked) || w.unbounded > 0 {
 				t.Errorf("%+v, error %v, checked %q", o, err, w.checked)
 			}
 			if opens := o.Verdict == policy.Success; opens != (c.reason != policy.CodeWrong) {
@@ -60,7 +60,7 @@ func TestBesidesTheToken(t *testing.T) {
 // for that one alone.
 func TestTypedAhead(t *testing.T) {
 	w, l := tokened()
-	l.Settings.Ahead = true
+	l.Settings.CodeBeforeStatus = true
 	for i, c := range []struct {
 		token, reply string
 		reason       policy.Reason
@@ -74,7 +74,7 @@ func TestTypedAhead(t *testing.T) {
 		{"sixth6", "recovery", openByCode, ""},
 		{"seven7", "seven7", openByCode, ""}, // whose host asks after all
 	} {
-		w.answers[0].Token, w.reply, w.loud, w.spent = c.token, c.reply, c.reply == "recovery", nil
+		w.answers[0].Token, w.reply, w.warn, w.spent = c.token, c.reply, c.reply == "recovery", nil
 		o, err := l.Run(t.Context())
 		if err != nil || o.Reason != c.reason || w.kept != c.kept {
 			t.Errorf("login %d: %+v, error %v; kept %q, want %q", i+1, o, err, w.kept, c.kept)

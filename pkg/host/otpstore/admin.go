@@ -38,7 +38,7 @@ func (s Store) Import(ctx context.Context, user string, uid int64, a Authenticat
 
 // claim makes the record the user's who has the name now.
 func (r *Record) claim(uid int64) {
-	if r.OthersThan(uid) {
+	if r.BelongsToOtherUID(uid) {
 		*r = Record{User: r.User, clear: r.clear}
 	}
 	r.UID = uid

@@ -129,8 +129,8 @@ type Record struct {
 // IsClear tells whether the record is not sealed.
 func (r *Record) IsClear() bool { return r.clear }
 
-// OthersThan tells whether the record was made for another uid. -1 is nobody's.
-func (r *Record) OthersThan(uid int64) bool { return r.UID >= 0 && uid >= 0 && r.UID != uid }
+// BelongsToOtherUID reports whether the record was made for another uid. An unknown uid (-1) matches every record.
+func (r *Record) BelongsToOtherUID(uid int64) bool { return r.UID >= 0 && uid >= 0 && r.UID != uid }
 
 // RecoveryLeft counts the recovery codes that were not used.
 func (r *Record) RecoveryLeft() int {

@@ -42,7 +42,7 @@ type kept struct {
 	Until  float64 `json:"until"` // seconds of /proc/uptime
 }
 
-// Keep implements authn.Tokens.
+// Keep implements login.Tokens.
 func (s Tokens) Keep(ctx context.Context, accountID, operationID, token string, age time.Duration) error {
 	lasts := min(s.Life-age, s.Life) // a server whose clock is ahead makes nothing last longer
 	if token == "" || lasts <= 0 {
@@ -66,7 +66,7 @@ func (s Tokens) Keep(ctx context.Context, accountID, operationID, token string, 
 	return securefile.WithLock(ctx, path, func() error { return securefile.Write(path, data, 0o600) })
 }
 
-// Take implements authn.Tokens. What cannot be taken away is not right.
+// Take implements login.Tokens. What cannot be taken away is not right.
 func (s Tokens) Take(ctx context.Context, accountID, operationID, reply string) (bool, error) {
 	path, right := s.path(accountID, operationID), false
 	if _, err := os.Lstat(path); errors.Is(err, fs.ErrNotExist) {

@@ -63,7 +63,7 @@ func (s Store) Use(ctx context.Context, t Try) (Used, error) {
 	}
 	var used Used
 	err := s.change(ctx, t.User, false, func(r *Record) (write bool, err error) {
-		if r.OthersThan(t.UID) {
+		if r.BelongsToOtherUID(t.UID) {
 			return false, errors.New("the one-time passwords are another user's, who had the name")
 		}
 		used, write = s.use(r, t)

@@ -72,10 +72,10 @@ const (
 // Decision is a verdict with its reason. One with a Code refuses until Coded has heard what came of asking for it; its reason is
 // the one of the way in that the code guards.
 type Decision struct {
-	Verdict Verdict
-	Reason  Reason
-	Code    Code
-	Spared  Verdict // with a Code: what who is not enrolled gets
+	Verdict       Verdict
+	Reason        Reason
+	Code          Code
+	IfNotEnrolled Verdict // with a Code: the verdict for an unenrolled user
 }
 
 // Reasons that no server answer leads to.
@@ -116,27 +116,27 @@ type Proof int8
 const (
 	ProofFailed      Proof = iota
 	ProofRight             // and used up
-	ProofExcused           // by root, for a while: nobody was asked
+	ProofBypassed          // by root, for a while: nobody was asked
 	ProofWrong             // no code of this person's now
 	ProofUsed              // right once before
 	ProofExpired           // too old
 	ProofNotAsked          // nobody could be asked, or nothing was typed
 	ProofNotEnrolled       // nothing is kept of this person
-	ProofUnfit             // what is kept is for codes of another kind
+	ProofWrongKind         // the user's record is for codes of another kind
 	ProofPaused            // not looked at, after too many that were wrong
 )
 
 // Coded decides about a login that asked for a code, by what came of it.
 func Coded(d Decision, p Proof) Decision {
 	why := map[Proof]Reason{ProofWrong: CodeWrong, ProofUsed: CodeUsed, ProofExpired: CodeExpired, ProofNotAsked: CodeNotAsked,
-		ProofNotEnrolled: CodeUnknown, ProofUnfit: CodeUnknown, ProofPaused: CodePaused}[p]
+		ProofNotEnrolled: CodeUnknown, ProofWrongKind: CodeUnknown, ProofPaused: CodePaused}[p]
 	switch {
 	case d.Code != NoCode && p == ProofRight:
 		return Decision{Verdict: Success, Reason: d.Reason + byCode}
-	case d.Code != NoCode && p == ProofExcused:
+	case d.Code != NoCode && p == ProofBypassed:
 		return Decision{Verdict: Success, Reason: d.Reason + byBypass}
-	case d.Code != NoCode && p == ProofNotEnrolled && d.Spared != Refuse:
-		return Decision{Verdict: d.Spared, Reason: d.Reason}
+	case d.Code != NoCode && p == ProofNotEnrolled && d.IfNotEnrolled != Refuse:
+		return Decision{Verdict: d.IfNotEnrolled, Reason: d.Reason}
 	case why == "":
 		why = CodeFailed
 	}
@@ -187,15 +187,15 @@ func (p Policies) guard(d Decision, reached, token bool) Decision {
 	if d.Verdict == Refuse || p.Code == NoCode || p.Code == TokenCode && !token && !p.Required {
 		return d
 	}
-	code, spared := p.Code, d.Verdict
+	code, ifNotEnrolled := p.Code, d.Verdict
 	if code == ServerCode && !reached || code == TokenCode && !token {
 		code = LocalCode
 	}
 	// Whether somebody is enrolled at the server this machine cannot tell, so it takes the paired for it.
 	if p.Required || p.Code == TokenCode || p.Code == ServerCode && d.Verdict == Success {
-		spared = Refuse
+		ifNotEnrolled = Refuse
 	}
-	return Decision{Reason: d.Reason, Code: code, Spared: spared}
+	return Decision{Reason: d.Reason, Code: code, IfNotEnrolled: ifNotEnrolled}
 }
 
 func noAnswer(action Policy, seen Seen) Decision {

@@ -118,8 +118,8 @@ func TestEveryWayInAsks(t *testing.T) {
 						if d.Verdict != policy.Refuse || d.Code == policy.NoCode || d.Reason != bare.Reason {
 							t.Errorf("%s, policy %d, otp %d, token %v: %+v opens without a code", name, action, code, token, d)
 						}
-						if required && d.Spared != policy.Refuse {
-							t.Errorf("%s, policy %d, otp %d: who is not enrolled gets %v", name, action, code, d.Spared)
+						if required && d.IfNotEnrolled != policy.Refuse {
+							t.Errorf("%s, policy %d, otp %d: who is not enrolled gets %v", name, action, code, d.IfNotEnrolled)
 						}
 					}
 				}
@@ -133,22 +133,22 @@ func TestEveryWayInAsks(t *testing.T) {
 func TestCoded(t *testing.T) {
 	reasons := map[policy.Proof]policy.Reason{policy.ProofFailed: policy.CodeFailed, policy.ProofWrong: policy.CodeWrong, policy.ProofUsed: policy.CodeUsed,
 		policy.ProofExpired: policy.CodeExpired, policy.ProofNotAsked: policy.CodeNotAsked, policy.ProofNotEnrolled: policy.CodeUnknown,
-		policy.ProofUnfit: policy.CodeUnknown, policy.ProofPaused: policy.CodePaused, 99: policy.CodeFailed,
-		policy.ProofRight: "x-otp", policy.ProofExcused: "x-otp-excused"}
+		policy.ProofWrongKind: policy.CodeUnknown, policy.ProofPaused: policy.CodePaused, 99: policy.CodeFailed,
+		policy.ProofRight: "x-otp", policy.ProofBypassed: "x-otp-excused"}
 	for proof, reason := range reasons {
 		for _, code := range []policy.Code{policy.NoCode, policy.TokenCode, policy.LocalCode, policy.ServerCode, 99} {
-			for _, spared := range []policy.Verdict{policy.Refuse, policy.Success, policy.Ignore} {
+			for _, ifNotEnrolled := range []policy.Verdict{policy.Refuse, policy.Success, policy.Ignore} {
 				want := policy.Decision{Reason: reason}
-				switch opens := proof == policy.ProofRight || proof == policy.ProofExcused; {
+				switch opens := proof == policy.ProofRight || proof == policy.ProofBypassed; {
 				case opens && code == policy.NoCode:
 					want.Reason = policy.CodeFailed
 				case opens:
 					want.Verdict = policy.Success
-				case proof == policy.ProofNotEnrolled && code != policy.NoCode && spared != policy.Refuse:
-					want = policy.Decision{Verdict: spared, Reason: "x"}
+				case proof == policy.ProofNotEnrolled && code != policy.NoCode && ifNotEnrolled != policy.Refuse:
+					want = policy.Decision{Verdict: ifNotEnrolled, Reason: "x"}
 				}
-				if got := policy.Coded(policy.Decision{Reason: "x", Code: code, Spared: spared}, proof); got != want {
-					t.Errorf("proof %d, code %d, spared %d: %+v, want %+v", proof, code, spared, got, want)
+				if got := policy.Coded(policy.Decision{Reason: "x", Code: code, IfNotEnrolled: ifNotEnrolled}, proof); got != want {
+					t.Errorf("proof %d, code %d, ifNotEnrolled %d: %+v, want %+v", proof, code, ifNotEnrolled, got, want)
 				}
 			}
 		}

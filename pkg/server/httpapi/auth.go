@@ -40,7 +40,7 @@ type secretsOf func(id string) (secrets []string, pick func(i int) signer, err e
 func (s *Server) applicationSigner(id string) ([]string, func(int) signer, error) {
 	app, list, err := s.store.Credentials(id)
 	if errors.Is(err, store.ErrNoApplication) {
-		return []string{s.store.Stranger(id)}, nil, nil
+		return []string{s.store.DummySecret(id)}, nil, nil
 	}
 	if err != nil {
 		return nil, nil, err
@@ -58,7 +58,7 @@ func (s *Server) applicationSigner(id string) ([]string, func(int) signer, error
 func (s *Server) userSigner(id string) ([]string, func(int) signer, error) {
 	user, secret, err := s.store.APIUserCredential(id)
 	if errors.Is(err, store.ErrNoAPIUser) {
-		return []string{s.store.Stranger(id)}, nil, nil
+		return []string{s.store.DummySecret(id)}, nil, nil
 	}
 	if err != nil {
 		return nil, nil, err

@@ -63,7 +63,7 @@ type (
 		Secrets(app int64) ([]SecretInfo, error)
 		Credentials(appID string) (Application, []Credential, error)
 		Used(c Credential)
-		Stranger(id string) string
+		DummySecret(id string) string
 	}
 
 	// People keeps people, what is known about them, and who they are for the admins.

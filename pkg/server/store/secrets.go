@@ -176,9 +176,9 @@ func (s *Store) Used(c Credential) {
 	}
 }
 
-// Stranger returns a secret that signs nothing, for verifying a request of an unknown application:
+// DummySecret returns a secret that signs nothing, for verifying a request of an unknown application:
 // it takes the same time as a wrong signature of a known one.
-func (s *Store) Stranger(id string) string {
+func (s *Store) DummySecret(id string) string {
 	sum := sha256.Sum256(s.box.Digest([]byte("stranger:" + id)))
 	return fmt.Sprintf("%x", sum[:secretLen/2])
 }

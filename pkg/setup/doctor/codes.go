@@ -88,7 +88,7 @@ func (e *examination) records(store otpstore.Store, users []string) (has map[str
 		case err == nil && !known && r.UID >= 0:
 			bad++
 			e.warn("codes", remove, "%q has one-time passwords and is no user of this machine", user)
-		case err == nil && known && r.OthersThan(uid):
+		case err == nil && known && r.BelongsToOtherUID(uid):
 			bad++
 			e.warn("codes", remove, "%q had the uid %d when enrolled and has %d now: no code is taken", user, r.UID, uid)
 		case r.Authenticator != nil && store.Expired(r.Authenticator):
