@@ -49,7 +49,7 @@ func (a *app) installCredentials(ctx context.Context, from string, paired int) e
 	return nil
 }
 
-// names tells whether a configuration text sets a key outside [operations].
+// names reports whether a configuration text sets a key outside [operations].
 func names(data []byte, key string) bool {
 	for _, line := range strings.Split(string(data), "\n") {
 		line = strings.TrimSpace(line)

@@ -200,7 +200,7 @@ func (a *app) pendingChange(o installOptions) (p installer.Pending, err error) {
 	return p, err
 }
 
-// remote tells whether this change may shut out the person who makes it. In doubt it may.
+// remote reports whether this change may shut out the person who makes it. In doubt it may.
 func (a *app) remote() bool {
 	if a.getenv("SSH_CONNECTION") != "" || a.getenv("SSH_TTY") != "" {
 		return true

@@ -220,7 +220,7 @@ func (a *app) planInstall(ctx context.Context, options map[string]installer.Opti
 	return plans, err
 }
 
-// repairable tells whether a service can be given its line. One that cannot keeps no other from being repaired.
+// repairable reports whether a service can be given its line. One that cannot keeps no other from being repaired.
 func (a *app) repairable(service string, line installer.Options) bool {
 	_, err := a.pam.Plan(service, line)
 	switch {
@@ -232,7 +232,7 @@ func (a *app) repairable(service string, line installer.Options) bool {
 	return err == nil
 }
 
-// gone tells whether a service has no file any more, as when its package was removed: nobody comes in by it.
+// gone reports whether a service has no file any more, as when its package was removed: nobody comes in by it.
 func (a *app) gone(service string) bool {
 	_, err := a.pam.Read(service)
 	return errors.Is(err, installer.ErrNoService)

@@ -35,7 +35,7 @@ func (a *app) warnings(ctx context.Context, plans []installer.Change) []string {
 	return all
 }
 
-// sideDoor tells whether sudo will ask and "sudo -i" will not.
+// sideDoor reports whether sudo will ask and "sudo -i" will not.
 func (a *app) sideDoor(plans []installer.Change) bool {
 	planned := func(service string) bool {
 		return slices.ContainsFunc(plans, func(p installer.Change) bool { return p.Service == service })
@@ -49,7 +49,7 @@ func (a *app) sideDoor(plans []installer.Change) bool {
 	})
 }
 
-// noWayIn tells whether every door that this machine has will ask.
+// noWayIn reports whether every door that this machine has will ask.
 func (a *app) noWayIn(plans []installer.Change) bool {
 	for _, door := range []string{"sshd", "login"} {
 		planned := slices.ContainsFunc(plans, func(p installer.Change) bool { return p.Service == door })
@@ -60,7 +60,7 @@ func (a *app) noWayIn(plans []installer.Change) bool {
 	return true
 }
 
-// isHere tells whether a name or address is one of this machine's own.
+// isHere reports whether a name or address is one of this machine's own.
 func isHere(ctx context.Context, host string) bool {
 	ctx, cancel := context.WithTimeout(ctx, resolveTimeout)
 	defer cancel()

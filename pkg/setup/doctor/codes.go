@@ -56,7 +56,7 @@ func (e *examination) codes() {
 	}
 }
 
-// needless tells whether no record needs the key.
+// needless reports whether no record needs the key.
 func needless(store otpstore.Store) bool {
 	n, err := store.Sealed()
 	return n == 0 && err == nil
@@ -67,7 +67,7 @@ func (e *examination) enrolAgain() string {
 	return e.latch("otp remove --local --user NAME") + " and " + e.latch("otp enroll --user NAME")
 }
 
-// linesAsk tells whether a PAM line that works on these files asks for a code, whatever the configuration says.
+// linesAsk reports whether a PAM line that works on these files asks for a code, whatever the configuration says.
 func (e *examination) linesAsk() bool {
 	return slices.ContainsFunc(e.ours, func(l line) bool { return l.profile == e.profile && strings.HasSuffix(l.otp, "totp") })
 }
@@ -103,7 +103,7 @@ func (e *examination) records(store otpstore.Store, users []string) (has map[str
 	return has, bad
 }
 
-// spares tells whether who is not enrolled is let in wherever a code is asked for.
+// spares reports whether who is not enrolled is let in wherever a code is asked for.
 func (e *examination) spares() bool {
 	c := *e.config
 	c.OTP = "no"

@@ -96,7 +96,7 @@ func (e *examination) fail(check, fix, format string, args ...any) {
 // Examine runs every check.
 func (m Machine) Examine(ctx context.Context) []Finding {
 	e := &examination{Machine: m, ctx: ctx}
-	all, err := m.PAM.Survey()
+	all, err := m.PAM.Scan()
 	e.ours = e.lines(all)
 	for _, check := range []func(){e.programs, e.files, func() { e.services(all, err) }, e.drift, e.pending,
 		e.sshd, e.sudo, e.openvpn, e.selinux, e.denials, e.leftovers} {

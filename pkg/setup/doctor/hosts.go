@@ -112,7 +112,7 @@ func (e *examination) sshd() {
 	}
 }
 
-// keyAlone tells whether one of sshd's lists of methods is through with a key. Without a list every method is enough.
+// keyAlone reports whether one of sshd's lists of methods is through with a key. Without a list every method is enough.
 func keyAlone(methods string) bool {
 	lists := strings.Fields(methods)
 	return len(lists) == 0 || slices.ContainsFunc(lists, func(l string) bool {
@@ -120,15 +120,15 @@ func keyAlone(methods string) bool {
 	})
 }
 
-// penalises tells whether refused logins close sshd to a whole address (OpenSSH 9.8 and newer), and nobody has seen to it.
+// penalises reports whether refused logins close sshd to a whole address (OpenSSH 9.8 and newer), and nobody has seen to it.
 func penalises(sshd map[string]string) bool {
 	penalties, exempt := strings.Fields(sshd["persourcepenalties"]), sshd["persourcepenaltyexemptlist"]
 	return len(penalties) > 0 && penalties[0] != "no" && !slices.Contains(penalties, "authfail:0") && (exempt == "" || exempt == "none")
 }
 
 // keys warns where a public key comes in unasked.
-func (e *examination) keys(all []installer.Asking) {
-	i := slices.IndexFunc(all, func(a installer.Asking) bool { return a.Service == "sshd" })
+func (e *examination) keys(all []installer.ServiceState) {
+	i := slices.IndexFunc(all, func(a installer.ServiceState) bool { return a.Service == "sshd" })
 	if i < 0 || len(all[i].Phases) == 0 {
 		return
 	}

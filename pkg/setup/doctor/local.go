@@ -205,7 +205,7 @@ func (e *examination) denials() {
 }
 
 // services judges every stack that asks.
-func (e *examination) services(all []installer.Asking, err error) {
+func (e *examination) services(all []installer.ServiceState, err error) {
 	if err != nil {
 		e.fail("services", "look at the mode and owner of /etc/pam.d", "%v", err)
 		return
@@ -263,7 +263,7 @@ func (e *examination) services(all []installer.Asking, err error) {
 // severity tells a way past the latch from a nuisance.
 func severity(p pamconf.Problem) State {
 	switch p {
-	case pamconf.Bypassed, pamconf.Moot:
+	case pamconf.Bypassed, pamconf.DenialIgnored:
 		return Fail
 	}
 	return Warn

@@ -16,7 +16,7 @@ type line struct {
 }
 
 // lines reads the arguments of every line of ours. One that cannot be read refuses everybody, and so does the trial of it.
-func (e *examination) lines(all []installer.Asking) []line {
+func (e *examination) lines(all []installer.ServiceState) []line {
 	var lines []line
 	for _, s := range all {
 		for i, given := range s.Args {

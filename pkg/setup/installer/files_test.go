@@ -199,17 +199,17 @@ func TestOtherServicesAreNamed(t *testing.T) {
 	}
 }
 
-// TestALineInVainIsNoProtection refuses to call a service covered whose line lets everybody by.
-func TestALineInVainIsNoProtection(t *testing.T) {
+// TestLineWithoutEffectIsRefused refuses a service whose line protects nothing.
+func TestLineWithoutEffectIsRefused(t *testing.T) {
 	for text, says := range map[string]string{
-		"auth requisite pam_unix.so\nauth optional pam_latch.so\naccount required pam_unix.so\n":                                         "would not refuse",
-		"auth sufficient pam_permit.so\nauth required pam_latch.so\naccount required pam_unix.so\n":                                      "leads past it",
-		"auth requisite pam_unix.so\naccount sufficient pam_localuser.so\naccount required pam_latch.so\naccount required pam_unix.so\n": "leads past it",
+		"auth requisite pam_unix.so\nauth optional pam_latch.so\naccount required pam_unix.so\n":                                         "would not refuse the login",
+		"auth sufficient pam_permit.so\nauth required pam_latch.so\naccount required pam_unix.so\n":                                      "can succeed without reaching it",
+		"auth requisite pam_unix.so\naccount sufficient pam_localuser.so\naccount required pam_latch.so\naccount required pam_unix.so\n": "can succeed without reaching it",
 		"auth sufficient pam_rootok.so\nauth requisite pam_unix.so\nauth required pam_latch.so\naccount required pam_unix.so\n":          "",
 	} {
 		s, _ := one(t, text)
 		c, err := s.Plan("door", installer.Options{})
-		if says == "" && err != nil || says != "" && (!errors.Is(err, installer.ErrRefused) || !strings.Contains(err.Error(), "in vain") || !strings.Contains(err.Error(), says)) {
+		if says == "" && err != nil || says != "" && (!errors.Is(err, installer.ErrRefused) || !strings.Contains(err.Error(), "no effect") || !strings.Contains(err.Error(), says)) {
 			t.Errorf("%q: %v %v", text, err, c.Diff())
 		}
 	}

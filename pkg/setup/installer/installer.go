@@ -44,7 +44,7 @@ var (
 // serviceName keeps a service from being a path.
 var serviceName = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._+-]*$`)
 
-// ValidService tells whether a service can have this name.
+// ValidService reports whether a service can have this name.
 func ValidService(name string) bool { return serviceName.MatchString(name) }
 
 // Read returns the text of a service file, as pamconf.Tree wants it. Absolute names are what include lines may have.
@@ -108,31 +108,31 @@ func leftover(name string) bool {
 	return false
 }
 
-// Asking tells in which phases a service asks the latch, with what is wrong about each.
-type Asking struct {
+// ServiceState is what a service file does with the latch.
+type ServiceState struct {
 	Service string
-	Phases  map[pamconf.Phase][]pamconf.Finding // of the phases that ask
+	Phases  map[pamconf.Phase][]pamconf.Finding // the phases that have our line, with the problems of each
 	Where   []string                            // file and line of the first of our lines in each of them, auth first
 	Args    [][]string                          // module arguments of the same lines
-	Lines   int                                 // how often the phase asks that asks most often
-	Err     error                               // the file cannot be read, or libpam would give up on it
+	Lines   int                                 // the larger number of our lines in one phase
+	Err     error                               // the file cannot be read, or libpam would refuse to read it
 }
 
-// Survey looks at every service.
-func (s System) Survey() ([]Asking, error) {
+// Scan examines every service.
+func (s System) Scan() ([]ServiceState, error) {
 	names, err := s.Services()
 	if err != nil {
 		return nil, err
 	}
-	var all []Asking
+	var all []ServiceState
 	for _, name := range names {
-		all = append(all, s.asking(name))
+		all = append(all, s.serviceState(name))
 	}
 	return all, nil
 }
 
-func (s System) asking(name string) Asking {
-	a := Asking{Service: name, Phases: map[pamconf.Phase][]pamconf.Finding{}}
+func (s System) serviceState(name string) ServiceState {
+	a := ServiceState{Service: name, Phases: map[pamconf.Phase][]pamconf.Finding{}}
 	text, err := s.Read(name)
 	if err != nil {
 		a.Err = err
@@ -161,5 +161,5 @@ func (s System) asking(name string) Asking {
 	return a
 }
 
-// Asks tells whether a service asks in any phase.
-func (s System) Asks(service string) bool { return len(s.asking(service).Phases) > 0 }
+// Asks reports whether a service has our line in any phase.
+func (s System) Asks(service string) bool { return len(s.serviceState(service).Phases) > 0 }

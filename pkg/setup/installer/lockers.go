@@ -13,7 +13,7 @@ import (
 var lockers = []string{"swaylock", "i3lock", "hyprlock", "waylock", "gtklock", "vlock", "physlock", "xscreensaver", "xlock", "kde",
 	"kscreenlocker", "cinnamon-screensaver", "mate-screensaver", "xfce4-screensaver"}
 
-// Unprivileged tells whether a service unlocks a screen without the rights to ask.
+// Unprivileged reports whether a service unlocks a screen without the rights to ask.
 func Unprivileged(service string) bool { return slices.Contains(lockers, service) }
 
 // look follows a change into the services that include the file: one that could not ask refuses it, and of the others
@@ -33,7 +33,7 @@ func (s System) look(c *Change) error {
 		case name == c.Service || !s.includes(name, c.Service) || !with.Asks(name):
 		case Unprivileged(name):
 			return refuse("%s would also guard %s, which has no rights to ask and could not unlock any more", c.Service, name)
-		case with.asking(name).Lines > 1:
+		case with.serviceState(name).Lines > 1:
 			c.Notes = append(c.Notes, name+" includes it and has a line of its own, which is not needed any more: latch uninstall "+name)
 		default:
 			others = append(others, name)
@@ -47,7 +47,7 @@ func (s System) look(c *Change) error {
 	return nil
 }
 
-// includes tells whether a service's file takes another one in, at whatever depth.
+// includes reports whether a service's file takes another one in, at whatever depth.
 func (s System) includes(service, other string) bool {
 	text, err := s.Read(service)
 	if err != nil {

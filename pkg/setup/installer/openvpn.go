@@ -48,7 +48,7 @@ func (s System) vpnStack(o Options) ([]byte, error) {
 	return last, nil
 }
 
-// atIncludes tells whether this machine's libpam knows Debian's "@include".
+// atIncludes reports whether this machine's libpam knows Debian's "@include".
 func (s System) atIncludes() bool {
 	text, err := s.Read("other")
 	return err == nil && slices.ContainsFunc(pamconf.Parse("other", text).Rules, func(r pamconf.Rule) bool { return r.Inclusion == pamconf.IncludeAll })

@@ -70,7 +70,7 @@ func (k Kind) without(service string, text []byte) (rest []byte, ours bool) {
 	return f.Bytes(), lines > 0
 }
 
-// None tells whether there is nothing to do.
+// None reports whether there is nothing to do.
 func (c Change) None() bool { return c.Before != nil && bytes.Equal(c.Before, c.After) }
 
 // Diff shows the change in the unified format of diff(1).
@@ -98,8 +98,8 @@ var unasked = []string{"cron", "crond", "atd", "systemd-user", "runuser", "runus
 // errEmpty means that ours would be the only module of a phase, which then refuses everybody whom it steps aside for.
 var errEmpty = fmt.Errorf("%w: there is no other rule", ErrRefused)
 
-// errInVain means that a line stands there which protects nothing.
-var errInVain = fmt.Errorf("%w: it asks, and in vain", ErrRefused)
+// errNoEffect means that the phase has a line of ours that protects nothing.
+var errNoEffect = fmt.Errorf("%w: it has a line of pam_latch.so that has no effect", ErrRefused)
 
 func refuse(format string, args ...any) error {
 	return fmt.Errorf("%w: %s", ErrRefused, fmt.Sprintf(format, args...))
@@ -187,7 +187,7 @@ func (c *Change) existing(text []byte) error {
 	return nil
 }
 
-// differs tells whether the file has a line of ours with other arguments.
+// differs reports whether the file has a line of ours with other arguments.
 func differs(f *pamconf.File, o Options) bool {
 	return slices.ContainsFunc(f.Rules, func(r pamconf.Rule) bool { return r.IsLatch() && !slices.Equal(r.Args, o.args(f.Name, r.Phase)) })
 }
@@ -278,7 +278,7 @@ func (s System) writable(service string) (path string, text []byte, err error) {
 // edit puts our lines into a service file.
 func (s System) edit(f *pamconf.File, o Options, c *Change) (*pamconf.File, error) {
 	after, authErr := s.editAuth(f, o, c)
-	if errors.Is(authErr, errInVain) {
+	if errors.Is(authErr, errNoEffect) {
 		return nil, authErr
 	}
 	switch skipped := slices.Contains(s.AccountSkip, f.Name); {
@@ -313,7 +313,7 @@ func (s System) editAuth(f *pamconf.File, o Options, c *Change) (*pamconf.File, 
 		return after, err
 	}
 	// Only the auth phase can ask for a code, so a place that guesses reach is better than none.
-	guessed, again := s.editPhase(f, pamconf.Auth, o, pamconf.Guessed)
+	guessed, again := s.editPhase(f, pamconf.Auth, o, pamconf.ReachedWithoutPassword)
 	if again != nil {
 		return f, err
 	}
@@ -333,8 +333,8 @@ func (s System) editPhase(f *pamconf.File, phase pamconf.Phase, o Options, allow
 		return f, err
 	case after != nil:
 		return after, nil
-	case findings[0].Problem == pamconf.Covered:
-		return f, s.inVain(f, phase)
+	case findings[0].Problem == pamconf.AlreadyPresent:
+		return f, s.noEffect(f, phase)
 	case findings[0].Problem == pamconf.Empty:
 		return f, fmt.Errorf("%s: %w in the %s phase", f.Name, errEmpty, phase)
 	}
@@ -349,19 +349,19 @@ func reasons(findings []pamconf.Finding) string {
 	return strings.Join(all, "; ")
 }
 
-// inVain refuses a phase that asks already where a line of somebody's stands in a place, or has a control, by which people
-// come in all the same.
-func (s System) inVain(f *pamconf.File, phase pamconf.Phase) error {
+// noEffect refuses a phase that has a line already, in a place or with a control that lets people in whatever the latch
+// says.
+func (s System) noEffect(f *pamconf.File, phase pamconf.Phase) error {
 	stack, err := pamconf.Load(f, phase, s)
 	if err != nil {
 		return err
 	}
 	findings := slices.DeleteFunc(stack.Judge(), func(x pamconf.Finding) bool {
-		return x.Problem != pamconf.Bypassed && x.Problem != pamconf.Moot
+		return x.Problem != pamconf.Bypassed && x.Problem != pamconf.DenialIgnored
 	})
 	if len(findings) == 0 {
 		return nil
 	}
-	return fmt.Errorf("%s: %w: %s phase, %s: %s; take that line out first", f.Name, errInVain, phase, stack.Steps[stack.Asks()].Where(),
+	return fmt.Errorf("%s: %w: %s phase, %s: %s; take that line out first", f.Name, errNoEffect, phase, stack.Steps[stack.Asks()].Where(),
 		reasons(findings))
 }

@@ -110,7 +110,7 @@ func (s System) planRemoval(c *Change) error {
 	if c.Kind == VPN {
 		c.Notes = append(c.Notes, "a server that runs asks PAM until it is restarted: "+restart(c.Path))
 	}
-	kept, err := s.kept(c.key())
+	kept, err := s.loadRecord(c.key())
 	if err != nil {
 		return err
 	}

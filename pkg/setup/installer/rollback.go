@@ -72,7 +72,7 @@ func (s System) Prepare(p Pending, changes []Change) error {
 		if err := c.current(); err != nil {
 			return err
 		}
-		earlier, err := s.kept(c.key())
+		earlier, err := s.loadRecord(c.key())
 		if err != nil {
 			return err
 		}
@@ -176,7 +176,7 @@ func (s System) settle(item Item) error {
 	if item.Earlier == nil {
 		return s.Undo(c)
 	}
-	now, err := s.kept(c.key())
+	now, err := s.loadRecord(c.key())
 	if err != nil {
 		return err
 	}
@@ -184,5 +184,5 @@ func (s System) settle(item Item) error {
 	if now != nil && now.Existed {
 		earlier.before = now.before
 	}
-	return s.keep(earlier)
+	return s.saveRecord(earlier)
 }

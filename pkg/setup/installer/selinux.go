@@ -8,7 +8,7 @@ import (
 // LoadPolicy says how our policy module is loaded.
 const LoadPolicy = "semodule -i latch.pp; the .rpm has it in /usr/share/selinux/packages, and make SELINUX=1 makes it in build/selinux"
 
-// SELinux tells whether SELinux enforces on the system below root, and whether our policy module is loaded, without
+// SELinux reports whether SELinux enforces on the system below root, and whether our policy module is loaded, without
 // which sshd and login may not reach a Latch server.
 func SELinux(root string, run func(name string, args ...string) ([]byte, error)) (enforces, loaded bool) {
 	data, err := os.ReadFile(root + "/sys/fs/selinux/enforce")

@@ -47,13 +47,13 @@ type process struct {
 	began  time.Duration // after the boot
 }
 
-// connection tells whether it is sshd's for one client, who has to log in to get further, and not the one that listens.
+// connection reports whether it is sshd's for one client, who has to log in to get further, and not the one that listens.
 func (p process) connection() bool {
 	return p.sshd() && (strings.HasPrefix(p.title, "sshd: ") || strings.HasPrefix(p.title, "sshd-session: ")) &&
 		!strings.Contains(p.title, "[listener]")
 }
 
-// sshd tells whether it is one of sshd's, by any of the names that these have.
+// sshd reports whether it is one of sshd's, by any of the names that these have.
 func (p process) sshd() bool { return p.name == "sshd" || strings.HasPrefix(p.name, "sshd-") }
 
 // SessionStart tells how long after the boot the login began that a process belongs to. For SSH that is the connection:
@@ -80,7 +80,7 @@ func SessionStart(pid int) (time.Duration, error) {
 	return began, nil
 }
 
-// Remote tells whether the person at a process may be far away: it or an ancestor came by SSH, whatever su and sudo left
+// Remote reports whether the person at a process may be far away: it or an ancestor came by SSH, whatever su and sudo left
 // of its environment, or sits in a tmux or screen, to which one attaches from anywhere.
 func Remote(pid int) (bool, error) {
 	all, err := ancestors(pid)

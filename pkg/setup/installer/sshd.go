@@ -102,7 +102,7 @@ func planSSHD(settings map[string]string, o Options) (*Change, error) {
 	return c, err
 }
 
-// keyFirst tells whether every way in begins with a key.
+// keyFirst reports whether every way in begins with a key.
 func keyFirst(methods string) bool {
 	lists := strings.Fields(methods)
 	for _, list := range lists {
@@ -132,7 +132,7 @@ func includesDropIns() error {
 	return refuse("%s includes no %s: put the line \"Include %s/*.conf\" first", sshdConfig, filepath.Dir(sshdDropIn), filepath.Dir(sshdDropIn))
 }
 
-// takesDropIn tells whether one of an include's patterns takes our file in.
+// takesDropIn reports whether one of an include's patterns takes our file in.
 func takesDropIn(patterns []string) bool {
 	return slices.ContainsFunc(patterns, func(pattern string) bool {
 		ok, err := filepath.Match(wholePattern(pattern), sshdDropIn)

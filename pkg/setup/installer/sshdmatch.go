@@ -64,7 +64,7 @@ func sshdBlocks() ([]*block, error) {
 }
 
 // opened finds a Match block that keeps passwords out, which keyboard-interactive would take again once PAM is asked or
-// that method is on. before are the settings outside of any block, interactive tells whether the method will be on there.
+// that method is on. before are the settings outside of any block, interactive reports whether the method will be on there.
 func opened(blocks []*block, before map[string]string, interactive bool) (where string, found bool) {
 	somewhere := interactive
 	for _, b := range blocks {

@@ -118,7 +118,7 @@ func shown(t *testing.T, f *pamconf.File, phase pamconf.Phase, tree pamconf.Tree
 		fmt.Fprintf(&all, "no place: %v\n", finding)
 	}
 	// Who demands a code takes what comes with it.
-	if after, _, err = pamconf.Insert(f, phase, tree, []string{"otp=yes"}, pamconf.Guessed); err != nil {
+	if after, _, err = pamconf.Insert(f, phase, tree, []string{"otp=yes"}, pamconf.ReachedWithoutPassword); err != nil {
 		t.Fatal(err)
 	}
 	if phase == pamconf.Auth && after != nil {

@@ -33,7 +33,7 @@ var neutral = map[string]bool{
 	"pam_xauth.so": true,
 }
 
-// excuses tells whether success of the step means that root itself called, who is let by everywhere.
+// excuses reports whether success of the step means that root itself called, who needs no password anywhere.
 func excuses(s Step) bool {
 	switch s.Rule.Base() {
 	case "pam_rootok.so":
@@ -48,8 +48,8 @@ func excuses(s Step) bool {
 // firm modules never abstain (pam_unix_auth.c, pam_unix_acct.c, pam_fprintd.c return no PAM_IGNORE).
 var firm = map[string]bool{"pam_unix.so": true, "pam_fprintd.so": true}
 
-// checks returns what tells whether a step checks a secret. Where no module that we know does, those that we do not
-// know are taken for checkers.
+// checks returns a function that reports whether a step checks a secret. If no known module does, unknown modules count
+// as checkers.
 func (s *Stack) checks() func(Step) bool {
 	known := func(step Step) bool { return !step.opens && !step.fails && checkers[step.Rule.Base()] }
 	if slices.ContainsFunc(s.Steps, known) {
@@ -74,7 +74,7 @@ func (s *Stack) wrongSecret() Answers {
 	}
 }
 
-// mayAbstain tells whether a checker was told to have no say about people that it does not know or cannot ask about, as
+// mayAbstain reports whether a checker was told to have no say about people that it does not know or cannot ask about, as
 // with pam_sss's ignore_unknown_user, pam_krb5's ignore_root, pam_google_authenticator's nullok and pam_u2f's nouserok.
 func mayAbstain(step Step) bool {
 	return !firm[step.Rule.Base()] && slices.ContainsFunc(step.Rule.Args, func(a string) bool {

@@ -7,26 +7,27 @@ import (
 	"strings"
 )
 
-// Problem is why a place is no good for the latch.
+// Problem is the reason why a place does not suit our line.
 type Problem int
 
-// Problems, in the order in which they are told when no place is good.
+// Problems, in the order in which they are reported when no place is good.
 const (
-	Good     Problem = iota
-	Covered          // the stack asks already
-	Empty            // no module but ours would be in the phase
-	Spanned          // a jump would end elsewhere
-	Guessed          // somebody without a right secret gets there
-	Changed          // an open latch would change the result
-	Bypassed         // a way in leads past it
-	Moot             // a closed latch does not refuse
-	Tangled          // nobody can tell
+	Good                   Problem = iota
+	AlreadyPresent                 // the phase has our line already
+	Empty                          // our module would be the only one in the phase
+	BreaksJump                     // a jump would end at another rule
+	ReachedWithoutPassword         // a login without a correct secret reaches our line
+	AltersResult                   // our line changes the result although the latch is open
+	Bypassed                       // a login succeeds without reaching our line
+	DenialIgnored                  // a closed latch does not refuse the login
+	TooComplex                     // the simulation has too many states
 )
 
 func (p Problem) String() string {
-	return [...]string{"good", "the stack asks already", "there is no other rule in this phase", "a jump would end elsewhere",
-		"a wrong password reaches it", "an open latch would let in whom no other module lets in", "a way in leads past it",
-		"a closed latch would not refuse", "the stack has too many ways to try them all"}[p]
+	return [...]string{"good", "the phase has our line already", "there is no other rule in this phase",
+		"a jump would end at another rule", "a login without a correct password reaches it",
+		"it would change the result although the latch is open", "a login can succeed without reaching it",
+		"a closed latch would not refuse the login", "the stack is too complex to simulate"}[p]
 }
 
 // Finding is a problem with the rule that causes it.
@@ -50,7 +51,7 @@ func shown(r Rule) string {
 	return r.Control
 }
 
-// Judge tells what is wrong with a stack that asks the latch: every problem once.
+// Judge returns the problems of a stack that has our line, each once.
 func (s *Stack) Judge() []Finding {
 	asks := s.Asks()
 	if asks < 0 {
@@ -65,19 +66,19 @@ func (s *Stack) Judge() []Finding {
 			}
 		}
 	}
-	tangled := false
+	tooComplex := false
 	if s.Phase == Auth && s.lastChecker(len(s.Steps)) >= 0 {
 		guess := s.run(s.wrongSecret(), true)
-		tangled = guess.tangled
+		tooComplex = guess.tooComplex
 		for _, o := range guess.ends {
 			if o.Asked {
-				note(Guessed, s.lastChecker(asks))
+				note(ReachedWithoutPassword, s.lastChecker(asks))
 			}
 		}
 	}
 	login := s.run(anything, true)
-	if tangled || login.tangled {
-		note(Tangled, -1)
+	if tooComplex || login.tooComplex {
+		note(TooComplex, -1)
 	}
 	for _, o := range login.ends {
 		if p := o.problem(); p == Bypassed {
@@ -87,7 +88,7 @@ func (s *Stack) Judge() []Finding {
 		}
 	}
 	var findings []Finding
-	for p := Guessed; p <= Tangled; p++ {
+	for p := ReachedWithoutPassword; p <= TooComplex; p++ {
 		if step, ok := found[p]; ok {
 			findings = append(findings, Finding{p, step})
 		}
@@ -95,15 +96,15 @@ func (s *Stack) Judge() []Finding {
 	return findings
 }
 
-// problem tells what is wrong with one way in which a stack that asks may end.
+// problem returns what is wrong with one outcome of a stack that has our line.
 func (o Outcome) problem() Problem {
 	switch {
 	case !o.Asked && o.LetIn() && !o.Excused:
 		return Bypassed
 	case o.Asked && o.LetIn() && (o.Latch == AuthErr || o.Latch == PermDenied):
-		return Moot
+		return DenialIgnored
 	case o.Asked && (o.Latch == Success || o.Latch == Ignore) && o.Status != o.Without:
-		return Changed
+		return AltersResult
 	}
 	return Good
 }
@@ -137,7 +138,7 @@ func Insert(f *File, phase Phase, tree Tree, args []string, allowed ...Problem) 
 		return nil, []Finding{{Problem: Empty}}, nil
 	}
 	if at := before.Asks(); at >= 0 {
-		return nil, []Finding{{Covered, &before.Steps[at]}}, nil
+		return nil, []Finding{{AlreadyPresent, &before.Steps[at]}}, nil
 	}
 	var best []Finding
 	var aboveRoot *File // good, but root would be asked who is let by further down
@@ -153,7 +154,7 @@ func Insert(f *File, phase Phase, tree Tree, args []string, allowed ...Problem) 
 			return after, nil, nil
 		case len(findings) == 0 && aboveRoot == nil:
 			aboveRoot = after
-		case best == nil, best[0].Problem == Spanned:
+		case best == nil, best[0].Problem == BreaksJump:
 			best = findings
 		}
 	}
@@ -227,7 +228,7 @@ func (s *Stack) compare(after *File, tree Tree) (findings []Finding, root bool, 
 		return nil, false, err
 	}
 	if at := s.displaced(stack); at >= 0 {
-		return []Finding{{Spanned, &s.Steps[at]}}, false, nil
+		return []Finding{{BreaksJump, &s.Steps[at]}}, false, nil
 	}
 	asks := stack.Asks()
 	return stack.Judge(), s.Phase == Account && asks < len(s.Steps) && excuses(s.Steps[asks]), nil

@@ -61,7 +61,7 @@ func TestWhereThereIsAPlace(t *testing.T) {
 				t.Fatal(err)
 			}
 			want := slices.Contains(early, machine)
-			problem := pamconf.Guessed
+			problem := pamconf.ReachedWithoutPassword
 			if machine == "ubuntu2404" && service == "lightdm" {
 				want, problem = false, pamconf.Bypassed // members of nopasswdlogin
 			}
@@ -105,7 +105,7 @@ func TestGuessesAreKeptAway(t *testing.T) {
 		"sufficient pam_stranger.so": false, "requisite pam_sss.so": true, "requisite pam_sss.so ignore_unknown_user": false} {
 		f := pamconf.Parse("tried", []byte("auth required pam_env.so\nauth "+rule+"\nauth optional pam_permit.so\n"))
 		after, findings, err := pamconf.Insert(f, pamconf.Auth, texts{}, nil)
-		if err != nil || (after != nil) != want || !want && findings[0].Problem != pamconf.Guessed {
+		if err != nil || (after != nil) != want || !want && findings[0].Problem != pamconf.ReachedWithoutPassword {
 			t.Errorf("%s: a place: %v, want %v; %v %v", rule, after != nil, want, findings, err)
 		}
 		if after != nil && !after.Rules[2].IsLatch() {

@@ -110,7 +110,7 @@ func TestInsertAndWithoutOnMadeUpFiles(t *testing.T) {
 			}
 			describe := fmt.Sprintf("seed %d %s: %q", seed, phase, tree)
 			if after == nil {
-				if len(findings) == 0 || findings[0].Problem == pamconf.Covered {
+				if len(findings) == 0 || findings[0].Problem == pamconf.AlreadyPresent {
 					t.Errorf("%s: no place, because of %v", describe, findings)
 				}
 				continue
@@ -153,7 +153,7 @@ func inserted(t *testing.T, describe string, f, after *pamconf.File, phase pamco
 		t.Errorf("%s\ntaking %d lines out of %q leaves %q", describe, lines, after.Bytes(), back.Bytes())
 	}
 	second, findings, err := pamconf.Insert(after, phase, tree, []string{"otp=yes"})
-	if second != nil || err != nil || len(findings) != 1 || findings[0].Problem != pamconf.Covered {
+	if second != nil || err != nil || len(findings) != 1 || findings[0].Problem != pamconf.AlreadyPresent {
 		t.Errorf("%s\na second time: %v %v", describe, findings, err)
 	}
 }

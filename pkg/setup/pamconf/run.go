@@ -10,7 +10,7 @@ type Outcome struct {
 	By      int  // the step that ended the stack before its end, or -1
 }
 
-// LetIn tells whether a host lets the person in: one whose password is to be changed comes in as well.
+// LetIn reports whether a host lets the person in: one whose password is to be changed comes in as well.
 func (o Outcome) LetIn() bool { return o.Status == Success || o.Status == NewAuthtokReqd }
 
 // Answers returns what a step may return.
@@ -68,13 +68,13 @@ type state struct {
 }
 
 type run struct {
-	stack   *Stack
-	answers Answers
-	coarse  bool // it does not matter which code refuses, and the states are bounded
-	tangled bool // there were more
-	seen    map[state]bool
-	known   map[Outcome]bool
-	ends    []Outcome
+	stack      *Stack
+	answers    Answers
+	coarse     bool // it does not matter which code refuses, and the states are bounded
+	tooComplex bool // there were more
+	seen       map[state]bool
+	known      map[Outcome]bool
+	ends       []Outcome
 }
 
 // Run returns every outcome of the stack under the answers that its steps may give, after the dispatcher of libpam
@@ -120,11 +120,11 @@ func (r *run) from(s state, by int) {
 	}
 	step := r.stack.Steps[s.next]
 	s.enter(step.level)
-	if r.seen[s] || r.tangled {
+	if r.seen[s] || r.tooComplex {
 		return
 	}
 	r.seen[s] = true
-	r.tangled = r.coarse && len(r.seen) > maxStates
+	r.tooComplex = r.coarse && len(r.seen) > maxStates
 	if step.fails {
 		r.after(s, step, mustFail, by)
 		return

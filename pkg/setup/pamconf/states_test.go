@@ -84,8 +84,8 @@ func TestStatesStayFew(t *testing.T) {
 	}
 }
 
-// TestTangledStackIsRefused takes resets in 15 nested substacks, whose states nobody can go through.
-func TestTangledStackIsRefused(t *testing.T) {
+// TestTooComplexStackIsRefused takes resets in 15 nested substacks, whose states nobody can go through.
+func TestTooComplexStackIsRefused(t *testing.T) {
 	r := rand.New(rand.NewPCG(5, 5))
 	tree := texts{"tried": anyCode(r, 4) + "auth substack f0\n"}
 	for i := range 14 {
@@ -103,7 +103,7 @@ func TestTangledStackIsRefused(t *testing.T) {
 	if after, _, err := Insert(f, Auth, tree, nil); err != nil || after != nil {
 		t.Errorf("a place on a stack that cannot be judged: %v", err)
 	}
-	if findings := s.Judge(); len(findings) == 0 || findings[len(findings)-1].Problem != Tangled {
+	if findings := s.Judge(); len(findings) == 0 || findings[len(findings)-1].Problem != TooComplex {
 		t.Errorf("findings are %v", findings)
 	}
 }

@@ -55,7 +55,7 @@ type Rule struct {
 // Base is the module's file name without its directory.
 func (r Rule) Base() string { return path.Base(r.Module) }
 
-// IsLatch tells whether the rule calls our module.
+// IsLatch reports whether the rule calls our module.
 func (r Rule) IsLatch() bool { return r.Inclusion == NotIncluding && r.Base() == ModuleFile }
 
 // ModuleFile is the file name of our module.

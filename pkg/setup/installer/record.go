@@ -55,8 +55,8 @@ func (r record) key() string { return Change{Service: r.Service, Kind: r.Kind, P
 func (s System) recordPath(key string) string { return filepath.Join(s.StateDir, key+".json") }
 func (s System) beforePath(key string) string { return filepath.Join(s.StateDir, key+".before") }
 
-// kept reads what is kept about a file, nil for nothing.
-func (s System) kept(key string) (*record, error) {
+// loadRecord reads the record of a file; nil without one.
+func (s System) loadRecord(key string) (*record, error) {
 	data, err := securefile.Read(s.recordPath(key), limit)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
@@ -95,7 +95,7 @@ func (s System) records() ([]record, error) {
 		if service, _, _ := strings.Cut(key, "@"); !serviceName.MatchString(service) {
 			continue
 		}
-		r, err := s.kept(key)
+		r, err := s.loadRecord(key)
 		if err != nil {
 			return nil, err
 		}
@@ -134,13 +134,13 @@ func (s System) Apply(c Change, o Options, now time.Time) error {
 		return err
 	}
 	// A second change keeps what the first one replaced, as long as nobody came in between.
-	old, err := s.kept(c.key())
+	old, err := s.loadRecord(c.key())
 	if err != nil {
 		return err
 	}
 	r := record{Service: c.Service, Kind: c.Kind, Path: c.Path, At: now.UTC(), Existed: c.Before != nil, SHA256: digest(c.After), Options: o, before: c.Before}
 	if c.Kind == PAM {
-		r.Phases = s.will(c).phases()
+		r.Phases = s.preview(c).phases()
 	}
 	if old != nil && old.after(c.Before) {
 		r.Existed, r.before = old.Existed, old.before
@@ -148,19 +148,19 @@ func (s System) Apply(c Change, o Options, now time.Time) error {
 		// What is put back must not ask: the module may be gone then.
 		r.Existed, r.before = rest != nil, rest
 	}
-	if err := s.keep(r); err != nil {
+	if err := s.saveRecord(r); err != nil {
 		return err
 	}
 	return c.write()
 }
 
-// will tells what a change makes of its service.
-func (s System) will(c Change) Asking {
+// preview returns the state of the service after a change.
+func (s System) preview(c Change) ServiceState {
 	s.planned = map[string][]byte{c.Service: c.After}
-	return s.asking(c.Service)
+	return s.serviceState(c.Service)
 }
 
-func (a Asking) phases() []pamconf.Phase { return slices.Sorted(maps.Keys(a.Phases)) }
+func (a ServiceState) phases() []pamconf.Phase { return slices.Sorted(maps.Keys(a.Phases)) }
 
 // Drifted lists the services that were installed here and ask in fewer phases than they did then, with those phases; all
 // of them where none asks.
@@ -174,7 +174,7 @@ func (s System) Drifted() (map[string][]pamconf.Phase, error) {
 		if r.Kind != PAM {
 			continue
 		}
-		now := s.asking(r.Service).phases()
+		now := s.serviceState(r.Service).phases()
 		missing := slices.DeleteFunc(slices.Clone(r.Phases), func(p pamconf.Phase) bool { return slices.Contains(now, p) })
 		if len(missing) > 0 || len(now) == 0 {
 			gone[r.Service] = missing
@@ -183,7 +183,7 @@ func (s System) Drifted() (map[string][]pamconf.Phase, error) {
 	return gone, nil
 }
 
-func (s System) keep(r record) error {
+func (s System) saveRecord(r record) error {
 	if r.Existed {
 		if err := securefile.Write(s.beforePath(r.key()), r.before, 0o600); err != nil {
 			return err
