@@ -30,9 +30,10 @@ func newExplain(a *app) *cobra.Command {
 		Use: "explain", Short: "tell what a login would be answered, and why", Args: cobra.NoArgs,
 		Long: `explain takes a login through every step that decides it and says what would come of it now: does the
 service ask, which files does its line name, is the user exempt or paired, what does the server say,
-which policy decides. Nothing is changed. The server is asked silently and makes no one-time token;
-where the application's plan has no silent questions, the phone would show an attempt, so explain
-asks you first.
+which policy decides. Nothing is changed. The server is queried silently and makes no one-time token;
+where it refuses silent queries (some plans of the cloud do), the phone would show an attempt, so explain
+asks you first. An error that has a remedy (an unknown operation, wrong credentials, an ended pairing)
+is followed by the line or command that repairs it.
 ` + cli.ExitHelp,
 		Example: "  sudo latch explain --user ana --service sshd\n  sudo latch explain --user ana --service sudo --phase auth --json",
 		RunE:    func(c *cobra.Command, _ []string) error { return a.explainLogin(c.Context(), o) },
@@ -41,7 +42,7 @@ asks you first.
 	f.StringVar(&o.service, "service", "sshd", "PAM `service`")
 	f.StringVar(&o.phase, "phase", "", "auth or account; both by default")
 	f.StringVar(&o.rhost, "rhost", "", "remote `address`; it decides nothing and is told back")
-	f.BoolVarP(&o.yes, "yes", "y", false, "let the phone show an attempt where the plan has no silent questions")
+	f.BoolVarP(&o.yes, "yes", "y", false, "let the phone show an attempt where the server refuses silent queries")
 	return c
 }
 
@@ -67,7 +68,7 @@ func (a *app) explainLogin(ctx context.Context, o explainOptions) error {
 		}
 	}
 	if !installer.ValidService(o.service) {
-		return cli.Usage("%q is no name of a PAM service", o.service)
+		return cli.Usage("invalid PAM service name %q", o.service)
 	}
 	if err := a.needRoot(cli.ExitError); err != nil {
 		return err
@@ -178,7 +179,7 @@ func (e *explanation) decide(ctx context.Context, words []string, phase pamconf.
 		e.step("the name service does not know %q", who.name)
 	}
 	book := &adapters.Pairings{Path: args.Accounts}
-	asker := &consenting{explanation: e, Server: adapters.Server{Client: client}}
+	asker := &consenting{explanation: e, Server: adapters.Server{Client: client}, user: who.name, line: args, config: c}
 	attempt := login.Login{Request: r, Settings: settings, Pairings: tellPairings{book, e}, Server: asker, Codes: tellCodes{adapters.NewCodes(c, ""), e}, Person: nobody{e}, Host: localHost{who.name},
 		Memory: forgetful{adapters.NewMemory(c, func(err error) { e.step("%v", err) })}, Clock: adapters.Clock{}}
 	o, err := attempt.Run(ctx)
@@ -211,41 +212,6 @@ func (p tellPairings) Find(name string) (login.Pairing, bool, error) {
 	found, ok, err := p.Pairings.Find(name)
 	p.e.step("%s: %s", p.Path, map[bool]string{true: "paired", false: "not paired"}[ok])
 	return found, ok, err
-}
-
-// declinedError ends an explanation that would have shown on the phone.
-type declinedError struct{ error }
-
-// Unwrap lets the exit status and the hint through.
-func (e *declinedError) Unwrap() error { return e.error }
-
-// consenting asks the person before a question that the phone would show.
-type consenting struct {
-	*explanation
-	adapters.Server
-	open     bool // so a silent question said
-	declined error
-}
-
-// Ask makes no token, whatever the login would.
-func (c *consenting) Ask(ctx context.Context, q login.Question) login.Answer {
-	q.NoToken = true
-	if !q.Silent && c.open {
-		return login.Answer{Kind: policy.On} // a login would ask once more, for the phone to be told
-	}
-	if !q.Silent && !c.options.yes {
-		c.Say("the application's plan has no silent questions: the phone would show an attempt")
-		if ok, err := c.terminal.Confirm(ctx, "Ask all the same?"); err != nil || !ok {
-			c.declined = &declinedError{needs(errors.Join(err, errors.New("the server was not asked")), "say --yes")}
-			return login.Answer{}
-		}
-	}
-	a := c.Server.Ask(ctx, q)
-	c.open = q.Silent && a.Kind == policy.On
-	words := map[policy.Answer]string{policy.On: "open", policy.Off: "closed", policy.NoAnswer: "no answer", policy.ErrorAnswer: "an error answer",
-		policy.BadCertificate: "a certificate that does not verify", policy.NotPaired: "not paired (201)", policy.LocalFailure: "a failure of this machine"}
-	c.step("the server: %s", words[a.Kind])
-	return a
 }
 
 // tellCodes says what there is to check a code with.

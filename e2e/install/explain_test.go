@@ -2,8 +2,14 @@ package install
 
 import (
 	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"os"
 	"os/exec"
+	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -105,6 +111,73 @@ func TestExplainAsksBeforeThePhoneShowsIt(t *testing.T) {
 		}
 	}
 	must(t, "uninstall", "su", "--yes")
+}
+
+// TestExplainNamesTheRepair: an error that a query with a notice would get as well is diagnosed by one silent query.
+func TestExplainNamesTheRepair(t *testing.T) {
+	tap := throughTap(t)
+	must(t, "operation", "add", "explained", "--save")
+	must(t, "install", "su", "--operation", "explained", "--yes")
+	working, err := os.ReadFile(confFile)
+	if err != nil {
+		t.Fatal(err)
+	}
+	set := func(key, value string) func() error {
+		return func() error {
+			text, line := string(working), regexp.MustCompile("(?m)^"+key+" = .*$")
+			return os.WriteFile(confFile, []byte(line.ReplaceAllString(text, key+" = "+value)), 0o600)
+		}
+	}
+	answer := func(edit func(*http.Response) error) func() error {
+		return func() error { tap.Edit = edit; return nil }
+	}
+	for _, c := range []struct {
+		name      string
+		spoil     func() error
+		steps     []string
+		questions int
+	}{
+		{"unknown operation", set("explained", strings.Repeat("u", 20)),
+			[]string{"the server: an error answer", confFile + ":%d: the application has no operation " + strings.Repeat("u", 20), "latch operation add explained --save"}, 1},
+		{"wrong secret", set("secret_key", strings.Repeat("z", 40)), []string{"102", "does not accept app_id (" + confFile + ":", "latch setup"}, 1},
+		{"not paired", answer(refusal(201)), []string{"not paired (201)", "latch unpair --user ana, then latch pair CODE --user ana"}, 1},
+		{"no Latch server", answer(func(r *http.Response) error { r.StatusCode = http.StatusMovedPermanently; return nil }),
+			[]string{"HTTP status 301", "check that latch_host (" + confFile + ":"}, 1},
+		{"a plan without silent queries", answer(refusal(701)), []string{"an error answer"}, 2},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			if err := c.spoil(); err != nil {
+				t.Fatal(err)
+			}
+			before := tap.Questions()
+			out, errs, status := latch(t, nil, "explain", "--user", ana, "--service", "su", "--phase", "auth", "--yes")
+			questions := tap.Questions() - before
+			tap.Edit = nil
+			if err := os.WriteFile(confFile, working, 0o600); err != nil {
+				t.Fatal(err)
+			}
+			if status != 3 || errs != "" || questions != c.questions {
+				t.Errorf("status %d after %d questions: %s", status, questions, errs)
+			}
+			for _, step := range c.steps {
+				step = strings.Replace(step, "%d", strconv.Itoa(1+strings.Count(strings.Split(string(working), "explained = ")[0], "\n")), 1)
+				if !strings.Contains(out, step) {
+					t.Errorf("no %q in\n%s", step, out)
+				}
+			}
+		})
+	}
+	must(t, "uninstall", "su", "--yes")
+}
+
+// refusal makes a tap answer with an error of the Latch API.
+func refusal(code int) func(*http.Response) error {
+	return func(r *http.Response) error {
+		text := fmt.Sprintf(`{"error":{"code":%d,"message":"refused"}}`, code)
+		r.Body, r.ContentLength = io.NopCloser(strings.NewReader(text)), int64(len(text))
+		r.Header.Set("Content-Length", strconv.Itoa(len(text)))
+		return nil
+	}
 }
 
 // TestExplainMakesNoToken asks where a login would be sent a one-time token.

@@ -41,6 +41,7 @@ func (k Kind) String() string {
 type Error struct {
 	Kind Kind
 	Code int // of the Latch API, 0 if the failure is none of its
+	HTTP int // status of an answer that is not 2xx, else 0
 	Err  error
 
 	date time.Time // the server's clock, on an error answer
@@ -170,7 +171,7 @@ func badStatus(status int, who string) error {
 	if status >= 500 && status <= 599 {
 		kind = KindNoAnswer
 	}
-	return &Error{Kind: kind, Err: fmt.Errorf("%sHTTP status %d", who, status)}
+	return &Error{Kind: kind, HTTP: status, Err: fmt.Errorf("%sHTTP status %d", who, status)}
 }
 
 func badAnswer(format string, args ...any) error {

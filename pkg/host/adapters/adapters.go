@@ -113,7 +113,7 @@ type Server struct{ Client *client.Client }
 
 // Ask turns every failure into an answer of package policy.
 func (s Server) Ask(ctx context.Context, q login.Question) login.Answer {
-	return answered(s.Client.Status(ctx, client.Query{AccountID: q.AccountID, OperationID: q.OperationID, NoOTP: q.NoToken, Silent: q.Silent}))
+	return Answered(s.Client.Status(ctx, client.Query{AccountID: q.AccountID, OperationID: q.OperationID, NoOTP: q.NoToken, Silent: q.Silent}))
 }
 
 // CanAwait implements login.Server.
@@ -121,10 +121,11 @@ func (s Server) CanAwait() bool { return s.Client.Can(api.CanAwait) }
 
 // Await implements login.Server.
 func (s Server) Await(ctx context.Context, q login.Question) login.Answer {
-	return answered(s.Client.Await(ctx, client.Query{AccountID: q.AccountID, OperationID: q.OperationID}))
+	return Answered(s.Client.Await(ctx, client.Query{AccountID: q.AccountID, OperationID: q.OperationID}))
 }
 
-func answered(status client.Status, err error) login.Answer {
+// Answered turns what the client returned into an answer, failures included.
+func Answered(status client.Status, err error) login.Answer {
 	if err != nil {
 		return login.Answer{Kind: kindOf(err), Detail: detailOf(err)}
 	}

@@ -10,6 +10,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/latch-linux/latch/pkg/host/securefile"
 )
 
 // Policy is what to do where the server gave no verdict.
@@ -160,6 +162,26 @@ type Profile struct {
 	Name     string // "system" or "openvpn"
 	Config   string
 	Accounts string
+}
+
+// Options returns the options that make a command of latch work on these files, each with a blank before it; "" for the
+// system's usual files.
+func (p Profile) Options() string {
+	usual, err := ProfileByName(p.Name)
+	if err != nil {
+		usual = Profile{}
+	}
+	options := ""
+	if p.Name != "" && p.Name != "system" {
+		options += " --profile " + p.Name
+	}
+	if p.Config != usual.Config {
+		options += " --config " + securefile.ShellWord(p.Config)
+	}
+	if p.Accounts != usual.Accounts {
+		options += " --accounts " + securefile.ShellWord(p.Accounts)
+	}
+	return options
 }
 
 // Profiles returns every profile. The system's file names are upstream's.

@@ -385,3 +385,30 @@ func TestOTP(t *testing.T) {
 		}
 	}
 }
+
+// TestOptions: the options of a hint reach the same files again, from a shell.
+func TestOptions(t *testing.T) {
+	system, vpn := Profiles()[0], Profiles()[1]
+	for want, p := range map[string]Profile{
+		"":                   system,
+		" --profile openvpn": vpn,
+		" --config /a/b.conf --accounts '/a/it'\\''s b'":    {"system", "/a/b.conf", "/a/it's b"},
+		" --profile openvpn --config /etc/latch/latch.conf": {"openvpn", system.Config, vpn.Accounts},
+	} {
+		if got := p.Options(); got != want {
+			t.Errorf("%+v: %q, want %q", p, got, want)
+		}
+	}
+}
+
+func TestFindLine(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "latch.conf")
+	if err := os.WriteFile(path, []byte("\ufeff# action = last\r\naction = open\r\n[operations]\r\nroot rights = x\r\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for key, want := range map[string]int{"action": 2, "root rights": 4, "otp": 0} {
+		if got, err := FindLine(path, key); got != want || err != nil {
+			t.Errorf("%s: line %d, %v; want %d", key, got, err, want)
+		}
+	}
+}

@@ -5,6 +5,8 @@ import (
 	"maps"
 	"slices"
 	"strings"
+
+	"github.com/latch-linux/latch/pkg/host/securefile"
 )
 
 // SetKeys returns the text of a latch.conf with the given keys set outside [operations]. Comments, order, other
@@ -19,18 +21,32 @@ func SetKeys(data []byte, set map[string]string) ([]byte, error) {
 	return edit(data, "", set)
 }
 
-// IsSet tells whether a latch.conf has a line for a key outside [operations].
+// IsSet reports whether a latch.conf has a line for a key outside [operations].
 func IsSet(data []byte, key string) bool {
+	n, section := lineOf(data, key)
+	return n > 0 && section == ""
+}
+
+// FindLine returns the number of the line of a file that sets a key or names an operation, 0 for none.
+func FindLine(path, key string) (int, error) {
+	data, err := securefile.Read(path, sizeLimit)
+	n, _ := lineOf(data, key)
+	return n, err
+}
+
+// lineOf returns the number and section of the line of a key. A key stands once in a file (see scan).
+func lineOf(data []byte, key string) (n int, section string) {
 	for line := range strings.Lines(strings.TrimPrefix(string(data), bom)) {
+		n++
 		line = strings.TrimSpace(line)
 		if strings.HasPrefix(line, "[") {
-			return false
+			section = strings.Trim(line, "[]")
 		}
 		if keyOf(line) == key {
-			return true
+			return n, section
 		}
 	}
-	return false
+	return 0, ""
 }
 
 // SetOperation returns the text with name = id in [operations], which is made if there is none.

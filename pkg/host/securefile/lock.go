@@ -80,7 +80,7 @@ func openLock(parent int, dir, base string) (*os.File, error) {
 		return nil, &fs.PathError{Op: "stat", Path: at, Err: err}
 	}
 	if st.Mode&0o077 != 0 {
-		return nil, &TrustError{at, fmt.Sprintf("is open to others (mode %04o)", st.Mode&0o7777), "chmod 700 " + quote(at)}
+		return nil, &TrustError{at, fmt.Sprintf("is open to others (mode %04o)", st.Mode&0o7777), "chmod 700 " + ShellWord(at)}
 	}
 	at = filepath.Join(at, base)
 	fd, err := unix.Openat(locks, base, unix.O_RDWR|unix.O_CREAT|unix.O_NOFOLLOW|unix.O_NONBLOCK|unix.O_CLOEXEC, 0o600)

@@ -83,7 +83,7 @@ func CheckPrivate(path string) error {
 		return err
 	}
 	if mode := info.Mode().Perm(); mode&0o044 != 0 {
-		return &TrustError{path, fmt.Sprintf("can be read by others (mode %04o)", mode), "chmod 600 " + quote(path)}
+		return &TrustError{path, fmt.Sprintf("can be read by others (mode %04o)", mode), "chmod 600 " + ShellWord(path)}
 	}
 	return nil
 }
@@ -155,22 +155,22 @@ func judge(fd int, path string, kind uint32) error {
 	case st.Mode&unix.S_IFMT != kind:
 		return &TrustError{path, "is not a " + map[uint32]string{unix.S_IFREG: "regular file", unix.S_IFDIR: "directory"}[kind], ""}
 	case st.Uid != 0 && int(st.Uid) != os.Geteuid():
-		return &TrustError{path, fmt.Sprintf("belongs to uid %d", st.Uid), "chown root " + quote(path)}
+		return &TrustError{path, fmt.Sprintf("belongs to uid %d", st.Uid), "chown root " + ShellWord(path)}
 	case st.Mode&0o022 == 0:
 		return nil
 	case kind == unix.S_IFDIR && st.Uid == 0 && st.Mode&unix.S_ISVTX != 0:
 		return nil
 	}
-	return &TrustError{path, fmt.Sprintf("can be written by others (mode %04o)", st.Mode&0o7777), "chmod go-w " + quote(path)}
+	return &TrustError{path, fmt.Sprintf("can be written by others (mode %04o)", st.Mode&0o7777), "chmod go-w " + ShellWord(path)}
 }
 
-// quote makes a path one word of a shell command that can be pasted.
-func quote(path string) string {
+// ShellWord makes a text one word of a shell command that can be pasted.
+func ShellWord(text string) string {
 	plain := func(r rune) bool {
 		return r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || strings.ContainsRune("/._-+,:@", r)
 	}
-	if !strings.ContainsFunc(path, func(r rune) bool { return !plain(r) }) {
-		return path
+	if !strings.ContainsFunc(text, func(r rune) bool { return !plain(r) }) {
+		return text
 	}
-	return "'" + strings.ReplaceAll(path, "'", `'\''`) + "'"
+	return "'" + strings.ReplaceAll(text, "'", `'\''`) + "'"
 }
