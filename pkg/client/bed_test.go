@@ -8,6 +8,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -16,11 +17,39 @@ import (
 	"github.com/latch-linux/latch/pkg/host/securefile"
 )
 
-// deadline is what every question of these tests may take, and slack what a busy machine may add to it.
-const (
-	deadline = 2 * time.Second
-	slack    = 500 * time.Millisecond
-)
+// timeout is how far away the deadline of a call seems to be: less than what a server may ask for in Retry-After. No test
+// waits for it.
+const timeout = 10 * time.Minute
+
+// until is the context of a call whose deadline passes with an event, not with the clock: nothing depends on how fast a
+// machine is. Without an event it never passes, and a call that hangs ends with the test's own time.
+type until struct {
+	context.Context
+	end   time.Time
+	event <-chan struct{}
+}
+
+func deadlineAt(event <-chan struct{}) until {
+	return until{context.Background(), time.Now().Add(timeout), event}
+}
+
+func (u until) Deadline() (time.Time, bool) { return u.end, true }
+func (u until) Done() <-chan struct{}       { return u.event }
+
+func (u until) Err() error {
+	select {
+	case <-u.event:
+		return context.DeadlineExceeded
+	default:
+		return nil
+	}
+}
+
+// newEvent returns an event and what makes it happen; the calls after the first do nothing.
+func newEvent() (event <-chan struct{}, happen func()) {
+	c := make(chan struct{})
+	return c, sync.OnceFunc(func() { close(c) })
+}
 
 func TestMain(m *testing.M) {
 	flag.Parse()
@@ -101,11 +130,9 @@ func clientFor(t testing.TB, s *latchtest.Server) *Client {
 }
 
 // ask asks as a login without a code does.
-func ask(c *Client) (Status, error) { return askWithin(c, deadline) }
+func ask(c *Client) (Status, error) { return askIn(deadlineAt(nil), c) }
 
-func askWithin(c *Client, limit time.Duration) (Status, error) {
-	ctx, cancel := context.WithTimeout(context.Background(), limit)
-	defer cancel()
+func askIn(ctx context.Context, c *Client) (Status, error) {
 	return c.Status(ctx, Query{AccountID: latchtest.AccountID, NoOTP: true})
 }
 

@@ -3,6 +3,8 @@ package client
 import (
 	"context"
 	"errors"
+	"net/http/httptrace"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -10,50 +12,57 @@ import (
 	"github.com/latch-linux/latch/pkg/client/latchtest"
 )
 
-// TestDeadlineBoundsRetries: whatever retries latch.conf allows, and however long the server says to wait, the answer
-// is there by the deadline.
+// TestDeadlineBoundsRetries: whatever retries latch.conf allows, a call ends with its deadline, which passes here in the
+// middle of the third try or after it.
 func TestDeadlineBoundsRetries(t *testing.T) {
 	for fault, c := range map[string]struct {
-		limit    time.Duration
 		word     string
-		requests int // -1 for any
+		tries    int32 // after which the deadline passes
+		requests bool  // whether a try gets a connection for its request
 	}{
-		"429 then good":                {500 * time.Millisecond, "error-answer", 1}, // after a second it would be
-		"429 Retry-After past the end": {deadline, "error-answer", 1},
-		"429 Retry-After a date":       {deadline, "error-answer", 1},
-		"429 without Retry-After":      {deadline, "error-answer", -1},
-		"503 always":                   {deadline, "no-answer", -1},
-		"connect: refused":             {deadline, "no-answer", 0},
-		"connect: closes":              {deadline, "no-answer", 0},
-		"connect: unheard":             {deadline, "no-answer", 0},
-		"tls: alert":                   {deadline, "wrong-answer", 0},
+		"429 without Retry-After": {"error-answer", 3, true},
+		"503 always":              {"no-answer", 3, true},
+		"connect: refused":        {"no-answer", 3, false},
+		"connect: closes":         {"no-answer", 3, false},
+		"connect: unheard":        {"no-answer", 1, false},
 	} {
 		t.Run(fault, func(t *testing.T) {
 			t.Parallel()
 			s := start(t, fault)
 			o := optionsFor(t, s)
 			o.Retries = 1000
-			client := clientOf(t, o)
-			begin := time.Now()
-			status, err := askWithin(client, c.limit)
-			if took := time.Since(begin); took > c.limit+slack {
-				t.Errorf("took %v", took)
+			event, happen := newEvent()
+			var tries atomic.Int32
+			begins := func() {
+				if tries.Add(1) == c.tries {
+					happen()
+				}
 			}
+			trace := &httptrace.ClientTrace{ConnectStart: func(string, string) { begins() }}
+			if c.requests {
+				trace = &httptrace.ClientTrace{GotConn: func(httptrace.GotConnInfo) { begins() }}
+			}
+			status, err := askIn(httptrace.WithClientTrace(deadlineAt(event), trace), clientOf(t, o))
 			if got := word(status, err); got != c.word {
 				t.Errorf("%s, want %s; %v", got, c.word, err)
 			}
-			if c.requests >= 0 && s.Requests() != c.requests {
-				t.Errorf("%d requests, want %d", s.Requests(), c.requests)
+			if n := tries.Load(); n != c.tries {
+				t.Errorf("tried %d times, though the deadline passed in try %d", n, c.tries)
 			}
 		})
 	}
 }
 
-// TestRetryAfterPastTheEnd: where the server wants more time than there is, its answer stands at once.
+// TestRetryAfterPastTheEnd: where the server wants more time than there is, its answer stands at once, whatever retries
+// latch.conf allows.
 func TestRetryAfterPastTheEnd(t *testing.T) {
 	for _, fault := range []string{"429 Retry-After past the end", "429 Retry-After a date"} {
-		if _, err := ask(clientFor(t, start(t, fault))); err == nil || errors.Is(err, context.DeadlineExceeded) {
-			t.Errorf("%s: %v", fault, err)
+		s := start(t, fault)
+		o := optionsFor(t, s)
+		o.Retries = 1000
+		status, err := ask(clientOf(t, o))
+		if word(status, err) != "error-answer" || errors.Is(err, context.DeadlineExceeded) || s.Requests() != 1 {
+			t.Errorf("%s: %v after %d requests", fault, err, s.Requests())
 		}
 	}
 }
@@ -72,28 +81,40 @@ func TestNoRetries(t *testing.T) {
 
 // TestCallerGone: when the caller gives up, the question ends at once, and that is no server's silence.
 func TestCallerGone(t *testing.T) {
-	for _, fault := range []string{"wire: never answers", "wire: stalls in body", "connect: silent", "connect: unheard", "429 then good"} {
+	for _, fault := range []string{"wire: never answers", "wire: stalls in body", "connect: silent", "connect: unheard"} {
 		t.Run(fault, func(t *testing.T) {
 			t.Parallel()
-			c := clientFor(t, start(t, fault))
+			s := start(t, fault)
 			ctx, cancel := context.WithCancel(t.Context())
-			time.AfterFunc(300*time.Millisecond, cancel)
-			begin := time.Now()
-			status, err := c.Status(ctx, Query{AccountID: latchtest.AccountID})
-			if got := word(status, err); got != "local-failure" && fault != "429 then good" {
-				t.Errorf("%s: %v", got, err)
+			if fault == "connect: unheard" {
+				ctx = httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{ConnectStart: func(string, string) { cancel() }})
+			} else {
+				context.AfterFunc(deadlineAt(s.Stalled()), cancel)
 			}
-			if status.Open || time.Since(begin) > 300*time.Millisecond+slack {
-				t.Errorf("open: %v, took %v", status.Open, time.Since(begin))
+			status, err := clientFor(t, s).Status(ctx, Query{AccountID: latchtest.AccountID})
+			if got := word(status, err); got != "local-failure" {
+				t.Errorf("%s: %v", got, err)
 			}
 		})
 	}
+	t.Run("waits for its next try", func(t *testing.T) {
+		t.Parallel()
+		s := start(t, "429 Retry-After past the end") // without a deadline it would be waited for
+		ctx, cancel := context.WithCancel(t.Context())
+		ctx = httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{GotFirstResponseByte: cancel})
+		status, err := clientFor(t, s).Status(ctx, Query{AccountID: latchtest.AccountID})
+		if err == nil || status.Open || s.Requests() != 1 {
+			t.Errorf("%v after %d requests", word(status, err), s.Requests())
+		}
+	})
 }
 
 // TestNoTimeLeft: a question whose time is over before it begins reaches nobody.
 func TestNoTimeLeft(t *testing.T) {
 	s := start(t, "none")
-	if status, err := askWithin(clientFor(t, s), -time.Second); word(status, err) != "no-answer" || s.Connections() != 0 {
+	event, happen := newEvent()
+	happen()
+	if status, err := askIn(deadlineAt(event), clientFor(t, s)); word(status, err) != "no-answer" || s.Connections() != 0 {
 		t.Errorf("%s after %d connections: %v", word(status, err), s.Connections(), err)
 	}
 }

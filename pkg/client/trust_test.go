@@ -1,7 +1,6 @@
 package client
 
 import (
-	"context"
 	"crypto/tls"
 	"crypto/x509"
 	"encoding/pem"
@@ -25,9 +24,7 @@ func stock(t *testing.T, s *latchtest.Server, ca []byte) string {
 	roots := x509.NewCertPool()
 	roots.AppendCertsFromPEM(ca)
 	dialer := tls.Dialer{Config: &tls.Config{RootCAs: roots}}
-	ctx, cancel := context.WithTimeout(t.Context(), deadline)
-	defer cancel()
-	conn, err := dialer.DialContext(ctx, "tcp", s.URL.Host)
+	conn, err := dialer.DialContext(t.Context(), "tcp", s.URL.Host)
 	var bad *tls.CertificateVerificationError
 	switch {
 	case errors.As(err, &bad):

@@ -95,9 +95,12 @@ func statusFaults() map[string]fault {
 }
 
 func continueForEver(s *Server, c net.Conn, _ int) {
-	for s.sleep(50 * time.Millisecond) {
+	for n := 1; s.sleep(time.Second / 4); n++ {
 		if _, err := c.Write([]byte("HTTP/1.1 100 Continue\r\n\r\n")); err != nil {
 			return
+		}
+		if n == 3 {
+			s.stall()
 		}
 	}
 }

@@ -42,6 +42,8 @@ type Server struct {
 	trap      net.Listener // where redirects lead
 	unheard   int          // descriptor of a port that is bound and not listened on, else -1
 	quit      chan struct{}
+	stalled   chan struct{} // closed by stall
+	stallOnce sync.Once
 	requests  atomic.Int64
 	conns     atomic.Int64
 	sprung    atomic.Int64
@@ -65,7 +67,7 @@ func New(name string) (*Server, error) {
 	if !ok && name != "" {
 		return nil, fmt.Errorf("no fault is called %q", name)
 	}
-	s := &Server{Fault: name, fault: f, unheard: -1, quit: make(chan struct{})}
+	s := &Server{Fault: name, fault: f, unheard: -1, quit: make(chan struct{}), stalled: make(chan struct{})}
 	if err := s.start(); err != nil {
 		s.Close()
 		return nil, fmt.Errorf("fake server with fault %q: %w", name, err)
@@ -160,6 +162,12 @@ func (s *Server) serve(c net.Conn) {
 	}
 	answer(secure, on)
 }
+
+// Stalled is closed once a fault that never ends has sent what a client needs to wait for more. A test that shall see how a
+// client gives up waits for this and not for some time.
+func (s *Server) Stalled() <-chan struct{} { return s.stalled }
+
+func (s *Server) stall() { s.stallOnce.Do(func() { close(s.stalled) }) }
 
 // Requests returns how many requests were read to the end of their headers.
 func (s *Server) Requests() int { return int(s.requests.Load()) }

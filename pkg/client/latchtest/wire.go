@@ -44,7 +44,7 @@ func text(answer string) fault {
 
 // stalled sends a text and then nothing, without hanging up.
 func stalled(answer string) fault {
-	return fault{answer: func(s *Server, c net.Conn, _ int) { send(c, answer); <-s.quit }}
+	return fault{answer: func(s *Server, c net.Conn, _ int) { send(c, answer); s.stall(); <-s.quit }}
 }
 
 // wireFaults are answers that break HTTP or never end.
@@ -99,13 +99,17 @@ func reset(c net.Conn) {
 	c.Close()
 }
 
-// drip sends a byte every so often: each keeps the connection alive, all together last for ever.
+// drip sends a byte every so often, each of which keeps the connection alive, and never the last one.
 func drip(s *Server, c net.Conn, text string) {
-	for i := range len(text) {
+	for i := range len(text) - 1 {
 		if _, err := c.Write([]byte{text[i]}); err != nil || !s.sleep(300*time.Millisecond) {
 			return
 		}
+		if i == 2 {
+			s.stall()
+		}
 	}
+	<-s.quit
 }
 
 // flood repeats a text until the client leaves.
@@ -151,7 +155,7 @@ func placeFaults() map[string]fault {
 		"connect: unheard": {place: (*Server).fill},
 		"connect: closes":  {raw: func(*Server, net.Conn) {}},
 		"connect: resets":  {raw: func(_ *Server, c net.Conn) { reset(c) }},
-		"connect: silent":  {raw: func(s *Server, _ net.Conn) { <-s.quit }},
+		"connect: silent":  {raw: func(s *Server, _ net.Conn) { s.stall(); <-s.quit }},
 	}
 }
 
