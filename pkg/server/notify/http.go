@@ -6,6 +6,7 @@ import (
 	"crypto/hmac"
 	"crypto/rand"
 	"crypto/sha1"
+	"crypto/sha256"
 	"encoding/base64"
 	"encoding/json"
 	"errors"
@@ -13,6 +14,7 @@ import (
 	"net/url"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/latch-linux/latch/pkg/server/store"
 	"github.com/latch-linux/latch/pkg/server/webpush"
@@ -34,47 +36,80 @@ type pushPayload struct {
 	OpenLabel  string `json:"openLabel,omitempty"`
 }
 
-// push sends a notice to a browser, so that only the browser can read it.
+// push sends a notice to a browser, so that only the browser can read it. A push service that finds the body too large gets a
+// shorter text.
 func (s *Sender) push(ctx context.Context, d store.Delivery) store.Result {
 	m := s.write(d.Notice, d.Language)
+	result, tooLarge := s.pushText(ctx, d, m, m.text(), webpush.Usual, webpush.Long)
+	if tooLarge {
+		brief := m.Title // the first line has the user's name
+		if len(m.Lines) > 0 {
+			brief = m.Lines[0]
+		}
+		m.Title = cut(m.Title, maxBrief)
+		result, _ = s.pushText(ctx, d, m, cut(brief, maxBrief), webpush.Short)
+	}
+	return result
+}
+
+// pushText sends a notice with this text in a body of the first of the lengths that holds it. It also reports whether the
+// notice is too large, for all lengths or for the push service.
+func (s *Sender) pushText(ctx context.Context, d store.Delivery, m Message, text string, lengths ...int) (result store.Result, tooLarge bool) {
 	var plain bytes.Buffer
-	text := json.NewEncoder(&plain)
-	text.SetEscapeHTML(false) // six bytes for one
-	if err := text.Encode(pushPayload{Title: m.Title, Body: m.text(), Tag: m.Tag, Lang: d.Language, Quiet: m.Quiet, Page: m.page,
+	encoder := json.NewEncoder(&plain)
+	encoder.SetEscapeHTML(false) // six bytes for one
+	if err := encoder.Encode(pushPayload{Title: m.Title, Body: text, Tag: m.Tag, Lang: d.Language, Quiet: m.Quiet, Page: m.page,
 		Close: m.close, CloseLabel: m.CloseLabel, Closed: m.closed, Unclosed: m.unclosed, Open: m.open, OpenLabel: m.OpenLabel}); err != nil {
-		return store.Result{Problem: ProblemSettings, Drop: true}
+		return store.Result{Problem: ProblemSettings, Drop: true}, false
 	}
 	to := d.Channel.Settings
-	body, err := webpush.Encrypt(plain.Bytes(), to.Key, to.Auth)
+	var body []byte
+	err := webpush.ErrTooLong
+	for i := 0; i < len(lengths) && errors.Is(err, webpush.ErrTooLong); i++ {
+		body, err = webpush.Encrypt(plain.Bytes(), to.Key, to.Auth, lengths[i])
+	}
 	if errors.Is(err, webpush.ErrTooLong) {
-		return store.Result{Problem: ProblemSettings, Drop: true}
+		return store.Result{Problem: ProblemSettings, Drop: true}, true
 	}
 	if err != nil {
-		return store.Result{Problem: ProblemSettings, Gone: true}
+		return store.Result{Problem: ProblemSettings, Gone: true}, false
 	}
-	r, err := http.NewRequestWithContext(ctx, http.MethodPost, to.URL, bytes.NewReader(body))
+	status, retry, problem := s.postPush(ctx, to.URL, m, body)
+	switch {
+	case problem != "":
+		return store.Result{Problem: problem}, false
+	case status == http.StatusNotFound || status == http.StatusGone:
+		return store.Result{Problem: ProblemGone, Gone: true}, false
+	}
+	return judge(status, retry), status == http.StatusRequestEntityTooLarge
+}
+
+// postPush gives a message to a push service (RFC 8030, section 5).
+func (s *Sender) postPush(ctx context.Context, endpoint string, m Message, body []byte) (status int, retry time.Duration, problem string) {
+	r, err := http.NewRequestWithContext(ctx, http.MethodPost, endpoint, bytes.NewReader(body))
 	if err != nil {
-		return store.Result{Problem: ProblemSettings, Gone: true}
+		return 0, 0, ProblemSettings
 	}
-	authorization, err := s.authorize(ctx, to.URL)
+	authorization, err := s.authorize(ctx, endpoint)
 	if err != nil {
 		s.log.Warn("push key", "error", err)
-		return store.Result{Problem: ProblemSettings}
+		return 0, 0, ProblemSettings
 	}
 	r.Header.Set("Authorization", authorization)
 	r.Header.Set("Content-Encoding", "aes128gcm")
 	r.Header.Set("Content-Type", "application/octet-stream")
 	r.Header.Set("TTL", strconv.Itoa(int(store.NoticeLife.Seconds())))
 	r.Header.Set("Urgency", m.urgency())
-	r.Header.Set("Topic", m.Tag) // one that was not fetched yet is replaced, should it be sent twice
-	status, _, retry, problem := s.post(r)
-	if problem != "" {
-		return store.Result{Problem: problem}
-	}
-	if status == http.StatusNotFound || status == http.StatusGone {
-		return store.Result{Problem: ProblemGone, Gone: true}
-	}
-	return judge(status, retry)
+	r.Header.Set("Topic", pushTopic(m.Tag)) // one that was not fetched yet is replaced, should it be sent twice
+	status, _, retry, problem = s.post(r)
+	return status, retry, problem
+}
+
+// pushTopic derives a topic from a notice's tag: 32 characters of URL-safe Base64, the most that RFC 8030, section 5.4, allows.
+// Apple decodes topics and refuses those whose length no Base64 text has.
+func pushTopic(tag string) string {
+	sum := sha256.Sum256([]byte(tag))
+	return base64.RawURLEncoding.EncodeToString(sum[:24])
 }
 
 func (s *Sender) authorize(ctx context.Context, endpoint string) (string, error) {

@@ -229,3 +229,17 @@ func TestWebhookThatDoesNotKnowUs(t *testing.T) {
 		t.Errorf("the challenge: %q, %v", problem, err)
 	}
 }
+
+func TestRetryAfter(t *testing.T) {
+	t.Parallel()
+	now := time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
+	s := &Sender{now: func() time.Time { return now }}
+	for value, want := range map[string]time.Duration{
+		"": 0, "30": 30 * time.Second, "-5": 0, "soon": 0, "999999999": 24 * time.Hour,
+		"Sun, 01 Mar 2026 12:02:00 GMT": 2 * time.Minute, "Sun, 01 Mar 2026 11:00:00 GMT": 0, "Mon, 01 Mar 2027 12:00:00 GMT": 24 * time.Hour,
+	} {
+		if got := s.retryAfter(value); got != want {
+			t.Errorf("Retry-After %q waits %s, want %s", value, got, want)
+		}
+	}
+}

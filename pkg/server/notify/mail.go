@@ -6,15 +6,15 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
-	"mime"
-	"mime/quotedprintable"
 	"net"
 	"net/mail"
-	"net/smtp"
 	"net/textproto"
+	"slices"
 	"strconv"
 	"strings"
-	"time"
+
+	gomail "github.com/wneessen/go-mail"
+	"github.com/wneessen/go-mail/smtp"
 
 	"github.com/latch-linux/latch/pkg/server/store"
 )
@@ -32,7 +32,11 @@ func (s *Sender) mail(ctx context.Context, d store.Delivery) store.Result {
 	if CheckMailAddress(d.Channel.Settings.Address) != nil {
 		return store.Result{Problem: ProblemSettings, Gone: true}
 	}
-	err = s.handIn(ctx, server, d.Channel.Settings.Address, s.letter(server, d))
+	letter, err := s.letter(server, d)
+	if err != nil {
+		return store.Result{Problem: ProblemSettings, Drop: true}
+	}
+	err = s.handIn(ctx, server, d.Channel.Settings.Address, letter)
 	switch {
 	case err == nil:
 		return store.Result{}
@@ -57,6 +61,8 @@ func mailResult(err error) store.Result {
 	switch {
 	case errors.Is(err, errNoTLS):
 		return store.Result{Problem: ProblemNoTLS}
+	case errors.Is(err, errNoAuth), errors.Is(err, smtp.ErrUnencrypted):
+		return store.Result{Problem: ProblemNoAuth}
 	case !errors.As(err, &said):
 		return store.Result{Problem: problemOf(err)}
 	case said.Code/100 == 4:
@@ -122,7 +128,7 @@ func post(c *smtp.Client, from, to string, letter []byte) error {
 }
 
 // greet encrypts the connection and signs in, as the settings say. A password never goes over an open connection, this
-// machine's own apart.
+// machine's own excepted.
 func (s *Sender) greet(c *smtp.Client, server store.MailServer, conf *tls.Config) error {
 	if err := c.Hello(heloName(s.url)); err != nil {
 		return err
@@ -138,7 +144,38 @@ func (s *Sender) greet(c *smtp.Client, server store.MailServer, conf *tls.Config
 	if server.User == "" {
 		return nil
 	}
-	return c.Auth(smtp.PlainAuth("", server.User, server.Password, server.Host))
+	return c.Auth(&offeredAuth{server: server})
+}
+
+// errNoAuth is a mail server that offers no way to sign in with what the settings hold.
+var errNoAuth = errors.New("the mail server offers none of CRAM-MD5, PLAIN, LOGIN and XOAUTH2")
+
+// offeredAuth signs in by the first mechanism that the mail server offers: Office 365 has LOGIN and no PLAIN, others have
+// CRAM-MD5 alone. XOAUTH2 comes last, because its password is an access token.
+type offeredAuth struct {
+	server store.MailServer
+	smtp.Auth
+}
+
+// Start implements smtp.Auth.
+func (a *offeredAuth) Start(info *smtp.ServerInfo) (string, []byte, error) {
+	user, password, host := a.server.User, a.server.Password, a.server.Host
+	offered := func(mechanism string) bool {
+		return slices.ContainsFunc(info.Auth, func(name string) bool { return strings.EqualFold(name, mechanism) })
+	}
+	switch {
+	case offered("CRAM-MD5"):
+		a.Auth = smtp.CRAMMD5Auth(user, password)
+	case offered("PLAIN"):
+		a.Auth = smtp.PlainAuth("", user, password, host, false)
+	case offered("LOGIN"):
+		a.Auth = smtp.LoginAuth(user, password, host, false)
+	case offered("XOAUTH2") && info.TLS:
+		a.Auth = smtp.XOAuth2Auth(user, password)
+	default:
+		return "", nil, errNoAuth
+	}
+	return a.Auth.Start(info)
 }
 
 // heloName is how the server introduces itself: by the host of its own address.
@@ -153,37 +190,31 @@ func heloName(url string) string {
 	return host
 }
 
-// letter writes the e-mail. Header values are encoded or were checked, so that no text of a host becomes a header.
-func (s *Sender) letter(server store.MailServer, d store.Delivery) []byte {
+// letter writes the e-mail. The library encodes header values, so that no text of a host becomes a header.
+func (s *Sender) letter(server store.MailServer, d store.Delivery) ([]byte, error) {
 	m := s.write(d.Notice, d.Language)
-	var b bytes.Buffer
-	head := func(name, value string) { fmt.Fprintf(&b, "%s: %s\r\n", name, value) }
-	from := mail.Address{Name: "Latch", Address: server.From}
-	to := mail.Address{Address: d.Channel.Settings.Address}
-	head("From", from.String())
-	head("To", to.String())
-	head("Subject", mime.QEncoding.Encode("utf-8", m.Title))
-	head("Date", s.now().UTC().Format(time.RFC1123Z))
-	// One name for one notice: a mail store that knows it already can leave the second one out.
-	head("Message-ID", fmt.Sprintf("<%s.%d@%s>", m.Tag, d.Channel.Row, heloName(s.url)))
-	if d.Language != "" {
-		head("Content-Language", d.Language)
+	letter := gomail.NewMsg(gomail.WithNoDefaultUserAgent())
+	if err := errors.Join(letter.FromFormat("Latch", server.From), letter.To(d.Channel.Settings.Address)); err != nil {
+		return nil, err
 	}
-	head("Auto-Submitted", "auto-generated")
-	head("MIME-Version", "1.0")
-	head("Content-Type", "text/plain; charset=utf-8")
-	head("Content-Transfer-Encoding", "quoted-printable")
-	b.WriteString("\r\n")
-	body := quotedprintable.NewWriter(&b)
+	letter.Subject(m.Title)
+	letter.SetDateWithValue(s.now().UTC())
+	// One name for one notice: a mail store that knows it already can leave the second one out.
+	letter.SetMessageIDWithValue(fmt.Sprintf("%s.%d@%s", m.Tag, d.Channel.Row, heloName(s.url)))
+	if d.Language != "" {
+		letter.SetGenHeader("Content-Language", d.Language)
+	}
+	letter.SetGenHeader("Auto-Submitted", "auto-generated")
 	text := m.text() + "\n"
 	for _, link := range [][2]string{{m.CloseLabel, m.close}, {m.OpenLabel, m.open}} {
 		if link[1] != "" {
 			text += "\n" + link[0] + ":\n" + s.absolute(link[1]) + "\n"
 		}
 	}
-	body.Write([]byte(strings.ReplaceAll(text, "\n", "\r\n"))) // a bytes.Buffer takes everything
-	body.Close()
-	return b.Bytes()
+	letter.SetBodyString(gomail.TypeTextPlain, text)
+	var b bytes.Buffer
+	_, err := letter.WriteTo(&b)
+	return b.Bytes(), err
 }
 
 // maxMailAddress is the longest address that SMTP has room for.

@@ -3,14 +3,19 @@ package notify
 import (
 	"bufio"
 	"bytes"
+	"cmp"
+	"crypto/hmac"
+	"crypto/md5"
 	"crypto/tls"
 	"encoding/base64"
+	"encoding/hex"
 	"io"
 	"mime"
 	"mime/quotedprintable"
 	"net"
 	"net/mail"
 	"net/textproto"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -25,6 +30,7 @@ type postOffice struct {
 	starttls bool
 	implicit bool
 	answers  map[string]string // what it says to a command instead of what is usual
+	auth     string            // the mechanisms that it offers; "" means PLAIN
 	conf     *tls.Config
 
 	mu      sync.Mutex
@@ -92,14 +98,14 @@ func (o *postOffice) talk(c net.Conn) {
 			if o.starttls && encrypted == "" {
 				say("250-STARTTLS")
 			}
-			say("250-AUTH PLAIN")
+			say("250-AUTH " + cmp.Or(o.auth, "PLAIN"))
 			say("250 8BITMIME")
 		case "STARTTLS":
 			say("220 go on")
 			c, encrypted = tls.Server(c, o.conf), "TLS "
 			in = bufio.NewReader(c)
 		case "AUTH":
-			if strings.HasSuffix(line, base64.StdEncoding.EncodeToString([]byte("\x00latch\x00hunter2"))) {
+			if o.signIn(line, in, say) {
 				say("235 ok")
 			} else {
 				say("535 wrong password for latch")
@@ -121,6 +127,32 @@ func (o *postOffice) talk(c net.Conn) {
 			say("250 ok")
 		}
 	}
+}
+
+// signIn takes part in the mechanisms that it offers (RFC 4616, RFC 2195, draft-murchison-sasl-login, Google's XOAUTH2).
+func (o *postOffice) signIn(line string, in *bufio.Reader, say func(string)) bool {
+	ask := func(challenge string) string {
+		say("334 " + base64.StdEncoding.EncodeToString([]byte(challenge)))
+		answer, _ := in.ReadString('\n')
+		text, _ := base64.StdEncoding.DecodeString(strings.TrimSpace(answer))
+		return string(text)
+	}
+	words := strings.Fields(line)
+	switch mechanism := words[1]; {
+	case !slices.Contains(strings.Fields(cmp.Or(o.auth, "PLAIN")), mechanism):
+		return false
+	case mechanism == "LOGIN":
+		return ask("Username:") == "latch" && ask("Password:") == "hunter2"
+	case mechanism == "CRAM-MD5":
+		const challenge = "<1.2@office>"
+		mac := hmac.New(md5.New, []byte("hunter2"))
+		mac.Write([]byte(challenge))
+		return ask(challenge) == "latch "+hex.EncodeToString(mac.Sum(nil))
+	case mechanism == "XOAUTH2":
+		text, _ := base64.StdEncoding.DecodeString(words[2])
+		return string(text) == "user=latch\x01auth=Bearer hunter2\x01\x01"
+	}
+	return strings.HasSuffix(line, base64.StdEncoding.EncodeToString([]byte("\x00latch\x00hunter2")))
 }
 
 func (o *postOffice) mailbox() []string {
@@ -198,6 +230,10 @@ func TestMailServers(t *testing.T) {
 		"plain on this machine": {func(o *postOffice) {
 			o.starttls, o.server.TLS, o.server.User = false, store.MailPlain, ""
 		}, ""},
+		"login alone":    {func(o *postOffice) { o.auth = "LOGIN XOAUTH2" }, ""}, // Office 365
+		"cram-md5":       {func(o *postOffice) { o.auth = "CRAM-MD5" }, ""},
+		"xoauth2":        {func(o *postOffice) { o.auth = "XOAUTH2" }, ""},
+		"nothing known":  {func(o *postOffice) { o.auth = "GSSAPI NTLM" }, ProblemNoAuth},
 		"no starttls":    {func(o *postOffice) { o.starttls = false }, ProblemNoTLS},
 		"other password": {func(o *postOffice) { o.server.Password = "hunter3" }, ProblemDenied},
 		"not tls at all": {func(o *postOffice) { o.server.TLS = store.MailTLS }, ProblemCertificate},

@@ -113,18 +113,22 @@ func (s *Sender) write(n store.Notice, lang string) Message {
 // or ntfy, has no room for.
 const maxLine = 250
 
+// maxBrief bounds the lines of a notice that a push service found too large, in bytes.
+const maxBrief = 120
+
 func (m *Message) shorten() {
-	m.Title, m.Contact = short(m.Title), short(m.Contact)
+	m.Title, m.Contact = cut(m.Title, maxLine), cut(m.Contact, maxLine)
 	for i, line := range m.Lines {
-		m.Lines[i] = short(line)
+		m.Lines[i] = cut(line, maxLine)
 	}
 }
 
-func short(line string) string {
-	if len(line) <= maxLine {
+// cut shortens a line to limit bytes and an ellipsis.
+func cut(line string, limit int) string {
+	if len(line) <= limit {
 		return line
 	}
-	return strings.ToValidUTF8(line[:maxLine], "") + "…"
+	return strings.ToValidUTF8(line[:limit], "") + "…"
 }
 
 // CanOpen tells whether "it is me" makes sense for a notice: somebody was refused at one latch.

@@ -42,13 +42,14 @@ const (
 	ProblemAnswer      = "answer"      // it answered something else than it should
 	ProblemNoMail      = "nomail"      // the server has no settings for e-mail
 	ProblemNoTLS       = "notls"       // the mail server offers no encryption
+	ProblemNoAuth      = "noauth"      // the mail server offers no way to sign in that we have
 	ProblemSettings    = "settings"    // what is stored of the receiver is of no use
 )
 
 // Problems lists the words.
 func Problems() []string {
 	return []string{ProblemTimeout, ProblemUnreachable, ProblemName, ProblemForbidden, ProblemCertificate, ProblemRedirect, ProblemDenied,
-		ProblemGone, ProblemMissing, ProblemBusy, ProblemServer, ProblemRejected, ProblemAnswer, ProblemNoMail, ProblemNoTLS, ProblemSettings}
+		ProblemGone, ProblemMissing, ProblemBusy, ProblemServer, ProblemRejected, ProblemAnswer, ProblemNoMail, ProblemNoTLS, ProblemNoAuth, ProblemSettings}
 }
 
 // Options of a sender.

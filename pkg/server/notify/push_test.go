@@ -1,12 +1,15 @@
 package notify
 
 import (
+	"encoding/base64"
 	"encoding/json"
 	"net/http"
+	"strconv"
 	"strings"
 	"testing"
 
 	"github.com/latch-linux/latch/pkg/server/store"
+	"github.com/latch-linux/latch/pkg/server/webpush"
 	"github.com/latch-linux/latch/pkg/server/webpush/webpushtest"
 )
 
@@ -44,7 +47,7 @@ func TestPushReachesTheBrowserAlone(t *testing.T) {
 			t.Fatal(err)
 		}
 		if q.Method != "POST" || q.URL.Path != "/send/1" || q.Header.Get("Content-Encoding") != "aes128gcm" || q.Header.Get("TTL") != "86400" ||
-			q.Header.Get("Topic") != to.Tag || !strings.HasPrefix(q.Header.Get("Authorization"), "vapid t=") {
+			len(q.Header.Get("Topic")) != 32 || !strings.HasPrefix(q.Header.Get("Authorization"), "vapid t=") {
 			t.Errorf("the request is %s %s %v", q.Method, q.URL, q.Header)
 		}
 	}
@@ -109,5 +112,45 @@ func TestPushOfLongNames(t *testing.T) {
 	}
 	if c := b.state(row); c.GivenUp {
 		t.Errorf("the channel is %+v", c)
+	}
+}
+
+// TestPushTooLarge: Firefox for Android takes 3070 bytes; what it refuses comes again in fewer.
+func TestPushTooLarge(t *testing.T) {
+	t.Parallel()
+	b := newBed(t)
+	r := b.receive(func(w http.ResponseWriter, q *http.Request) {
+		if q.ContentLength > webpush.Short {
+			w.WriteHeader(http.StatusRequestEntityTooLarge)
+		}
+	})
+	w := newBrowser(t)
+	row := b.channel(store.ChannelPush, subscription(w, r.URL))
+	b.attempt()
+	b.run()
+	if first := r.next(t); len(first.body) != webpush.Usual {
+		t.Errorf("the first body has %d bytes, want %d", len(first.body), webpush.Usual)
+	}
+	second := r.next(t)
+	plain, err := w.Read(second.body)
+	b.must(err)
+	var got pushPayload
+	b.must(json.Unmarshal(plain, &got))
+	if len(second.body) != webpush.Short || got.Title != "es:let_in servers" || got.Body != "es:who ana" || got.Close == "" {
+		t.Errorf("the second body has %d bytes and says %+v", len(second.body), got)
+	}
+	b.tested(row, "")
+}
+
+// TestPushTopic: Apple's service answers 400 to a topic that is no Base64 text.
+func TestPushTopic(t *testing.T) {
+	t.Parallel()
+	seen := map[string]bool{}
+	for n := range 2000 {
+		topic := pushTopic("latch-" + strconv.Itoa(n))
+		if text, err := base64.RawURLEncoding.DecodeString(topic); err != nil || len(text) != 24 || seen[topic] {
+			t.Fatalf("the topic of notice %d is %q: %v", n, topic, err)
+		}
+		seen[topic] = true
 	}
 }

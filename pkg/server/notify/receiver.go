@@ -88,7 +88,7 @@ func checkAddress(address string) error {
 	return nil
 }
 
-// CheckURL tells whether notices may be sent to an address that somebody typed: https with a host and no password in it; with
+// CheckURL reports whether notices may be sent to an address that somebody typed: https with a host and no password in it; with
 // private also http, for a network of one's own. Where its name leads is seen when it is connected to.
 func CheckURL(text string, private bool) error {
 	u, err := url.Parse(text)
@@ -133,8 +133,18 @@ func (s *Sender) post(r *http.Request) (status int, body []byte, retry time.Dura
 	if err != nil {
 		return 0, nil, 0, problemOf(err)
 	}
-	seconds, _ := strconv.Atoi(answer.Header.Get("Retry-After")) // a date is as good as nothing: we wait anyway
-	return answer.StatusCode, body, time.Duration(min(max(seconds, 0), 24*3600)) * time.Second, ""
+	return answer.StatusCode, body, s.retryAfter(answer.Header.Get("Retry-After")), ""
+}
+
+// retryAfter reads the header of that name, seconds or a date (RFC 9110, section 10.2.3): at most a day, 0 without a valid one.
+func (s *Sender) retryAfter(value string) time.Duration {
+	var wait time.Duration
+	if seconds, err := strconv.Atoi(value); err == nil {
+		wait = time.Duration(min(seconds, 24*3600)) * time.Second
+	} else if date, err := http.ParseTime(value); err == nil {
+		wait = date.Sub(s.now())
+	}
+	return min(max(wait, 0), 24*time.Hour)
 }
 
 // problemOf finds the word for what went wrong with a connection.

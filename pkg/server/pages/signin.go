@@ -186,7 +186,9 @@ func (s *Site) signOut(x *exchange) error {
 		}
 	}
 	x.dropTicket(sessionCookie)
-	x.w.Header().Set("Clear-Site-Data", `"cache", "storage"`)
+	// Not "storage": that would remove the service worker, and with it silently the notices to this phone. The worker keeps
+	// nothing private.
+	x.w.Header().Set("Clear-Site-Data", `"cache"`)
 	x.flash("signin.out")
 	return x.redirect("/signin")
 }

@@ -126,8 +126,12 @@ func TestSignInAndOut(t *testing.T) {
 		t.Errorf("to %q", to)
 	}
 	ticket := c.cookies[sessionCookie]
-	if to := c.post("/signout", url.Values{}); to != "/signin" || c.in() {
-		t.Errorf("signed out to %q", to)
+	out := c.do("POST", "/signout", url.Values{})
+	if cleared := out.Header.Get("Clear-Site-Data"); cleared != `"cache"` {
+		t.Errorf("signing out clears %s; \"storage\" would end the notices to this browser", cleared)
+	}
+	if out.Header.Get("Location") != "/signin" || c.in() {
+		t.Errorf("signed out to %q", out.Header.Get("Location"))
 	}
 	c.cookies[sessionCookie] = ticket
 	if c.in() {

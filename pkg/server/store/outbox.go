@@ -133,7 +133,10 @@ func (s *Store) Delivered(ctx context.Context, d Delivery, r Result) error {
 				return err
 			}
 		}
-		if r.Problem != "" {
+		switch {
+		case r.Drop: // the next notice may well be taken
+			return t.exec(`UPDATE notice_channels SET problem = ?, lease = 0 WHERE id = ?`, r.Problem, d.Channel.Row)
+		case r.Problem != "":
 			return s.failed(t, d.Channel.Row, r)
 		}
 		return t.exec(`UPDATE notice_channels SET last_ok = ?, failing = 0, failures = 0, problem = '', next_try = 0, lease = 0,

@@ -127,7 +127,9 @@ func TestGoneAndDropped(t *testing.T) {
 	l.attempt()
 	l.told()
 	l.ended(l.claims("two", 1)[0], Result{Problem: "rejected", Drop: true})
-	l.clock.pass(firstRetry)
+	if c := l.state(); c.Problem != "rejected" || c.Failing != 0 {
+		t.Errorf("after a notice that was not taken the channel is %+v", c)
+	}
 	d := l.claims("the one after a notice that was not taken", 1)[0]
 	if d.Notice.Kind != NoticeLetIn {
 		t.Errorf("delivery is %+v", d)

@@ -1,5 +1,9 @@
 // Package webpush makes the messages of Web Push: the encryption that keeps a push service from reading them (RFC 8291 on top of
 // RFC 8188) and the signature by which it knows the sender (VAPID, RFC 8292). It sends nothing itself.
+//
+// github.com/SherClockHolmes/webpush-go v1.4.0 is not used: it does its arithmetic with the deprecated functions of
+// crypto/elliptic, writes private keys as bare numbers, and brings a JWT library for one fixed header. The standard library
+// has every primitive, and RFC 8291's example is a test.
 package webpush
 
 import (
@@ -16,10 +20,13 @@ import (
 
 // Sizes in bytes.
 const (
-	KeySize  = 65 // of a browser's public key: an uncompressed point of P-256
-	AuthSize = 16 // of its authentication secret
-	// MaxPlain is the longest message: push services need not take a body of more than 4096 bytes.
-	MaxPlain = recordSize - headerSize - tagSize - 1
+	KeySize  = 65                       // of a browser's public key: an uncompressed point of P-256
+	AuthSize = 16                       // of its authentication secret
+	overhead = headerSize + tagSize + 1 // of a body over its message
+
+	// Lengths of bodies. All bodies of one length look the same to the push service. RFC 8030 lets it refuse more than 4096
+	// bytes, and the bridge of Firefox for Android takes 3070.
+	Short, Usual, Long = 1024, 2048, 3070
 
 	recordSize = 4096
 	saltSize   = 16
@@ -27,25 +34,25 @@ const (
 	tagSize    = 16
 )
 
-// ErrTooLong says that a message does not fit.
+// ErrTooLong says that a message does not fit into a body of the wanted length.
 var ErrTooLong = errors.New("push message is too long")
 
 // Encrypt returns the body of a push message (Content-Encoding: aes128gcm) that only the browser with this public key and this
-// authentication secret can read. All bodies have the same length, so that it tells nothing.
-func Encrypt(plain, browserKey, auth []byte) ([]byte, error) {
+// authentication secret can read. Padding gives it the length size, in bytes: Short, Usual or Long.
+func Encrypt(plain, browserKey, auth []byte, size int) ([]byte, error) {
+	if len(plain) > size-overhead {
+		return nil, fmt.Errorf("%w: %d bytes, at most %d", ErrTooLong, len(plain), size-overhead)
+	}
 	own, err := ecdh.P256().GenerateKey(rand.Reader)
 	if err != nil {
 		return nil, err
 	}
 	salt := make([]byte, saltSize)
 	rand.Read(salt)
-	return encrypt(plain, browserKey, auth, own, salt, MaxPlain-len(plain))
+	return encrypt(plain, browserKey, auth, own, salt, size-overhead-len(plain))
 }
 
 func encrypt(plain, browserKey, auth []byte, own *ecdh.PrivateKey, salt []byte, padding int) ([]byte, error) {
-	if len(plain) > MaxPlain {
-		return nil, fmt.Errorf("%w: %d bytes, at most %d", ErrTooLong, len(plain), MaxPlain)
-	}
 	if err := CheckKeys(browserKey, auth); err != nil {
 		return nil, err
 	}
@@ -66,7 +73,7 @@ func encrypt(plain, browserKey, auth []byte, own *ecdh.PrivateKey, salt []byte, 
 	if err != nil {
 		return nil, err
 	}
-	body := make([]byte, 0, recordSize)
+	body := make([]byte, 0, overhead+len(plain)+padding)
 	body = append(body, salt...)
 	body = binary.BigEndian.AppendUint32(body, recordSize)
 	body = append(body, byte(len(public)))

@@ -47,17 +47,17 @@ func TestEncrypt(t *testing.T) {
 	browser := decode(t, "BCVxsr7N_eNgVRqvHtD0zTZsEc6-VV-JvLexhqUzORcxaOzi6-AYWXvTBHm4bjyPjs7Vd8pZGH6SRpkNtoIAiw4")
 	auth := make([]byte, AuthSize)
 	var last []byte
-	for _, n := range []int{0, 1, 100, MaxPlain} {
-		body, err := Encrypt(make([]byte, n), browser, auth)
-		if err != nil || len(body) != recordSize {
-			t.Errorf("%d bytes make a body of %d, %v", n, len(body), err)
+	for n, size := range map[int]int{0: Usual, 1: Usual, 100: Short, Short - overhead: Short, Long - overhead: Long} {
+		body, err := Encrypt(make([]byte, n), browser, auth, size)
+		if err != nil || len(body) != size {
+			t.Errorf("%d bytes make a body of %d, %v; want %d", n, len(body), err, size)
 		}
 		if bytes.Equal(body[:headerSize], last) {
 			t.Error("salt and key are those of the message before")
 		}
 		last = body[:headerSize]
 	}
-	if _, err := Encrypt(make([]byte, MaxPlain+1), browser, auth); !errors.Is(err, ErrTooLong) {
+	if _, err := Encrypt(make([]byte, Usual-overhead+1), browser, auth, Usual); !errors.Is(err, ErrTooLong) {
 		t.Errorf("one byte too many: %v", err)
 	}
 	off := bytes.Clone(browser)
@@ -65,7 +65,7 @@ func TestEncrypt(t *testing.T) {
 	for what, keys := range map[string][2][]byte{
 		"a point off the curve": {off, auth}, "no key": {nil, auth}, "a short key": {browser[:64], auth}, "a short secret": {browser, auth[:15]},
 	} {
-		if _, err := Encrypt(nil, keys[0], keys[1]); err == nil {
+		if _, err := Encrypt(nil, keys[0], keys[1], Usual); err == nil {
 			t.Errorf("%s was taken", what)
 		}
 	}
