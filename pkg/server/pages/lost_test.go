@@ -100,3 +100,44 @@ func TestAFactorThatWasEnrolledElsewhereIsAskedFor(t *testing.T) {
 		t.Errorf("led to %q", to)
 	}
 }
+
+func TestLostPhone(t *testing.T) {
+	t.Parallel()
+	b := newBed(t)
+	old, row := b.join("ana")
+	b.authenticator(row)
+	codes := b.recovery(row)
+	c := b.client()
+	c.refused("/lost", url.Values{"name": {"ana"}, "proof": {"not the one"}}, 422, "lost.wrong")
+	if !old.in() {
+		t.Fatal("a stranger ended the session")
+	}
+	if to := c.post("/lost", url.Values{"name": {"ana"}, "proof": {goodPassword}}); to != "/signin" || old.in() {
+		t.Fatalf("to %q", to)
+	}
+	c.post("/signin", signIn("ana", goodPassword))
+	if page := c.get("/signin/step"); !strings.Contains(page, "You said that you lost your phone") {
+		t.Error(page)
+	}
+	if to := c.post("/signin/step", url.Values{"code": {codes[0]}}); to != "/signin/back" || c.in() {
+		t.Fatalf("a recovery code leads to %q", to)
+	}
+	c.get("/signin/back")
+	if to := c.post("/signin/back", url.Values{"password": {otherPassword}, "again": {otherPassword}}); to != "/account" || !c.in() {
+		t.Fatalf("back at %q", to)
+	}
+	b.client().refused("/signin", signIn("ana", goodPassword), 422, "signin.wrong")
+	// A recovery code alone closes everything too, and its person is back in one go.
+	d := b.client()
+	if to := d.post("/lost", url.Values{"name": {"ana"}, "proof": {codes[1]}}); to != "/signin/back" || c.in() {
+		t.Fatalf("by a code: to %q", to)
+	}
+	d.post("/signin/back", url.Values{"password": {goodPassword}, "again": {goodPassword}})
+	// And a browser that is signed in needs nothing.
+	if to := d.post("/lost", url.Values{}); to != "/signin" || d.in() {
+		t.Errorf("signed in: to %q", to)
+	}
+	if u, err := b.store.UserByRow(row); err != nil || !u.Lost {
+		t.Errorf("lost %v, %v", u.Lost, err)
+	}
+}
