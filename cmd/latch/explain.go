@@ -7,12 +7,14 @@ import (
 	"os/exec"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 
 	"github.com/latch-linux/latch/pkg/cli"
 	"github.com/latch-linux/latch/pkg/host/adapters"
 	"github.com/latch-linux/latch/pkg/host/config"
+	"github.com/latch-linux/latch/pkg/host/laststate"
 	"github.com/latch-linux/latch/pkg/host/login"
 	"github.com/latch-linux/latch/pkg/host/policy"
 	"github.com/latch-linux/latch/pkg/setup/installer"
@@ -257,9 +259,10 @@ func (h localHost) Member(group string) (bool, error) {
 func (localHost) Lists(name string) (bool, error) { return adapters.Listed(name) }
 
 // forgetful remembers nothing and makes every question a silent one.
-type forgetful struct{ adapters.Memory }
+type forgetful struct{ laststate.Memory }
 
 func (forgetful) RecentlyDenied(string, string) bool { return true }
 func (forgetful) Asking(string, string)              {}
 func (forgetful) Forget(string, string)              {}
-func (forgetful) Remember(string, string, bool)      {}
+
+func (forgetful) Remember(string, string, bool, time.Duration, time.Duration) {}

@@ -208,23 +208,9 @@ func Listed(name string) (bool, error) {
 	return bytes.HasPrefix(data, line) || bytes.Contains(data, append([]byte{'\n'}, line...)), nil
 }
 
-// Memory is laststate.Memory with the types of package policy.
-type Memory struct{ laststate.Memory }
-
 // NewMemory keeps its records where latch.conf says. warn gets what could not be stored.
-func NewMemory(c *config.Config, warn func(error)) Memory {
-	return Memory{laststate.Memory{StateDir: c.StateDir, RunDir: c.RunDir, Now: time.Now, Warn: warn}}
-}
-
-// Last returns the last known state of a latch.
-func (m Memory) Last(accountID, operationID string) policy.Seen {
-	switch m.Memory.Last(accountID, operationID) {
-	case laststate.Open:
-		return policy.SeenOpen
-	case laststate.Closed:
-		return policy.SeenClosed
-	}
-	return policy.Never
+func NewMemory(c *config.Config, warn func(error)) laststate.Memory {
+	return laststate.Memory{StateDir: c.StateDir, RunDir: c.RunDir, Now: time.Now, Warn: warn}
 }
 
 // Clock is the machine's.
@@ -232,6 +218,9 @@ type Clock struct{}
 
 // Now implements login.Clock.
 func (Clock) Now() time.Time { return time.Now() }
+
+// SinceBoot implements login.Clock.
+func (Clock) SinceBoot() time.Duration { return laststate.SinceBoot() }
 
 // Sleep implements login.Clock.
 func (Clock) Sleep(ctx context.Context, d time.Duration) bool {

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/latch-linux/latch/pkg/host/laststate"
+	"github.com/latch-linux/latch/pkg/host/policy"
 )
 
 func memory(t *testing.T) (*laststate.Memory, *[]error) {
@@ -18,6 +19,12 @@ func memory(t *testing.T) (*laststate.Memory, *[]error) {
 	dir := t.TempDir()
 	return &laststate.Memory{StateDir: filepath.Join(dir, "state"), RunDir: filepath.Join(dir, "run"), Now: time.Now,
 		Warn: func(err error) { warned = append(warned, err) }}, &warned
+}
+
+// remember stores an answer to a query of now.
+func remember(m *laststate.Memory, operation string, open bool) {
+	sent := laststate.SinceBoot()
+	m.Remember("acc", operation, open, sent, laststate.SinceBoot())
 }
 
 // fullDisk names the directory in which this test binary remembers a closed latch under a limit that stands for a full
@@ -35,7 +42,7 @@ func TestMain(m *testing.M) {
 	}
 	warned := 0
 	laststate.Memory{StateDir: filepath.Join(dir, "state"), RunDir: filepath.Join(dir, "run"), Now: time.Now,
-		Warn: func(error) { warned++ }}.Remember("acc", "", false)
+		Warn: func(error) { warned++ }}.Remember("acc", "", false, laststate.SinceBoot(), laststate.SinceBoot())
 	if warned == 0 {
 		fmt.Println("the limit limits nothing")
 		os.Exit(1)
@@ -44,12 +51,12 @@ func TestMain(m *testing.M) {
 
 func TestLast(t *testing.T) {
 	m, warned := memory(t)
-	if got := m.Last("acc", ""); got != laststate.Never {
+	if got := m.Last("acc", ""); got != policy.Never {
 		t.Errorf("before anything: %v", got)
 	}
-	m.Remember("acc", "", true)
-	m.Remember("acc", "op", false)
-	if app, op, other := m.Last("acc", ""), m.Last("acc", "op"), m.Last("ac", "cop"); app != laststate.Open || op != laststate.Closed || other != laststate.Never {
+	remember(m, "", true)
+	remember(m, "op", false)
+	if app, op, other := m.Last("acc", ""), m.Last("acc", "op"), m.Last("ac", "cop"); app != policy.SeenOpen || op != policy.SeenClosed || other != policy.Never {
 		t.Errorf("application %v, operation %v, another %v", app, op, other)
 	}
 	if len(*warned) != 0 {
@@ -60,14 +67,14 @@ func TestLast(t *testing.T) {
 // TestWrittenOnlyWhenItChanges: a login every second must not wear out a disk.
 func TestWrittenOnlyWhenItChanges(t *testing.T) {
 	m, _ := memory(t)
-	m.Remember("acc", "", true)
+	remember(m, "", true)
 	before := record(t, m)
-	m.Remember("acc", "", true)
+	remember(m, "", true)
 	if !os.SameFile(record(t, m), before) {
 		t.Error("the same answer was written again")
 	}
-	m.Remember("acc", "", false)
-	if os.SameFile(record(t, m), before) || m.Last("acc", "") != laststate.Closed {
+	remember(m, "", false)
+	if os.SameFile(record(t, m), before) || m.Last("acc", "") != policy.SeenClosed {
 		t.Error("another answer was not written")
 	}
 }
@@ -112,7 +119,7 @@ func TestMark(t *testing.T) {
 
 func TestPermissionsAndNames(t *testing.T) {
 	m, _ := memory(t)
-	m.Remember("acc", "", false)
+	remember(m, "", false)
 	m.Asking("../../../etc/passwd", "a/b\x00")
 	for _, dir := range []string{m.StateDir, m.RunDir, filepath.Join(m.StateDir, "last"), filepath.Join(m.RunDir, "closed")} {
 		if info, err := os.Stat(dir); err != nil || info.Mode().Perm() != 0o700 {
@@ -134,12 +141,12 @@ func TestNothingDamagedOpens(t *testing.T) {
 		"writable":   func(path string) error { return os.Chmod(path, 0o666) },
 	} {
 		m, _ := memory(t)
-		m.Remember("acc", "", true)
+		remember(m, "", true)
 		files, _ := filepath.Glob(filepath.Join(m.StateDir, "last", "[0-9a-f]*"))
 		if err := damage(files[0]); err != nil {
 			t.Fatal(err)
 		}
-		if got := m.Last("acc", ""); got != laststate.Never {
+		if got := m.Last("acc", ""); got != policy.Never {
 			t.Errorf("%s: %v", name, got)
 		}
 	}
@@ -148,7 +155,7 @@ func TestNothingDamagedOpens(t *testing.T) {
 // TestOpenDoesNotOutliveAFullDisk: the latch was closed since, and what was seen cannot be written.
 func TestOpenDoesNotOutliveAFullDisk(t *testing.T) {
 	m, _ := memory(t)
-	m.Remember("acc", "", true)
+	remember(m, "", true)
 	program, err := os.Executable()
 	if err != nil {
 		t.Fatal(err)
@@ -158,7 +165,7 @@ func TestOpenDoesNotOutliveAFullDisk(t *testing.T) {
 	if out, err := cmd.CombinedOutput(); err != nil {
 		t.Fatalf("%v: %s", err, out)
 	}
-	if got := m.Last("acc", ""); got != laststate.Never {
+	if got := m.Last("acc", ""); got != policy.Never {
 		t.Errorf("seen last: %v", got)
 	}
 	if files, _ := filepath.Glob(filepath.Join(m.StateDir, "last", ".*.new-*")); len(files) != 0 {
@@ -166,15 +173,80 @@ func TestOpenDoesNotOutliveAFullDisk(t *testing.T) {
 	}
 }
 
+// TestOlderAnswerNeverReplacesNewer: the answers of two queries are stored in any order. Each query has the times of its request
+// and its answer.
+func TestOlderAnswerNeverReplacesNewer(t *testing.T) {
+	type query struct {
+		open           bool
+		sent, answered time.Duration
+	}
+	for name, c := range map[string]struct {
+		first, second query
+		want          policy.Seen
+	}{
+		"open after closed":               {query{false, 1, 2}, query{true, 3, 4}, policy.SeenOpen},
+		"closed after open":               {query{true, 1, 2}, query{false, 3, 4}, policy.SeenClosed},
+		"open, sent before closed came":   {query{false, 2, 3}, query{true, 1, 4}, policy.SeenClosed},
+		"open, sent as closed came":       {query{false, 1, 3}, query{true, 3, 4}, policy.SeenClosed},
+		"closed, answered after open":     {query{true, 2, 3}, query{false, 1, 4}, policy.SeenClosed},
+		"closed, answered amid open":      {query{true, 1, 4}, query{false, 2, 3}, policy.SeenClosed},
+		"closed twice, open between them": {query{false, 1, 2}, query{false, 5, 6}, policy.SeenClosed},
+	} {
+		for i, order := range [][]query{{c.first, c.second}, {c.second, c.first}} {
+			m, warned := memory(t)
+			for _, q := range order {
+				m.Remember("acc", "", q.open, q.sent, q.answered)
+			}
+			if got := m.Last("acc", ""); got != c.want || len(*warned) > 0 {
+				t.Errorf("%s, order %d: %v, want %v; warned of %v", name, i, got, c.want, *warned)
+			}
+		}
+	}
+	m, _ := memory(t)
+	m.Remember("acc", "", false, 1, 2)
+	m.Remember("acc", "", false, 5, 6) // the same state, but later
+	m.Remember("acc", "", true, 3, 9)
+	if got := m.Last("acc", ""); got != policy.SeenClosed {
+		t.Errorf("open, sent between two that were closed: %v", got)
+	}
+}
+
+// TestTimesOfAnotherBoot order nothing: the clock that they count by has started again.
+func TestTimesOfAnotherBoot(t *testing.T) {
+	m, _ := memory(t)
+	m.Remember("acc", "", false, 500, 600)
+	recent := filepath.Join(m.RunDir, "last", record(t, m).Name())
+	if err := os.WriteFile(recent, []byte("closed 6f7d2a1e-0000-4000-8000-000000000000 600\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	m.Remember("acc", "", true, 1, 2)
+	if got := m.Last("acc", ""); got != policy.SeenOpen {
+		t.Errorf("%v", got)
+	}
+}
+
+// TestStateSurvivesAReboot: RunDir is empty then.
+func TestStateSurvivesAReboot(t *testing.T) {
+	m, _ := memory(t)
+	remember(m, "", true)
+	remember(m, "op", false)
+	if err := os.RemoveAll(m.RunDir); err != nil {
+		t.Fatal(err)
+	}
+	if app, op := m.Last("acc", ""), m.Last("acc", "op"); app != policy.SeenOpen || op != policy.SeenClosed {
+		t.Errorf("application %v, operation %v", app, op)
+	}
+}
+
 // TestLeftoversAreSwept: a host that dies takes its login's process along, in the middle of a write if need be.
 func TestLeftoversAreSwept(t *testing.T) {
 	m, _ := memory(t)
-	m.Remember("acc", "", true)
+	remember(m, "", true)
 	leftover := filepath.Join(m.StateDir, "last", "."+record(t, m).Name()+".new-XYZ")
 	if err := os.WriteFile(leftover, []byte("clo"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	m.Remember("acc", "", false)
+	remember(m, "", false)
 	if _, err := os.Stat(leftover); !errors.Is(err, os.ErrNotExist) {
 		t.Errorf("%s: %v", leftover, err)
 	}
@@ -186,7 +258,7 @@ func TestFailureToWriteIsToldOnly(t *testing.T) {
 	if err := os.WriteFile(m.StateDir, nil, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	m.Remember("acc", "", true)
+	remember(m, "", true)
 	if len(*warned) == 0 {
 		t.Error("nothing was told")
 	}

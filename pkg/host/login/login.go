@@ -90,6 +90,8 @@ type Answer struct {
 	Token  string
 	Made   time.Time
 	Detail string
+	// Sent and Answered are the times of the query since boot. Login sets them.
+	Sent, Answered time.Duration
 	// NotEnrolled is about codes alone: there is nothing to check one with.
 	NotEnrolled bool
 }
@@ -138,13 +140,17 @@ type Memory interface {
 	// the same. Forget takes the note back.
 	Asking(user, service string)
 	Forget(user, service string)
+	// Last returns the last known state of a latch.
 	Last(accountID, operationID string) policy.Seen
-	Remember(accountID, operationID string, open bool)
+	// Remember stores an answer, unless that of a newer query is there. The times, since boot, are those of this query.
+	Remember(accountID, operationID string, open bool, sent, answered time.Duration)
 }
 
 // Clock tells the time and waits.
 type Clock interface {
 	Now() time.Time
+	// SinceBoot orders the queries of all processes. Nobody can set it.
+	SinceBoot() time.Duration
 	// Sleep returns false when ctx ended first.
 	Sleep(ctx context.Context, d time.Duration) bool
 }
@@ -261,7 +267,7 @@ func (l *Login) question(p Pairing) Question {
 func (l *Login) ask(ctx context.Context, p Pairing) (Outcome, Answer) {
 	ctx, cancel := context.WithTimeout(ctx, l.Settings.Timeout)
 	defer cancel()
-	ask := l.Server.Ask
+	ask := l.query
 	// By the name in the pairing file: a directory takes "ana", "ANA" and "ana@REALM" for one, and whoever has the
 	// password could try them all.
 	if l.silent() || l.Memory.RecentlyDenied(p.User, l.Request.Service) {
@@ -275,23 +281,31 @@ func (l *Login) ask(ctx context.Context, p Pairing) (Outcome, Answer) {
 	return l.weigh(p, q, a), a
 }
 
+// query sends one query and notes its times.
+func (l *Login) query(ctx context.Context, q Question) Answer {
+	sent := l.Clock.SinceBoot()
+	a := l.Server.Ask(ctx, q)
+	a.Sent, a.Answered = sent, l.Clock.SinceBoot()
+	return a
+}
+
 // silent reports whether this login never notifies the phone. The auth phase always may: it may need a token.
 func (l *Login) silent() bool { return l.Settings.SilentAccountCheck && l.Request.Account }
 
 // askSilently queries without a notification first, and repeats with one only after "open" or an error.
 func (l *Login) askSilently(ctx context.Context, q Question) Answer {
-	a := l.Server.Ask(ctx, q.silent())
+	a := l.query(ctx, q.silent())
 	switch a.Kind {
 	case policy.On:
 		if l.silent() {
 			return a
 		}
 		// Nobody else enters without a notification; a latch that closes after use does so, and a token is made.
-		return l.Server.Ask(ctx, q)
+		return l.query(ctx, q)
 	case policy.ErrorAnswer:
 		// Not every plan has silent questions; what that costs is one more notice. A server that has answered with an
 		// error is not one that gives no answer: whoever uses up its limit must not get what is meant for that.
-		if again := l.Server.Ask(ctx, q); again.Kind != policy.NoAnswer {
+		if again := l.query(ctx, q); again.Kind != policy.NoAnswer {
 			return again
 		}
 	}
@@ -302,7 +316,7 @@ func (l *Login) weigh(p Pairing, q Question, a Answer) Outcome {
 	seen := policy.Never
 	switch a.Kind {
 	case policy.On, policy.Off:
-		l.Memory.Remember(q.AccountID, q.OperationID, a.Kind == policy.On)
+		l.Memory.Remember(q.AccountID, q.OperationID, a.Kind == policy.On, a.Sent, a.Answered)
 	case policy.NoAnswer:
 		if l.Settings.Policies.Action == policy.Last {
 			seen = l.Memory.Last(q.AccountID, q.OperationID)
@@ -348,7 +362,7 @@ func (l *Login) wait(ctx context.Context, p Pairing, refused Outcome) (Outcome, 
 		if !l.await(ctx, q) {
 			continue
 		}
-		if a := l.Server.Ask(ctx, q); a.Kind == policy.On {
+		if a := l.query(ctx, q); a.Kind == policy.On {
 			return l.weigh(p, q, a), a
 		}
 		l.Clock.Sleep(ctx, pollEvery)

@@ -38,7 +38,9 @@ type world struct {
 	denied    bool          // denied within the last minute
 	seen      policy.Seen
 	memory    []string
-	asked     map[string]bool // denied, or still being asked, by user and service
+	spans     [][2]time.Duration // of what was remembered: sent, answered
+	takes     time.Duration      // a query
+	asked     map[string]bool    // denied, or still being asked, by user and service
 	time      time.Time
 	hostGone  error
 
@@ -69,6 +71,7 @@ func (w *world) Ask(ctx context.Context, q login.Question) login.Answer {
 		w.unbounded++
 	}
 	w.questions = append(w.questions, q)
+	w.time = w.time.Add(w.takes)
 	return w.answers[min(len(w.questions), len(w.answers))-1]
 }
 
@@ -90,11 +93,13 @@ func (w *world) RecentlyDenied(u, s string) bool { return w.denied || w.asked[u+
 func (w *world) Asking(u, s string)              { w.asked[u+" "+s] = true }
 func (w *world) Forget(u, s string)              { w.asked[u+" "+s] = false }
 func (w *world) Last(string, string) policy.Seen { return w.seen }
-func (w *world) Remember(a, o string, open bool) {
+func (w *world) Remember(a, o string, open bool, sent, answered time.Duration) {
 	w.memory = append(w.memory, fmt.Sprint(a, o, open))
+	w.spans = append(w.spans, [2]time.Duration{sent, answered})
 }
 
-func (w *world) Now() time.Time { return w.time }
+func (w *world) Now() time.Time           { return w.time }
+func (w *world) SinceBoot() time.Duration { return w.time.Sub(now) }
 func (w *world) Sleep(_ context.Context, d time.Duration) bool {
 	w.time = w.time.Add(d)
 	return true
@@ -179,6 +184,15 @@ func TestQuestionIsSilentAfterARefusal(t *testing.T) {
 	}
 	if len(w.questions) != 1 || len(w.memory) != 1 {
 		t.Errorf("%d questions, remembered %v", len(w.questions), w.memory)
+	}
+}
+
+// TestTimesOfTheDecidingQuery: what is remembered has the times of the query that was answered so, not of a silent one before it.
+func TestTimesOfTheDecidingQuery(t *testing.T) {
+	w, l := scene()
+	w.denied, w.takes = true, time.Second
+	if _, err := l.Run(t.Context()); err != nil || !slices.Equal(w.spans, [][2]time.Duration{{time.Second, 2 * time.Second}}) {
+		t.Errorf("sent and answered %v, error %v", w.spans, err)
 	}
 }
 

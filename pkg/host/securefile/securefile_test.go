@@ -250,6 +250,25 @@ func TestTouch(t *testing.T) {
 	}
 }
 
+func TestCheckReplaceable(t *testing.T) {
+	sub, file := scene(t)
+	for _, path := range []string{file, filepath.Join(sub, "fresh")} {
+		if err := CheckReplaceable(path); err != nil {
+			t.Errorf("%s: %v", path, err)
+		}
+	}
+	if left, err := os.ReadDir(sub); err != nil || len(left) != 1 {
+		t.Errorf("left behind: %v, %v", left, err)
+	}
+	must(t, os.Symlink(file, filepath.Join(sub, "link")))
+	must(t, os.Mkdir(filepath.Join(sub, "dir"), 0o700))
+	for _, name := range []string{"link", "dir", "no/file"} {
+		if err := CheckReplaceable(filepath.Join(sub, name)); err == nil {
+			t.Errorf("%s can be replaced", name)
+		}
+	}
+}
+
 func TestWriteThatFailsChangesNothing(t *testing.T) {
 	sub, file := scene(t)
 	cmd := exec.Command(os.Args[0])

@@ -2,6 +2,7 @@ package securefile
 
 import (
 	"crypto/rand"
+	"errors"
 	"fmt"
 	"io/fs"
 	"os"
@@ -67,6 +68,42 @@ func Touch(path string, mode fs.FileMode) error {
 		return &fs.PathError{Op: "set the time of", Path: path, Err: err}
 	}
 	return nil
+}
+
+// CheckReplaceable returns why Write could not replace the file at path, or create it: a read-only or full file system, or a
+// file that is protected from change. It changes nothing, and does not wait for the disk.
+func CheckReplaceable(path string) error {
+	parent, base, err := openParent(path)
+	if err != nil {
+		return err
+	}
+	defer unix.Close(parent)
+	probe := temporaryPrefix(base) + rand.Text()
+	if err := writeProbe(parent, probe); err != nil {
+		return &fs.PathError{Op: "replace", Path: path, Err: err}
+	}
+	fd, err := unix.Openat(parent, base, unix.O_WRONLY|unix.O_NOFOLLOW|unix.O_NONBLOCK|unix.O_CLOEXEC, 0)
+	if err == unix.ENOENT {
+		return nil
+	}
+	if err != nil {
+		return &fs.PathError{Op: "replace", Path: path, Err: err}
+	}
+	return unix.Close(fd)
+}
+
+// writeProbe makes a file with content and removes it.
+func writeProbe(parent int, name string) error {
+	fd, err := unix.Openat(parent, name, unix.O_WRONLY|unix.O_CREAT|unix.O_EXCL|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0o600)
+	if err != nil {
+		return err
+	}
+	_, err = unix.Write(fd, []byte(name))
+	err = errors.Join(err, unix.Close(fd))                                                   // a network file system reports a full disk here
+	if removed := unix.Unlinkat(parent, name, 0); removed != nil && removed != unix.ENOENT { // a writer may have swept it away
+		err = errors.Join(err, removed)
+	}
+	return err
 }
 
 // create writes a new file in dir and waits until the disk has it.
