@@ -66,7 +66,7 @@ ifeq ($(filter install uninstall deb rpm clean,$(MAKECMDGOALS)),)
 $(shell $(SAME_PLACES) || { mkdir -p $(BUILD) && echo '$(PLACES)' >$(BUILD)/places; })
 endif
 
-.PHONY: all build demo test fuzz bench install uninstall deb rpm clean
+.PHONY: all build demo test test-short test-all fuzz bench install uninstall deb rpm clean
 all: build
 
 build: $(BUILT)
@@ -115,6 +115,16 @@ demo:
 test:
 	@scripts/bootstrap test
 	@scripts/test
+
+# Unit tests, go vet and gofmt: under a minute.
+test-short:
+	@scripts/bootstrap short
+	@scripts/test --short
+
+# Every combination where make test tries a sample.
+test-all:
+	@scripts/bootstrap test
+	@scripts/test --all
 
 # Each target for FUZZTIME, one after the other: an hour and more.
 fuzz: FUZZTIME ?= 5m

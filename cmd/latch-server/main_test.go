@@ -20,6 +20,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/latch-linux/latch/e2e/fixture"
 	"github.com/latch-linux/latch/pkg/api"
 )
 
@@ -388,9 +389,7 @@ func programOfRoot(t *testing.T) (top string, run func(args ...string) (string, 
 
 // TestHalfABackupIsNotLeft: when it fails, root is no longer root, and cannot remove the file.
 func TestHalfABackupIsNotLeft(t *testing.T) {
-	if os.Geteuid() != 0 {
-		return // another user can
-	}
+	fixture.NeedsRoot(t)
 	top, run := programOfRoot(t)
 	dir, file := filepath.Join(top, "data"), filepath.Join(top, "backup.tar")
 	if out, err := run("init", "--owner", "nobody", "--data", dir); err != nil {
@@ -426,9 +425,7 @@ func TestDirectoryOfOthersIsLeftAlone(t *testing.T) {
 
 // TestRootActsAsTheOwner checks that nothing root does leaves a file of root's.
 func TestRootActsAsTheOwner(t *testing.T) {
-	if os.Geteuid() != 0 {
-		return // another user has nothing to give up
-	}
+	fixture.NeedsRoot(t)
 	top, run := programOfRoot(t)
 	dir, restored := filepath.Join(top, "data"), filepath.Join(top, "restored")
 	as := func(dir string, args ...string) {

@@ -13,6 +13,8 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+
+	"github.com/latch-linux/latch/e2e/fixture"
 )
 
 // begin starts the program for the time of a test and returns its standard output.
@@ -74,9 +76,7 @@ func TestAddressInUse(t *testing.T) {
 
 // TestKeyThatTheOwnerCannotRead: root can, but the server is not root by the time it reads it again.
 func TestKeyThatTheOwnerCannotRead(t *testing.T) {
-	if os.Geteuid() != 0 {
-		return // another user has no such file
-	}
+	fixture.NeedsRoot(t)
 	top, run := programOfRoot(t)
 	dir, key := filepath.Join(top, "data"), filepath.Join(top, "tls.key")
 	if out, err := run("init", "--owner", "nobody", "--data", dir); err != nil {
@@ -93,9 +93,7 @@ func TestKeyThatTheOwnerCannotRead(t *testing.T) {
 
 // TestNoCoreDump: the kernel shows by the owner of its files in /proc that a process makes none.
 func TestNoCoreDump(t *testing.T) {
-	if os.Geteuid() != 0 {
-		return // needs another user to run as
-	}
+	fixture.NeedsRoot(t)
 	top, run := programOfRoot(t)
 	dir := filepath.Join(top, "data")
 	if out, err := run("init", "--owner", "nobody", "--data", dir); err != nil {

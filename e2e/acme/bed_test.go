@@ -67,17 +67,7 @@ func locate() error {
 		return err
 	}
 	bed.server = built.Server
-	const ready = "LATCH_ACME_READY"
-	if os.Geteuid() != 0 || os.Getenv(ready) != "" {
-		return nil
-	}
-	os.Setenv(ready, "yes")
-	cmd := exec.Command("go", "build", "-modfile=e2e/acme/pebble.mod", "-o", bed.pebble, "github.com/letsencrypt/pebble/v2/cmd/pebble")
-	cmd.Dir = root
-	if out, err := cmd.CombinedOutput(); err != nil {
-		return fmt.Errorf("build pebble: %w: %s", err, out)
-	}
-	return nil
+	return fixture.Prepare()
 }
 
 func setUp() (err error) {

@@ -17,8 +17,7 @@ import (
 const (
 	ana    = "ana"
 	anaID  = "7401"
-	suite  = "bookworm" // the oldest Debian that the README names
-	later  = ".1"       // behind a version makes a higher one
+	later  = ".1" // behind a version makes a higher one
 	pamDir = "/etc/pam.d"
 )
 
@@ -29,13 +28,11 @@ var names = []string{"latch", "libpam-latch", "latch-server"}
 var bed struct {
 	root    string // of the work tree
 	version string
+	minimal string // the directory of a minimal Debian, which no test writes to
 	scratch string // on the machine of the tests' own
 	server  *fixture.Server
 	conf    fixture.Conf
 }
-
-// ready tells a test binary that fixture.Isolate started again that the packages are made: that needs the network once.
-const ready = "LATCH_PACKAGES_READY"
 
 func TestMain(m *testing.M) {
 	if err := locate(); err != nil {
@@ -54,41 +51,12 @@ func locate() (err error) {
 		return err
 	}
 	bed.version = strings.TrimSpace(string(text))
-	if os.Geteuid() != 0 || os.Getenv(ready) != "" {
-		return nil
-	}
-	os.Setenv(ready, "yes")
-	return prepare()
-}
-
-// prepare makes the packages of both kinds for both architectures, those of a higher version for this one, and the
-// minimal Debian, unless an earlier run has made it.
-func prepare() error {
-	for _, arch := range arches {
-		if _, err := tool("make", append([]string{"-s", "-C", bed.root, "ARCH=" + arch}, kinds...)...); err != nil {
-			return err
-		}
-	}
-	for _, kind := range kinds {
-		if _, err := tool(bed.root+"/scripts/pack", kind, arches[0], bed.version+later, made(bed.version+later)); err != nil {
-			return err
-		}
-	}
-	if _, err := os.Stat(minimal()); err == nil {
-		return nil
-	}
-	unfinished := minimal() + ".new"
-	if err := os.RemoveAll(unfinished); err != nil {
+	if err := fixture.Prepare(); err != nil {
 		return err
 	}
-	if _, err := tool("debootstrap", "--variant=minbase", "--include=sudo", suite, unfinished); err != nil {
-		return err
-	}
-	return os.Rename(unfinished, minimal())
+	bed.minimal, err = filepath.EvalSymlinks(filepath.Join(bed.root, "build", "test", "minimal"))
+	return err
 }
-
-// minimal is where the minimal Debian lies. No test writes to it.
-func minimal() string { return filepath.Join(bed.root, "build", "minimal-"+suite) }
 
 // made is where the packages of a version lie: those of the higher one apart, so that nobody installs them.
 func made(version string) string {

@@ -166,7 +166,7 @@ func TestDependencies(t *testing.T) {
 			t.Errorf("the .rpm does not require %s: %q", want, requires)
 		}
 	}
-	release, err := os.ReadFile(minimal() + "/etc/debian_version")
+	release, err := os.ReadFile(bed.minimal + "/etc/debian_version")
 	if err != nil {
 		t.Fatal(err)
 	}

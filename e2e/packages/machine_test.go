@@ -30,7 +30,7 @@ func newMachine(t *testing.T) machine {
 			t.Fatal(err)
 		}
 	}
-	m.mount(t, "overlay", "", "overlay", 0, "lowerdir="+minimal()+",upperdir="+dir+"/upper,workdir="+dir+"/work")
+	m.mount(t, "overlay", "", "overlay", 0, "lowerdir="+bed.minimal+",upperdir="+dir+"/upper,workdir="+dir+"/work")
 	m.mount(t, "/dev", "/dev", "", syscall.MS_BIND|syscall.MS_REC, "")
 	m.mount(t, "proc", "/proc", "proc", 0, "")
 	m.write(t, "/etc/default/su", "FAIL_DELAY 0\n", 0o644) // refusing costs no time
