@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -25,8 +26,8 @@ const setupTimeout = 20 * time.Second
 const clockLimit = 30 * time.Second
 
 type setupOptions struct {
-	appID, secretFile, caFile, caSHA256 string
-	yes                                 bool
+	appID, secretFile, caFile, caSHA256, action string
+	yes                                         bool
 }
 
 func newSetup(a *app) *cobra.Command {
@@ -44,9 +45,13 @@ A server with a private CA: setup shows the CA's SHA-256 and asks; compare it wi
 own (openssl x509 -in ca.pem -noout -fingerprint -sha256). The CA is stored beside the
 configuration. In scripts name the CA with --ca-file, or its digest with --ca-sha256.
 
+It also asks what happens when the server does not answer, and writes the answer as action, so
+that the decision is on record: latch doctor warns while there is none. In scripts say --action;
+with --yes and no other option it changes nothing else.
+
 The secret is never an argument: --secret-file reads it from a file, - from standard input.
 ` + cli.ExitHelp,
-		Example: "  sudo latch setup\n  sudo latch setup https://latch.example.org --app-id ID --secret-file /root/secret --ca-sha256 HEX --yes",
+		Example: "  sudo latch setup\n  sudo latch setup https://latch.example.org --app-id ID --secret-file /root/secret --ca-sha256 HEX --action close --yes\n  sudo latch setup --action last --yes",
 		Args:    cobra.MaximumNArgs(1),
 		RunE: func(c *cobra.Command, args []string) error {
 			address := ""
@@ -61,7 +66,8 @@ The secret is never an argument: --secret-file reads it from a file, - from stan
 	f.StringVar(&o.secretFile, "secret-file", "", "read the application's secret from `FILE`")
 	f.StringVar(&o.caFile, "ca-file", "", "trust the CAs in `FILE` and no others")
 	f.StringVar(&o.caSHA256, "ca-sha256", "", "trust the server's CA if it has this SHA-256 `HEX`")
-	f.BoolVarP(&o.yes, "yes", "y", false, "keep the server, change the application of paired users, and do not offer to pair, without asking")
+	f.StringVar(&o.action, "action", "", "what happens when the server does not answer: `policy` open, close, last or otp")
+	f.BoolVarP(&o.yes, "yes", "y", false, "keep server and action, change the application of paired users, and do not offer to pair, without asking")
 	return c
 }
 
@@ -77,6 +83,9 @@ type plan struct {
 }
 
 func (a *app) setup(ctx context.Context, address string, o setupOptions) error {
+	if err := checkAction(o.action); err != nil {
+		return err
+	}
 	p, err := a.newPlan(ctx, address, o)
 	if err != nil {
 		return err
@@ -95,17 +104,26 @@ func (a *app) setup(ctx context.Context, address string, o setupOptions) error {
 	if err := a.tryOut(ctx, p); err != nil {
 		return fmt.Errorf("nothing was written: %w", err)
 	}
+	if err := a.chooseAction(ctx, p, o); err != nil {
+		return err
+	}
 	if err := a.write(ctx, p); err != nil {
 		return err
 	}
-	fields := map[string]any{"config": p.path, "server": p.set["latch_host"], "clock_offset_seconds": int(p.skew.Seconds())}
-	if p.ca != nil {
-		fields["ca_file"] = p.set["ca_file"]
-	}
-	if err := a.Report(fields, "%s is written", p.path); err != nil {
+	if err := a.reportSetup(p, c); err != nil {
 		return err
 	}
 	return a.offerPairing(ctx, p, o)
+}
+
+// reportSetup prints what was written on top of the configuration c.
+func (a *app) reportSetup(p *plan, c *config.Config) error {
+	fields := map[string]any{"config": p.path, "server": p.set["latch_host"], "action": cmp.Or(p.set["action"], c.Action.String()),
+		"clock_offset_seconds": int(p.skew.Seconds())}
+	if p.ca != nil {
+		fields["ca_file"] = p.set["ca_file"]
+	}
+	return a.Report(fields, "%s is written", p.path)
 }
 
 // newPlan gathers what the flags or the person say, on top of the configuration that is there.
@@ -125,6 +143,10 @@ func (a *app) newPlan(ctx context.Context, address string, o setupOptions) (*pla
 	if err := tolerable(p.old, err); err != nil {
 		a.Say("%v", err)
 	}
+	if address == "" && o.onlyAction(p.old) {
+		p.set["latch_host"], p.set["app_id"], p.set["secret_key"] = p.old.Host.String(), p.old.AppID, p.old.SecretKey.Reveal()
+		return p, nil
+	}
 	if address == "" {
 		if address, err = a.askServer(ctx, p.old, o); err != nil {
 			return nil, err
@@ -136,6 +158,11 @@ func (a *app) newPlan(ctx context.Context, address string, o setupOptions) (*pla
 	p.set["latch_host"] = address
 	p.set["app_id"], p.set["secret_key"], err = a.credentials(ctx, p.old, o)
 	return p, err
+}
+
+// onlyAction reports whether a script changes nothing but action of a configuration that is complete.
+func (o setupOptions) onlyAction(old *config.Config) bool {
+	return old != nil && o.yes && o.action != "" && o.appID == "" && o.secretFile == "" && o.caFile == "" && o.caSHA256 == ""
 }
 
 // draft is the configuration as it will be.

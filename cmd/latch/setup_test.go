@@ -5,6 +5,7 @@ import (
 	"encoding/pem"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 
@@ -168,16 +169,23 @@ func TestSetupOnATerminal(t *testing.T) {
 		{"Application id: ", w.app.ID},
 		{"Secret: ", w.secret},
 		{"Is this the CA of your server? [y/N]: ", "y"},
+		{"refused: an outage locks out every user who is paired", ""}, {"action (open, close, last, otp) [open]: ", "perhaps"},
+		{"action (open, close, last, otp) [open]: ", ""},
 		{"Pairing code from the phone (\"link\" shows a link and a QR code instead; empty to pair later): ", w.code("ana")},
 		{"Local user: ", "ana"},
 		{"host_context = yes in " + w.conf + ")? [y/N]: ", "n"},
 	} {
 		person.sees(step.question)
-		person.types(step.answer + "\n")
+		if strings.HasSuffix(step.question, ": ") {
+			person.types(step.answer + "\n")
+		}
 	}
 	o := <-done
-	if o.status != cli.ExitOK || o.out != w.conf+" is written\nana is paired\n" || !strings.Contains(o.err, "SHA-256  "+sum) {
+	if o.status != cli.ExitOK || o.out != w.conf+" is written\nana is paired\n" || !strings.Contains(o.err, "SHA-256  "+sum) || !strings.Contains(o.err, `unknown value "perhaps"`) {
 		t.Errorf("%v", o)
+	}
+	if !strings.Contains(w.read(w.conf), "\naction = open\n") {
+		t.Errorf("the answer is not on record: %q", w.read(w.conf))
 	}
 	if strings.Contains(person.seen, w.secret) || !strings.Contains(person.seen, w.app.ID) {
 		t.Errorf("the screen shows %q", person.seen)
@@ -190,7 +198,7 @@ func TestSetupOnATerminal(t *testing.T) {
 	before := w.read(w.conf)
 	person.forgets()
 	go func() { done <- w.run("setup") }()
-	for _, question := range []string{"Latch server [" + shared.url + "]: ", "Application id [" + w.app.ID + "]: ", "Secret: ", "Pairing code"} {
+	for _, question := range []string{"Latch server [" + shared.url + "]: ", "Application id [" + w.app.ID + "]: ", "Secret: ", "action (open, close, last, otp) [open]: ", "Pairing code"} {
 		person.sees(question)
 		person.types("\n")
 	}
@@ -210,6 +218,41 @@ func TestSetupRefusedOnATerminal(t *testing.T) {
 		if o := <-done; o.status != cli.ExitError || w.directory() != "" {
 			t.Errorf("answered %q: %v, left %s", answer, o, w.directory())
 		}
+	}
+}
+
+// TestSetupChoosesAction: an option or an answer is written, and nothing is where nobody was asked.
+func TestSetupChoosesAction(t *testing.T) {
+	w := newWorld(t)
+	lines := func() string {
+		return strings.Join(regexp.MustCompile("(?m)^(action|timeout) = .*$").FindAllString(w.read(w.conf), -1), ", ")
+	}
+	w.input = w.secret
+	o := w.run("setup", "--app-id", w.app.ID, "--secret-file", "-")
+	if o.status != cli.ExitOK || lines() != "" || !strings.Contains(o.err, "action = open applies") {
+		t.Errorf("without a terminal: %q, %v", lines(), o)
+	}
+	if got := w.object(cli.ExitOK, "setup", "--action", "last", "--yes")["action"]; got != "last" || lines() != "action = last" {
+		t.Errorf("by option: %v, written %q", got, lines())
+	}
+	if o := w.run("setup", "--app-id", w.app.ID, "--secret-file", "-", "--yes"); o.status != cli.ExitOK || lines() != "action = last" || strings.Contains(o.err, "hint: action") {
+		t.Errorf("kept: %q, %v", lines(), o)
+	}
+	w.fails(cli.ExitUsage, []string{"--action is open, close, last, otp"}, "setup", "--action", "maybe", "--yes")
+
+	// A value that the configuration cannot have is refused before anything is written.
+	w.configure("timeout = 99", "action = close")
+	w.fails(cli.ExitError, []string{"too long to ask for a code"}, "setup", "--action", "otp", "--yes")
+	person := w.sit()
+	done := make(chan outcome, 1)
+	go func() { done <- w.run("setup", shared.url, "--app-id", w.app.ID, "--secret-file", "-") }()
+	for range 3 {
+		person.sees("[close]: ")
+		person.types("otp\n")
+		person.forgets()
+	}
+	if o := <-done; o.status != cli.ExitError || !strings.Contains(o.err, "nothing was written") || lines() != "timeout = 99, action = close" {
+		t.Errorf("%v, written %q", o, lines())
 	}
 }
 

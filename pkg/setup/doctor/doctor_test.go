@@ -50,6 +50,18 @@ func put(t *testing.T, path, text string) {
 	}
 }
 
+// configured adds a line to the system's configuration.
+func configured(line string) func(*testing.T, *doctor.Machine) {
+	return func(t *testing.T, m *doctor.Machine) {
+		t.Helper()
+		text, err := os.ReadFile(m.Profiles[0].Config)
+		if err != nil {
+			t.Fatal(err)
+		}
+		put(t, m.Profiles[0].Config, string(text)+line+"\n")
+	}
+}
+
 // runs answers as one program with arguments.
 func runs(command, output string) func(context.Context, string, ...string) ([]byte, error) {
 	return func(_ context.Context, name string, args ...string) ([]byte, error) {
@@ -85,17 +97,15 @@ func TestWhatIsFound(t *testing.T) {
 		check, state string
 		says         string
 	}{
-		"host context for the cloud": {func(t *testing.T, m *doctor.Machine) {
-			put(t, m.Profiles[0].Config, "app_id = "+strings.Repeat("a", 20)+"\nsecret_key = "+strings.Repeat("b", 40)+"\nhost_context = yes\n")
-		}, "host_context", "warn", "latch.tu.com is told nothing"},
-		"a certificate for 31 days": {ends(31), "certificate", "ok", "until"},
-		"a certificate for 29 days": {ends(29), "certificate", "warn", "ends on"},
-		"a certificate of the past": {ends(-1), "certificate", "warn", "ends on"},
-		"a clock that is right":     {skewed(20 * time.Second), "clock", "ok", ""},
-		"a clock that is behind":    {skewed(40 * time.Second), "clock", "warn", "40s"},
-		"a clock that is ahead":     {skewed(-40 * time.Second), "clock", "warn", "40s"},
-		"sshd without PAM":          {printed("/usr/sbin/sshd -T", "usepam no\n"), "sshd", "fail", "asks no PAM module"},
-		"everybody by one address":  {printed("/usr/sbin/sshd -T", "usepam yes\npersourcepenalties crash:90 authfail:5\n"), "sshd", "warn", "same address"},
+		"host context for the cloud": {configured("host_context = yes"), "host_context", "warn", "latch.tu.com is told nothing"},
+		"a certificate for 31 days":  {ends(31), "certificate", "ok", "until"},
+		"a certificate for 29 days":  {ends(29), "certificate", "warn", "ends on"},
+		"a certificate of the past":  {ends(-1), "certificate", "warn", "ends on"},
+		"a clock that is right":      {skewed(20 * time.Second), "clock", "ok", ""},
+		"a clock that is behind":     {skewed(40 * time.Second), "clock", "warn", "40s"},
+		"a clock that is ahead":      {skewed(-40 * time.Second), "clock", "warn", "40s"},
+		"sshd without PAM":           {printed("/usr/sbin/sshd -T", "usepam no\n"), "sshd", "fail", "asks no PAM module"},
+		"everybody by one address":   {printed("/usr/sbin/sshd -T", "usepam yes\npersourcepenalties crash:90 authfail:5\n"), "sshd", "warn", "same address"},
 		"SELinux without a policy": {func(t *testing.T, m *doctor.Machine) {
 			put(t, m.Root+"/sys/fs/selinux/enforce", "1")
 			m.Run = runs("semodule -l", "abrt\nlatchet2\n")
@@ -109,22 +119,13 @@ func TestWhatIsFound(t *testing.T) {
 		"tokens as passwords": {file("/etc/openvpn/a.conf", "mode server\nplugin openvpn-plugin-auth-pam.so openvpn\nauth-gen-token 0 external-auth\n"),
 			"openvpn", "fail", "every tunnel ends"},
 		"people without a pairing": {printed("getent passwd", "root:x:0:0::/:/bin/sh\nana:x:1000:1000::/:/bin/sh\nsvc:x:1001:1::/:/usr/sbin/nologin\n"), "people", "warn", "not paired: ana"},
-		"action = open":            {func(*testing.T, *doctor.Machine) {}, "action", "warn", "everybody with the right password gets in"},
-		"on_error = open": {func(t *testing.T, m *doctor.Machine) {
-			text, err := os.ReadFile(m.Profiles[0].Config)
-			if err != nil {
-				t.Fatal(err)
-			}
-			put(t, m.Profiles[0].Config, string(text)+"on_error = open\n")
-		}, "on_error", "warn", "opens every latch"},
-		"a phase that is skipped": {file("/etc/pam.d/polkit-1", "auth requisite pam_unix.so\naccount required pam_latch.so\naccount required pam_unix.so\n"), "service polkit-1", "fail", "nobody is asked"},
+		"no action chosen":         {func(*testing.T, *doctor.Machine) {}, "action", "warn", "everybody with the right password gets in; nobody has chosen that"},
+		"action = open, chosen":    {configured("action = open"), "action", "ok", "latch.conf:3)"},
+		"on_error = open":          {configured("on_error = open"), "on_error", "warn", "opens every latch"},
+		"a phase that is skipped":  {file("/etc/pam.d/polkit-1", "auth requisite pam_unix.so\naccount required pam_latch.so\naccount required pam_unix.so\n"), "service polkit-1", "fail", "nobody is asked"},
 		"a service that is exempt": {func(t *testing.T, m *doctor.Machine) {
 			put(t, m.Root+"/etc/pam.d/door", "auth requisite pam_unix.so\nauth required pam_latch.so\n")
-			text, err := os.ReadFile(m.Profiles[0].Config)
-			if err != nil {
-				t.Fatal(err)
-			}
-			put(t, m.Profiles[0].Config, string(text)+"exempt_services = door\n")
+			configured("exempt_services = door")(t, m)
 		}, "service door", "warn", "exempt_services"},
 		"wrappers of the old plugin": {func(t *testing.T, m *doctor.Machine) {
 			put(t, m.Root+"/usr/sbin/unpairSYS", "")

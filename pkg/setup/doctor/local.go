@@ -103,17 +103,26 @@ func (e *examination) configuration() {
 	} else {
 		e.ok("configuration", "%s", e.profile.Config)
 	}
-	if c.Action == config.Open {
-		e.warn("action", "set action = close (or last) where safety counts more than reach",
-			"action = open: when the Latch server does not answer, everybody with the right password gets in")
-	} else {
-		e.ok("action", "action = %v when the Latch server does not answer", c.Action)
-	}
+	e.action()
 	if c.HostContext && c.Cloud() {
 		e.warn("host_context", "set host_context = no", "host_context = yes is for latch-server; %s is told nothing of it", c.Host.Host)
 	}
 	if c.OnError == config.Open {
 		e.warn("on_error", "set on_error = close", "on_error = open: whoever can make the server's answers fail opens every latch")
+	}
+}
+
+// action shows what an outage does. A line in the configuration means that somebody has chosen.
+func (e *examination) action() {
+	effect := map[config.Policy]string{config.Open: "everybody with the right password gets in", config.Close: "nobody who is paired gets in",
+		config.Last: "users whose latch was open when last seen get in", config.OTP: "a code is asked for"}[e.config.Action]
+	text := fmt.Sprintf("action = %v: while the Latch server does not answer, %s", e.config.Action, effect)
+	switch line, err := config.FindLine(e.profile.Config, "action"); {
+	case err != nil: // the configuration changed under our feet; the next run shows it
+	case line > 0:
+		e.ok("action", "%s (%s:%d)", text, e.profile.Config, line)
+	default:
+		e.warn("action", e.latch("setup --action open --yes")+", or close, last or otp in place of open", "%s; nobody has chosen that", text)
 	}
 }
 
