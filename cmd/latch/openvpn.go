@@ -44,7 +44,7 @@ func (a *app) proveAll(ctx context.Context, plans []installer.Change) error {
 	for _, p := range plans {
 		switch {
 		case p.Kind == installer.SSHD && !p.None():
-			if err := p.ProveSSHD(ctx, doctor.RunProgram, a.pam.SSHD); err != nil {
+			if err := a.pam.SSHD.Prove(ctx, doctor.RunProgram, p.After); err != nil {
 				return err
 			}
 		case p.Kind != installer.PAM: // nothing that libpam reads

@@ -16,6 +16,7 @@ import (
 	"github.com/latch-linux/latch/pkg/host/config"
 	"github.com/latch-linux/latch/pkg/setup/installer"
 	"github.com/latch-linux/latch/pkg/setup/openvpn"
+	"github.com/latch-linux/latch/pkg/setup/sshd"
 )
 
 type installOptions struct {
@@ -208,10 +209,13 @@ func (a *app) planInstall(ctx context.Context, options map[string]installer.Opti
 		line.Codes = a.vpnCodes(line.OTP)
 		options[openvpn.Service] = line
 	}
-	if _, ok := options["sshd"]; ok {
+	if line, ok := options[sshd.Service]; ok {
 		if err := a.lookAtSSHD(ctx); err != nil {
 			return nil, err
 		}
+		c, err := a.load() // the proof says what is wrong with it
+		line.Codes = err == nil && c.Asks()
+		options[sshd.Service] = line
 	}
 	plans, err := a.pam.PlanAll(options)
 	if errors.Is(err, installer.ErrNoService) {

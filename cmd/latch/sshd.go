@@ -11,6 +11,7 @@ import (
 
 	"github.com/latch-linux/latch/pkg/setup/doctor"
 	"github.com/latch-linux/latch/pkg/setup/installer"
+	"github.com/latch-linux/latch/pkg/setup/sshd"
 )
 
 // sshdPID is where sshd of every distribution that we know leaves the number of its process.
@@ -18,7 +19,7 @@ const sshdPID = "/run/sshd.pid"
 
 // lookAtSSHD notes how sshd is configured, for the plan.
 func (a *app) lookAtSSHD(ctx context.Context) (err error) {
-	a.pam.SSHD, err = installer.SSHDSettings(ctx, doctor.RunProgram, "")
+	a.pam.SSHD, err = sshd.Load(ctx, doctor.RunProgram, sshd.Files{})
 	return err
 }
 

@@ -13,6 +13,7 @@ import (
 	"github.com/latch-linux/latch/pkg/setup/installer"
 	"github.com/latch-linux/latch/pkg/setup/openvpn"
 	"github.com/latch-linux/latch/pkg/setup/pamconf"
+	"github.com/latch-linux/latch/pkg/setup/sshd"
 )
 
 // Limits beyond which the doctor warns.
@@ -82,42 +83,46 @@ func (e *examination) answer(host string, err error) {
 }
 
 func (e *examination) sshd() {
-	s, err := installer.SSHDSettings(e.ctx, e.Run, "")
+	s, err := sshd.Load(e.ctx, e.Run, sshd.Files{Root: e.Root})
 	if err != nil {
 		e.warn("sshd", "run sshd -t", "%v", err)
 	}
 	if s == nil {
 		return
 	}
-	if s["usepam"] != "yes" {
-		e.fail("sshd", "set UsePAM yes and reload sshd", "UsePAM is %s: sshd asks no PAM module", s["usepam"])
+	if s.Set["usepam"] != "yes" {
+		e.fail("sshd", "latch install sshd", "UsePAM is %s: sshd asks no PAM module", s.Set["usepam"])
 		return
 	}
 	e.ok("sshd", "UsePAM yes")
-	if penalises(s) {
+	if penalises(s.Set) {
 		e.warn("sshd", "exempt the addresses that many people share with PerSourcePenaltyExemptList",
 			"PerSourcePenalties is on: a few refusals of one closed user block everybody who comes from the same address")
 	}
-	c := e.configOf("sshd")
+	c := e.configOf(sshd.Service)
 	if c == nil || !c.Asks() {
 		return
 	}
-	if s["kbdinteractiveauthentication"] == "no" && s["passwordauthentication"] == "yes" {
-		e.warn("sshd", "set KbdInteractiveAuthentication yes and PasswordAuthentication no",
-			"otp is set, and sshd's password method cannot ask for a code")
+	if where, found := s.PasswordOnly(); found {
+		e.passwordOnly(s, where)
 	}
-	if c.OTPRequired && c.OTP != "no" && s["pubkeyauthentication"] == "yes" && keyAlone(s["authenticationmethods"]) {
-		e.warn("sshd", "set AuthenticationMethods publickey,keyboard-interactive:pam, or exempt who logs in by key",
-			"otp_required = yes refuses a key alone, which sshd takes for enough")
+	if c.OTPRequired && c.OTP != "no" && s.Set["pubkeyauthentication"] == "yes" && s.KeyAlone() {
+		e.warn("sshd", s.First("AuthenticationMethods publickey,keyboard-interactive:pam", "KbdInteractiveAuthentication yes")+
+			", or exempt who logs in by key", "otp_required = yes refuses a key alone, which sshd takes for enough")
 	}
 }
 
-// keyAlone reports whether one of sshd's lists of methods is through with a key. Without a list every method is enough.
-func keyAlone(methods string) bool {
-	lists := strings.Fields(methods)
-	return len(lists) == 0 || slices.ContainsFunc(lists, func(l string) bool {
-		return !strings.Contains(l, "keyboard-interactive") && !strings.Contains(l, "password")
-	})
+// passwordOnly says that codes are wanted where sshd cannot ask for one.
+func (e *examination) passwordOnly(s *sshd.State, where string) {
+	if where != "" {
+		where += ": "
+	}
+	fix := "latch install sshd"
+	var obstacle *sshd.Obstacle
+	if _, err := s.Need(sshd.WantedCode); errors.As(err, &obstacle) {
+		fix = obstacle.Remedy
+	}
+	e.fail("sshd", fix, "%sotp is set, and sshd's password method cannot ask for a code: users who have one are refused", where)
 }
 
 // penalises reports whether refused logins close sshd to a whole address (OpenSSH 9.8 and newer), and nobody has seen to it.

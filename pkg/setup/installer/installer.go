@@ -14,6 +14,7 @@ import (
 
 	"github.com/latch-linux/latch/pkg/host/securefile"
 	"github.com/latch-linux/latch/pkg/setup/pamconf"
+	"github.com/latch-linux/latch/pkg/setup/sshd"
 )
 
 // System is where a machine keeps its files.
@@ -21,8 +22,8 @@ type System struct {
 	PamDirs  []string // where libpam looks; changes are written to the first
 	StateDir string   // what was replaced; 0700
 
-	SSHD        map[string]string // SSHDSettings, for a plan that changes sshd
-	AccountSkip []string          // services that latch.conf does not ask about in the account phase
+	SSHD        *sshd.State // for a plan that changes sshd
+	AccountSkip []string    // services that latch.conf does not ask about in the account phase
 
 	planned map[string][]byte // what service files will be, while several are planned
 }

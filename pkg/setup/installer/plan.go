@@ -16,6 +16,7 @@ import (
 
 	"github.com/latch-linux/latch/pkg/setup/openvpn"
 	"github.com/latch-linux/latch/pkg/setup/pamconf"
+	"github.com/latch-linux/latch/pkg/setup/sshd"
 )
 
 // Options are what a line may say.
@@ -24,7 +25,7 @@ type Options struct {
 	OTP       string // "" leaves it to latch.conf
 	EveryUse  bool   // su, sudo: the account phase too, which asks root and every NOPASSWD command, off the phone
 	Server    string // openvpn: the server's configuration, "" for the only one that there is
-	Codes     bool   // openvpn: clients send a code, because OTP says so or latch.conf does
+	Codes     bool   // openvpn, sshd: people may be asked for a code, because OTP says so or latch.conf does
 }
 
 // Change is what is to happen to one file: that of a service, or another one that the service needs.
@@ -56,7 +57,7 @@ func (k Kind) without(service string, text []byte) (rest []byte, ours bool) {
 		rest, lines := openvpn.Uninstall(text)
 		return rest, lines > 0
 	case SSHD:
-		if bytes.HasPrefix(text, []byte(sshdHead)) {
+		if bytes.HasPrefix(text, []byte(sshd.Head)) {
 			return nil, true
 		}
 		return text, false
@@ -102,7 +103,7 @@ var errEmpty = fmt.Errorf("%w: there is no other rule", ErrRefused)
 var errNoEffect = fmt.Errorf("%w: it has a line of pam_latch.so that has no effect", ErrRefused)
 
 func refuse(format string, args ...any) error {
-	return fmt.Errorf("%w: %s", ErrRefused, fmt.Sprintf(format, args...))
+	return fmt.Errorf("%w: %w", ErrRefused, fmt.Errorf(format, args...))
 }
 
 // args are the module arguments of a service's line.
@@ -211,8 +212,8 @@ func (s System) PlanAll(options map[string]Options) ([]Change, error) {
 			}
 			plans = append(plans, more...)
 		}
-		if service == sshdService {
-			more, err := planSSHD(s.SSHD, options[service])
+		if service == sshd.Service {
+			more, err := planSSHD(s.SSHD, service, sshdCode(options[service]))
 			if err != nil {
 				return nil, err
 			}

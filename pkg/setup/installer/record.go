@@ -223,7 +223,7 @@ func (c Change) write() error {
 		_ = os.Remove(dir) // it stays where there are others in it
 		return nil
 	}
-	if c.Kind == Unit {
+	if c.Kind == Unit || c.Kind == SSHD {
 		if err := os.MkdirAll(dir, 0o755); err != nil {
 			return err
 		}
