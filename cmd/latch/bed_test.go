@@ -21,6 +21,7 @@ import (
 	"github.com/latch-linux/latch/pkg/host/pairings"
 	"github.com/latch-linux/latch/pkg/server/httpapi"
 	"github.com/latch-linux/latch/pkg/server/store"
+	"github.com/latch-linux/latch/pkg/setup/installer"
 )
 
 // playVariable makes the test binary the program itself, in a process of its own.
@@ -124,6 +125,7 @@ type world struct {
 	login    string
 	input    string // standard input
 	terminal string // path, "" for none
+	pam      installer.System
 }
 
 // worlds counts, so that no two applications have one name.
@@ -211,7 +213,7 @@ func (w *world) bare(args ...string) outcome {
 	a := &app{
 		Printer: cli.Printer{Program: "latch", Out: &out, Err: &errOut}, in: strings.NewReader(w.input),
 		terminal: cli.Terminal{Path: w.terminal}, getenv: func(name string) string { return w.env[name] }, now: time.Now,
-		uid: w.uid, find: findPerson, login: func() string { return w.login },
+		uid: w.uid, find: findPerson, login: func() string { return w.login }, pam: w.pam,
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()

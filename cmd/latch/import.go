@@ -64,7 +64,7 @@ func (a *app) importPairings(ctx context.Context, from string, anyUID bool) erro
 	if err := storePairings(ctx, path, list...); err != nil {
 		return nothingImported(err)
 	}
-	return a.Report(map[string]any{"imported": len(list)}, "pairings imported: %d", len(list))
+	return a.reportLatch(nil, "", map[string]any{"imported": len(list)}, "pairings imported: %d", len(list))
 }
 
 // nothingImported keeps status and hint of the cause.

@@ -68,5 +68,8 @@ func (a *app) move(ctx context.Context, open bool, operation string) error {
 	if operation != "" {
 		fields["operation"] = operation
 	}
-	return a.Report(fields, "%s", word(open))
+	if open {
+		return a.Report(fields, "%s", word(open))
+	}
+	return a.reportLatch(c, operation, fields, "%s", word(open))
 }

@@ -147,5 +147,5 @@ func (a *app) keep(ctx context.Context, p pairedBy, who person, path string) err
 	if p.person != "" {
 		fields["person"], by = p.person, ", confirmed by "+p.person
 	}
-	return a.Report(fields, "%s is paired%s", who.name, by)
+	return a.reportLatch(p.config, "", fields, "%s is paired%s", who.name, by)
 }

@@ -59,7 +59,7 @@ func (a *app) status(ctx context.Context, operation string) error {
 		fields["operation"] = operation
 	}
 	a.tellBypass(c, p.User, fields)
-	if err := a.Report(fields, "%s", word(s.Open)); err != nil || s.Open {
+	if err := a.reportLatch(c, operation, fields, "%s", word(s.Open)); err != nil || s.Open {
 		return err
 	}
 	return &closedError{}

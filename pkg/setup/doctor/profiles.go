@@ -19,13 +19,12 @@ type line struct {
 func (e *examination) lines(all []installer.ServiceState) []line {
 	var lines []line
 	for _, s := range all {
-		for i, given := range s.Args {
-			args, err := config.ParseArgs(given)
-			if err != nil {
-				e.fail("service "+s.Service, "latch uninstall "+s.Service+", then latch install "+s.Service, "%s: %v: everybody is refused", s.Where[i], err)
+		for _, l := range s.Ours() {
+			if l.Err != nil {
+				e.fail("service "+s.Service, "latch uninstall "+s.Service+", then latch install "+s.Service, "%s: %v: everybody is refused", l.Where, l.Err)
 				continue
 			}
-			lines = append(lines, line{s.Service, e.filesOf(args), args.OTP})
+			lines = append(lines, line{s.Service, e.filesOf(l.Args), l.OTP})
 		}
 	}
 	return lines

@@ -12,6 +12,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/latch-linux/latch/pkg/host/config"
 	"github.com/latch-linux/latch/pkg/host/securefile"
 	"github.com/latch-linux/latch/pkg/setup/pamconf"
 	"github.com/latch-linux/latch/pkg/setup/sshd"
@@ -160,6 +161,23 @@ func (s System) serviceState(name string) ServiceState {
 		a.Lines = max(a.Lines, lines)
 	}
 	return a
+}
+
+// Line is one of our lines in a service file: which files latch-auth uses for a login there, and which operation.
+type Line struct {
+	Service, Where string
+	config.Args
+	Err error // the arguments are wrong, so everybody is refused
+}
+
+// Ours returns the first of our lines in each phase, auth first.
+func (a ServiceState) Ours() []Line {
+	var lines []Line
+	for i, words := range a.Args {
+		args, err := config.ParseArgs(words)
+		lines = append(lines, Line{Service: a.Service, Where: a.Where[i], Args: args, Err: err})
+	}
+	return lines
 }
 
 // Asks reports whether a service has our line in any phase.
