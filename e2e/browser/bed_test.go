@@ -6,14 +6,12 @@ package browser
 
 import (
 	"context"
-	"crypto/sha256"
-	"crypto/x509"
-	"encoding/base64"
-	"encoding/pem"
 	"fmt"
+	"net"
 	"net/url"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -33,13 +31,15 @@ var (
 	built  fixture.Artefacts
 	server *fixture.Server
 	frail  *fixture.Server // one more, which a test stops and starts again
-	data   *store.Store    // the server's database, opened beside it as its commands do
+	remote *fixture.Server // one more, which browsers reach by way of tunnel alone
+	tunnel *forwarder
+	data   *store.Store // the server's database, opened beside it as its commands do
 	chrome context.Context
 	axe    string // axe-core's source
 )
 
 func TestMain(m *testing.M) {
-	os.Exit(fixture.Main(m, tearDown, findArtefacts, startServer, startBrowser))
+	os.Exit(fixture.Main(m, tearDown, findArtefacts, findChromium, startServers, startChromium))
 }
 
 func findArtefacts() (err error) {
@@ -54,73 +54,43 @@ func findArtefacts() (err error) {
 	return nil
 }
 
-func startServer() error {
+func startServers() error {
 	dir, err := os.MkdirTemp("", "latch-browser")
 	if err != nil {
 		return err
 	}
-	if server, err = fixture.StartServer(built.Server, filepath.Join(dir, "data")); err != nil {
-		return err
+	for name, s := range map[string]**fixture.Server{"data": &server, "frail": &frail, "remote": &remote} {
+		if *s, err = fixture.StartServer(built.Server, filepath.Join(dir, name)); err != nil {
+			return err
+		}
 	}
-	if err := server.Publish(host); err != nil {
-		return err
+	for _, s := range []*fixture.Server{server, frail} {
+		if err := s.Publish(host); err != nil {
+			return err
+		}
 	}
-	if frail, err = fixture.StartServer(built.Server, filepath.Join(dir, "frail")); err != nil {
-		return err
-	}
-	if err := frail.Publish(host); err != nil {
+	if err := publishThroughTunnel(); err != nil {
 		return err
 	}
 	data, err = store.Open(server.Data, store.Options{})
 	return err
 }
 
-// startBrowser starts Chromium, which trusts the server's own authority and finds its name on loopback.
-func startBrowser() error {
-	var pins []string
-	for _, s := range []*fixture.Server{server, frail} {
-		pin, err := authorityPin(s.CA)
-		if err != nil {
-			return err
-		}
-		pins = append(pins, pin)
-	}
-	options := append(chromedp.DefaultExecAllocatorOptions[:],
-		chromedp.ExecPath("/usr/bin/chromium"),
-		chromedp.NoSandbox, // it refuses to have one as root
-		chromedp.Flag("disable-dev-shm-usage", true),
-		chromedp.Flag("ignore-certificate-errors-spki-list", strings.Join(pins, ",")),
-		chromedp.Flag("host-resolver-rules", "MAP "+host+" 127.0.0.1"),
-		chromedp.Flag("lang", "en"),
-		chromedp.Flag("font-render-hinting", "none"),
-	)
-	allocated, _ := chromedp.NewExecAllocator(context.Background(), options...)
-	chrome, _ = chromedp.NewContext(allocated)
-	return chromedp.Run(chrome)
-}
-
-// authorityPin is the SHA-256 of the public key in a certificate file, as Chromium's flag takes it.
-func authorityPin(file string) (string, error) {
-	text, err := os.ReadFile(file)
+func publishThroughTunnel() error {
+	u, err := url.Parse(remote.URL)
 	if err != nil {
-		return "", err
+		return err
 	}
-	block, _ := pem.Decode(text)
-	if block == nil {
-		return "", fmt.Errorf("%s holds no certificate", file)
+	if tunnel, err = startForwarder(u.Host); err != nil {
+		return err
 	}
-	cert, err := x509.ParseCertificate(block.Bytes)
-	if err != nil {
-		return "", err
-	}
-	sum := sha256.Sum256(cert.RawSubjectPublicKeyInfo)
-	return base64.StdEncoding.EncodeToString(sum[:]), nil
+	return remote.PublishAt(net.JoinHostPort(host, strconv.Itoa(tunnel.port())))
 }
 
 func tearDown() {
 	chromedp.Cancel(chrome)
 	data.Close()
-	for _, s := range []*fixture.Server{server, frail} {
+	for _, s := range []*fixture.Server{server, frail, remote} {
 		if err := s.Stop(); err != nil {
 			fmt.Fprintln(os.Stderr, err)
 		}
@@ -128,7 +98,7 @@ func tearDown() {
 }
 
 // patience is how long anything may take to appear: generous, since nothing is measured by it.
-const patience = 60 * time.Second
+const patience = 3 * time.Minute
 
 var numbers atomic.Int64
 
@@ -145,6 +115,28 @@ func newPerson(t *testing.T, role store.Role) store.User {
 	u, err = data.User(u.Name)
 	must(t, err)
 	return u
+}
+
+// alone signs somebody in to a server that has nobody else, and opens the latches of their only application in a tab.
+func alone(t *testing.T, s *fixture.Server, l look) (b *tab, db *store.Store, u store.User, app store.Application) {
+	t.Helper()
+	db, err := store.Open(s.Data, store.Options{})
+	must(t, err)
+	t.Cleanup(func() { db.Close() })
+	u, err = db.AddUser(t.Context(), "ana")
+	must(t, err)
+	must(t, db.SetWelcomed(t.Context(), u.Row))
+	app, _, err = db.AddApplication(t.Context(), store.Application{Name: "servers"})
+	must(t, err)
+	_, err = db.Import(t.Context(), app, []string{u.Name})
+	must(t, err)
+	ticket, err := db.StartSession(t.Context(), store.SignIn{User: u.Row})
+	must(t, err)
+	b = open(t, l)
+	b.session(s.Public, ticket)
+	b.visit(s.Public + "/")
+	b.read(app.Name)
+	return b, db, u, app
 }
 
 // paired makes an application of this test's own that the person is paired with.

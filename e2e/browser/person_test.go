@@ -4,8 +4,6 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/chromedp/cdproto/network"
-
 	"github.com/latch-linux/latch/pkg/server/store"
 )
 
@@ -71,24 +69,8 @@ func TestFirstRun(t *testing.T) {
 // TestOffline stops the server: a page that is open says so and shows no state, and one that is opened shows no latch at all.
 func TestOffline(t *testing.T) {
 	t.Parallel()
-	db, err := store.Open(frail.Data, store.Options{})
-	must(t, err)
-	defer db.Close()
-	u, err := db.AddUser(t.Context(), "ana")
-	must(t, err)
-	must(t, db.SetWelcomed(t.Context(), u.Row))
-	app, _, err := db.AddApplication(t.Context(), store.Application{Name: "servers"})
-	must(t, err)
-	_, err = db.Import(t.Context(), app, []string{u.Name})
-	must(t, err)
-	ticket, err := db.StartSession(t.Context(), store.SignIn{User: u.Row})
-	must(t, err)
-
-	b := open(t, phone)
+	b, _, _, app := alone(t, frail, phone)
 	b.expect("Failed to load resource")
-	b.run(network.SetCookie("__Host-session", ticket).WithURL(frail.Public + "/").WithPath("/").WithSecure(true).WithHTTPOnly(true))
-	b.visit(frail.Public + "/")
-	b.read(app.Name)
 	b.wait(`navigator.serviceWorker.controller`)
 	must(t, frail.Stop())
 	b.wait(`!document.querySelector("[data-offline]").hidden`)

@@ -107,9 +107,9 @@ func (p *pushing) carry(title string) shown {
 			p.mu.Lock()
 			id := p.registration
 			p.mu.Unlock()
-			for range 10 {
+			for end := time.Now().Add(patience); time.Now().Before(end); {
 				p.run(serviceworker.DeliverPushMessage(address(""), id, string(plain)))
-				if n, ok := p.notification(title); ok {
+				if n, ok := p.notification(title, 2*time.Second); ok {
 					return n
 				}
 			}
@@ -131,16 +131,18 @@ const notifications = `navigator.serviceWorker.ready.then((r) => r.getNotificati
 	({title: n.title, body: n.body, tag: n.tag, silent: Boolean(n.silent), actions: n.actions.map((a) => a.action)})))`
 
 // notification waits a while for one whose title begins so.
-func (p *pushing) notification(title string) (shown, bool) {
+func (p *pushing) notification(title string, while time.Duration) (shown, bool) {
 	p.t.Helper()
-	for end := time.Now().Add(patience / 10); time.Now().Before(end); time.Sleep(50 * time.Millisecond) {
+	for end := time.Now().Add(while); ; time.Sleep(50 * time.Millisecond) {
 		for _, n := range eval[[]shown](p.tab, notifications) {
 			if strings.HasPrefix(n.Title, title) {
 				return n, true
 			}
 		}
+		if time.Now().After(end) {
+			return shown{}, false
+		}
 	}
-	return shown{}, false
 }
 
 // touch touches a notification, or one of its buttons, and waits until the service worker is done with it.
@@ -205,7 +207,7 @@ func TestPushedNotices(t *testing.T) {
 	if open() {
 		t.Error("the notification's button closed nothing")
 	}
-	if _, ok := p.notification("It is closed"); !ok {
+	if _, ok := p.notification("It is closed", patience); !ok {
 		t.Error("the notification does not say that it is closed")
 	}
 

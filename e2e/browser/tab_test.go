@@ -63,8 +63,6 @@ func open(t *testing.T, l look) *tab {
 	must(t, err)
 	ctx, cancel := chromedp.NewContext(chrome, chromedp.WithTargetID(id))
 	t.Cleanup(cancel)
-	ctx, stop := context.WithTimeout(ctx, 5*time.Minute)
-	t.Cleanup(stop)
 	b := &tab{t: t, ctx: ctx, expected: []string{"favicon.ico"}} // browsers ask for one wherever a page names no icon
 	chromedp.ListenTarget(ctx, b.listen)
 	must(t, chromedp.Run(ctx)) // the tab lives as long as the context of its first run, so not only until that run's patience ends
@@ -172,7 +170,13 @@ func (b *tab) signIn(u store.User) {
 	b.t.Helper()
 	ticket, err := data.StartSession(b.t.Context(), store.SignIn{User: u.Row, UserAgent: "Chromium"})
 	must(b.t, err)
-	b.run(network.SetCookie("__Host-session", ticket).WithURL(address("/")).WithPath("/").WithSecure(true).WithHTTPOnly(true))
+	b.session(address(""), ticket)
+}
+
+// session gives the tab the cookie of a session at a server, which is named by its https://NAME:PORT.
+func (b *tab) session(server, ticket string) {
+	b.t.Helper()
+	b.run(network.SetCookie("__Host-session", ticket).WithURL(server + "/").WithPath("/").WithSecure(true).WithHTTPOnly(true))
 }
 
 // visit goes to a path of the server.
@@ -276,7 +280,7 @@ func (b *tab) read(text string) {
 func (b *tab) wait(expression string) {
 	b.t.Helper()
 	var last error
-	for deadline := time.Now().Add(patience); time.Now().Before(deadline); time.Sleep(20 * time.Millisecond) {
+	for deadline := time.Now().Add(patience); time.Now().Before(deadline) && b.ctx.Err() == nil; time.Sleep(20 * time.Millisecond) {
 		var yes bool
 		if last = b.try(chromedp.Evaluate(`!!(`+expression+`)`, &yes)); last == nil && yes {
 			return
