@@ -58,10 +58,10 @@ func TestDateWindow(t *testing.T) {
 	b := newBed(t)
 	path := "/api/1.3/operation"
 	now := time.Date(2026, 11, 23, 8, 0, 0, 0, time.UTC)
-	b.offset.Store(int64(time.Until(now)))
+	b.start = now
 	for off, code := range map[time.Duration]int{
-		0: 0, 299 * time.Second: 0, -290 * time.Second: 0,
-		302 * time.Second: 109, -310 * time.Second: 109, 24 * time.Hour: 109, -24 * time.Hour: 109,
+		0: 0, 300 * time.Second: 0, -300 * time.Second: 0,
+		301 * time.Second: 109, -301 * time.Second: 109, 24 * time.Hour: 109, -24 * time.Hour: 109,
 	} {
 		for _, suffix := range []string{"", " UTC"} {
 			date := now.Add(off).Format(api.DateLayout) + suffix

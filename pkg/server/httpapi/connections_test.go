@@ -2,14 +2,12 @@ package httpapi
 
 import (
 	"bufio"
-	"errors"
 	"fmt"
 	"io"
 	"log/slog"
 	"net"
 	"net/http"
 	"net/netip"
-	"os"
 	"strings"
 	"testing"
 	"time"
@@ -54,9 +52,7 @@ func TestOneAddressCannotTakeAllConnections(t *testing.T) {
 	for _, c := range append(greedy, neighbour) {
 		c.Close()
 	}
-	if !eventually(func() bool { l.mu.Lock(); defer l.mu.Unlock(); return l.sum == 0 && len(l.open) == 0 }) {
-		t.Errorf("%d connections, %d addresses are counted after all have gone", l.sum, len(l.open))
-	}
+	eventually(func() bool { l.mu.Lock(); defer l.mu.Unlock(); return l.sum == 0 && len(l.open) == 0 }) // none is counted any more
 }
 
 // TestManyAddressesDoNotStarveOne: whoever has one connection from each of many addresses does not push out hosts that share
@@ -109,11 +105,7 @@ func dial(t *testing.T, from, to string) net.Conn {
 func answers(t *testing.T, c net.Conn) bool {
 	t.Helper()
 	io.WriteString(c, "GET /api/1.3/operation HTTP/1.1\r\nHost: x\r\n\r\n")
-	c.SetReadDeadline(time.Now().Add(30 * time.Second))
 	resp, err := http.ReadResponse(bufio.NewReader(c), nil)
-	if errors.Is(err, os.ErrDeadlineExceeded) {
-		t.Fatal("neither answered nor cut off")
-	}
 	if err != nil {
 		return false
 	}
@@ -122,15 +114,11 @@ func answers(t *testing.T, c net.Conn) bool {
 	return err == nil
 }
 
-// eventually waits for what another goroutine is about to do.
-func eventually(done func() bool) bool {
-	for range 1000 {
-		if done() {
-			return true
-		}
-		time.Sleep(10 * time.Millisecond)
+// eventually waits for what another goroutine is about to do. Where it never happens the test binary's own time ends the test.
+func eventually(done func() bool) {
+	for !done() {
+		time.Sleep(time.Millisecond)
 	}
-	return false
 }
 
 func TestOrigin(t *testing.T) {
@@ -170,8 +158,7 @@ func TestStrangersDoNotFillTheLog(t *testing.T) {
 	for range strangerLines + 50 {
 		ask()
 	}
-	// A minute may pass meanwhile where the machine is very slow.
-	if n := lines(); n < strangerLines || n >= strangerLines+50 {
+	if n := lines(); n != strangerLines {
 		t.Errorf("%d lines about %d strangers", n, strangerLines+50)
 	}
 	b.code(b.call("GET", "status/"+strings.Repeat("2", 64), nil), 201)

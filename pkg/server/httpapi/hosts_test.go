@@ -1,9 +1,11 @@
 package httpapi
 
 import (
+	"context"
 	"encoding/json"
 	"net/url"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -133,9 +135,24 @@ func TestOwnTOTP(t *testing.T) {
 	}
 }
 
+// awaitingStore reports calls of AwaitOpen, and makes them last as long as a test wants.
+type awaitingStore struct {
+	store.Backend
+	called chan time.Duration // the limit that the server gives
+	limit  atomic.Int64       // the limit in its place
+}
+
+func (a *awaitingStore) AwaitOpen(ctx context.Context, r store.StatusRequest, limit time.Duration) (store.Status, error) {
+	a.called <- limit
+	return a.Backend.AwaitOpen(ctx, r, time.Duration(a.limit.Load()))
+}
+
 // TestAwait: the answer comes with the phone's touch, is a plain one without an attempt that was refused, and leaves no trace.
 func TestAwait(t *testing.T) {
 	b := newBed(t)
+	waits := &awaitingStore{Backend: b.store, called: make(chan time.Duration, 10)}
+	waits.limit.Store(int64(time.Hour))
+	b.server.store = waits
 	id := b.pair("ana")
 	path := "host/await/" + id
 	b.code(b.call("GET", "host/await/nobody", nil), 201)
@@ -152,13 +169,13 @@ func TestAwait(t *testing.T) {
 		t.Errorf("without an attempt: %s, %d lines of history more", body, lines()-before)
 	}
 	before = lines()
+	for len(waits.called) > 0 {
+		<-waits.called
+	}
 	answer := make(chan string, 1)
 	go func() { answer <- b.call("GET", path, nil) }()
-	time.Sleep(300 * time.Millisecond)
-	select {
-	case body := <-answer:
-		t.Fatalf("answered at once: %s", body)
-	default:
+	if limit := <-waits.called; limit != awaitLimit {
+		t.Errorf("the answer is held for %v", limit)
 	}
 	_, err = b.store.SetByUser(b.ctx, "ana", "", "", true)
 	b.must(err)
@@ -167,6 +184,7 @@ func TestAwait(t *testing.T) {
 	}
 	_, err = b.store.SetByUser(b.ctx, "ana", "", "", false)
 	b.must(err)
+	waits.limit.Store(int64(time.Millisecond))
 	if body := b.call("GET", path, nil); !strings.Contains(body, `"off"`) {
 		t.Errorf("after awaitLimit: %s", body)
 	}

@@ -28,7 +28,8 @@ type bed struct {
 	url     string
 	app     api.Credentials
 	client  *http.Client
-	offset  atomic.Int64 // of the clock, in nanoseconds
+	start   time.Time
+	offset  atomic.Int64 // of the clock, which stands still, from its start, in nanoseconds
 	log     *buffer
 	version string
 }
@@ -53,7 +54,7 @@ func (b *buffer) String() string {
 
 func newBed(t testing.TB) *bed {
 	t.Helper()
-	b := &bed{t: t, ctx: context.Background(), log: &buffer{}, version: "1.3",
+	b := &bed{t: t, ctx: context.Background(), start: time.Now(), log: &buffer{}, version: "1.3",
 		client: &http.Client{CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}}
 	dir := t.TempDir()
 	b.must(store.Create(dir))
@@ -71,7 +72,7 @@ func newBed(t testing.TB) *bed {
 	return b
 }
 
-func (b *bed) now() time.Time { return time.Now().Add(time.Duration(b.offset.Load())) }
+func (b *bed) now() time.Time { return b.start.Add(time.Duration(b.offset.Load())) }
 
 func (b *bed) must(err error) {
 	b.t.Helper()

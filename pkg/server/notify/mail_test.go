@@ -175,7 +175,7 @@ func TestLetter(t *testing.T) {
 	b.set(false)
 	b.attempt()
 	b.run()
-	eventually(t, "two letters arrive", func() bool { return len(o.mailbox()) == 2 })
+	eventually(func() bool { return len(o.mailbox()) == 2 })
 	m, err := mail.ReadMessage(strings.NewReader(o.mailbox()[1]))
 	b.must(err)
 	body, err := io.ReadAll(quotedprintable.NewReader(m.Body))

@@ -36,7 +36,7 @@ func TestPushReachesTheBrowserAlone(t *testing.T) {
 	b.set(false)
 	b.attempt()
 	b.run()
-	first, second := r.next(t), r.next(t)
+	first, second := r.next(), r.next()
 	var change, refused pushPayload
 	for q, to := range map[*received]*pushPayload{&first: &change, &second: &refused} {
 		plain, err := w.Read(q.body)
@@ -68,7 +68,7 @@ func TestPushReachesTheBrowserAlone(t *testing.T) {
 			t.Errorf("%q is not in %q", part, refused.Body)
 		}
 	}
-	eventually(t, "the channel is well", func() bool { return b.state(row).LastOK != 0 })
+	eventually(func() bool { return b.state(row).LastOK != 0 })
 }
 
 func TestPushSubscriptionsThatEnd(t *testing.T) {
@@ -101,7 +101,7 @@ func TestPushOfLongNames(t *testing.T) {
 	}
 	b.run()
 	for range 3 { // what is beyond waits for a summary
-		plain, err := w.Read(r.next(t).body)
+		plain, err := w.Read(r.next().body)
 		var got pushPayload
 		if err == nil {
 			err = json.Unmarshal(plain, &got)
@@ -128,10 +128,10 @@ func TestPushTooLarge(t *testing.T) {
 	row := b.channel(store.ChannelPush, subscription(w, r.URL))
 	b.attempt()
 	b.run()
-	if first := r.next(t); len(first.body) != webpush.Usual {
+	if first := r.next(); len(first.body) != webpush.Usual {
 		t.Errorf("the first body has %d bytes, want %d", len(first.body), webpush.Usual)
 	}
-	second := r.next(t)
+	second := r.next()
 	plain, err := w.Read(second.body)
 	b.must(err)
 	var got pushPayload
