@@ -24,15 +24,17 @@ var (
 func newDoctor(a *app) *cobra.Command {
 	var drift bool
 	c := &cobra.Command{
-		Use: "doctor", Short: "look this machine over and say what to do", Args: cobra.NoArgs,
-		Long: `doctor looks at everything that a login depends on: module, authenticator, configuration, server,
-clock, certificate, pairings, and every PAM service that asks, with what libpam makes of it. One line
-each, with what to do where something is wrong. It changes nothing, and the phone shows nothing.
+		Use: "doctor", Short: "examine this machine and say what to do", Args: cobra.NoArgs,
+		Long: `doctor examines everything that a login depends on: module, authenticator, log, configuration, server,
+clock, certificate, pairings, operations, codes, and every PAM service that has our line, with what
+libpam makes of it. Each row names its state, the profile whose files it is about (- for the whole
+machine), and where something is wrong, what to do. It changes nothing, and the phone shows nothing.
 
-It looks at the configuration and pairings that the services work on, OpenVPN's too; --profile, --config
-and --accounts name others.
+It examines the configuration and pairings that the services use, OpenVPN's too; --profile, --config
+and --accounts name others. A decision that is on record is no warning: action in latch.conf, users in
+exempt_users, a key that latch otp key --backed-up confirmed.
 
---drift only looks for services that were installed and ask no more, as after an upgrade.
+--drift only looks for services that were installed and have lost their line, as after an upgrade.
 
 Exit status, as monitoring plugins have it: 0 all is well, 1 something to think about, 2 something is
 wrong.
@@ -40,7 +42,7 @@ wrong.
 		Example: "  sudo latch doctor\n  sudo latch doctor --drift --json",
 		RunE:    func(c *cobra.Command, _ []string) error { return a.doctor(c, drift) },
 	}
-	c.Flags().BoolVar(&drift, "drift", false, "only look for services that ask no more")
+	c.Flags().BoolVar(&drift, "drift", false, "only look for services that have lost their line")
 	return c
 }
 
@@ -91,12 +93,7 @@ func (a *app) doctor(c *cobra.Command, driftOnly bool) error {
 		examine = m.Drift
 	}
 	findings := examine(c.Context())
-	var rows []cli.Row
-	for _, f := range findings {
-		rows = append(rows, cli.Row{{Name: "state", Value: f.State.String()}, {Name: "check", Value: f.Check},
-			{Name: "found", Value: f.Text}, {Name: "fix", Value: f.Fix}})
-	}
-	if err := a.Table("findings", rows); err != nil {
+	if err := a.printFindings(findings); err != nil {
 		return err
 	}
 	if worst := doctor.Worst(findings); worst != doctor.OK {

@@ -114,12 +114,12 @@ Start with setup, then pair. The flags -p, -s, -o, -u and -v are those of the or
 	return root
 }
 
-// needRoot refuses what would only see a part of the machine, and so say what is not true. status is how it ends then.
+// needRoot refuses commands that, without root's rights, would see a part of the machine and draw wrong conclusions. status is how it ends then.
 func (a *app) needRoot(status cli.Exit) error {
 	if a.uid == 0 {
 		return nil
 	}
-	return cli.WithHint(status, errors.New("only root can see all that this looks at"), "run it with sudo")
+	return cli.WithHint(status, errors.New("must be run as root"), "run it with sudo")
 }
 
 // group makes a command that only holds others.

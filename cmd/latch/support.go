@@ -70,7 +70,7 @@ func (a *app) support(c *cobra.Command, file string) error {
 	}
 	var findings bytes.Buffer
 	for _, f := range m.Examine(c.Context()) {
-		fmt.Fprintf(&findings, "%s\t%s\t%s\t%s\n", f.State, f.Check, f.Text, f.Fix)
+		fmt.Fprintf(&findings, "%s\t%s\t%s\t%s\t%s\n", f.State, f.Profile, f.Check, f.Text, f.Fix)
 	}
 	b.add("doctor.txt", findings.Bytes())
 	b.add("version.json", a.versions(c.Context()))

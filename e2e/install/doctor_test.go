@@ -8,16 +8,22 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"unicode/utf8"
 )
 
-// findings runs latch doctor and returns the state of each check, by name and text.
+// findings runs latch doctor and returns its rows, unwrapped.
 func findings(t *testing.T, args ...string) (text string, status int) {
 	t.Helper()
 	out, errs, status := latch(t, nil, append([]string{"doctor"}, args...)...)
 	if errs != "" {
 		t.Errorf("doctor: %s", errs)
 	}
-	return out, status
+	for line := range strings.Lines(out) {
+		if utf8.RuneCountInString(line) > 81 {
+			t.Errorf("doctor: %d columns: %s", utf8.RuneCountInString(line)-1, line)
+		}
+	}
+	return strings.Join(strings.Fields(out), " "), status
 }
 
 func TestDoctor(t *testing.T) {
@@ -27,9 +33,10 @@ func TestDoctor(t *testing.T) {
 	if status != 1 || strings.Contains(text, "fail ") {
 		t.Errorf("a sound machine: %d\n%s", status, text)
 	}
-	for _, want := range []string{"ok     module", "ok     authenticator", "ok     configuration", "ok     DNS", "ok     TLS", "ok     credentials", "ok     server", "ok     clock", "ok     certificate",
-		"ok     pairings", "ok     service sshd  asks in auth and account", "ok     service su", "warn   action", "warn   root", "ok     drift"} {
-		if !strings.Contains(strings.Join(strings.Fields(text), " "), strings.Join(strings.Fields(want), " ")) {
+	for _, want := range []string{"ok - module", "ok - authenticator", "ok system configuration", "ok system DNS", "ok system TLS", "ok system credentials",
+		"ok system server", "ok system clock", "ok system certificate", "ok system pairings", "ok system service sshd asks in auth and account",
+		"ok system service su", "warn system action", "warn system root", "ok - drift"} {
+		if !strings.Contains(text, want) {
 			t.Errorf("no %q in\n%s", want, text)
 		}
 	}

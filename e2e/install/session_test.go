@@ -155,7 +155,7 @@ func TestTheNextCommandUndoesWhatIsOverdue(t *testing.T) {
 		"was interrupted half-way":     func(p map[string]any) { p["due"] = time.Time{} },
 	} {
 		unattended(t, rewrite)
-		if out, _ := findings(t); !strings.Contains(out, "fail   change") {
+		if out, _ := findings(t); !strings.Contains(out, "fail - change") {
 			t.Errorf("%s: doctor says %s", says, out)
 		}
 		if _, errs, status := latch(t, nil, "install", "sudo", "--yes"); status != 0 || !strings.Contains(errs, says) {

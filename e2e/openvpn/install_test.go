@@ -301,11 +301,11 @@ func TestDoctorWhereOnlyOpenVPNAsks(t *testing.T) {
 	t.Cleanup(func() { must(t, "uninstall", "openvpn", "--yes") })
 	out, status = latch(t, "doctor")
 	text := strings.Join(strings.Fields(out), " ")
-	if status != 1 || !strings.Contains(text, "ok profile openvpn ("+confFile+") for openvpn") || !strings.Contains(text, "ok credentials") {
+	if status != 1 || !strings.Contains(text, "ok openvpn profile "+confFile+" for openvpn") || !strings.Contains(text, "ok openvpn credentials") {
 		t.Errorf("%d\n%s", status, out)
 	}
 	configure(t, bed.conf.With("secret_key", strings.Repeat("z", 40)))
-	if out, status := latch(t, "doctor"); status != 2 || !strings.Contains(out, "latch setup --profile openvpn") {
+	if out, status := latch(t, "doctor"); status != 2 || !strings.Contains(strings.Join(strings.Fields(out), " "), "latch setup --profile openvpn") {
 		t.Errorf("a wrong secret: %d\n%s", status, out)
 	}
 }

@@ -1,6 +1,7 @@
 package openvpn
 
 import (
+	"encoding/json"
 	"os"
 	"path/filepath"
 	"strings"
@@ -80,14 +81,18 @@ func TestWithoutAPassword(t *testing.T) {
 // TestDoctor has latch doctor look at a server before and after.
 func TestDoctor(t *testing.T) {
 	doctor := func() string {
-		out, _ := latch(t, "doctor", "--profile", "openvpn")
-		var lines []string
-		for _, line := range strings.Split(out, "\n") {
-			if strings.Contains(line, vpnConf) {
-				lines = append(lines, line)
+		out, _ := latch(t, "doctor", "--profile", "openvpn", "--json")
+		var answer struct{ Findings []struct{ Found string } }
+		if err := json.Unmarshal([]byte(out), &answer); err != nil {
+			t.Fatalf("%v: %s", err, out)
+		}
+		var rows []string
+		for _, f := range answer.Findings {
+			if strings.Contains(f.Found, vpnConf) {
+				rows = append(rows, f.Found)
 			}
 		}
-		return strings.Join(lines, "\n")
+		return strings.Join(rows, "\n")
 	}
 	writeConfig(t, vpnConf, serverText("127.0.0.1", 1194))
 	for _, step := range []struct {

@@ -1,5 +1,8 @@
-// Package doctor looks a machine over: what of the latch works here, what does not, and what to do about it. It reads
-// and asks, and changes nothing.
+// Package doctor examines a machine: what of the latch works here, what does not, and what to do about it. It reads
+// and queries, and changes nothing.
+//
+// A check is a method of examination that calls ok, warn or fail for each row of the result, and stands in the list
+// machineChecks, or in profileChecks, whose checks run once for each set of files and find it in profile and config.
 package doctor
 
 import (
@@ -29,10 +32,11 @@ func (s State) String() string { return [...]string{"ok", "warn", "fail"}[s] }
 
 // Finding is one line of the examination.
 type Finding struct {
-	Check string // what was looked at, such as "pairings"
-	State State
-	Text  string // what was found
-	Fix   string // what to do, "" where there is nothing to do
+	Check   string // what was looked at, such as "pairings"
+	Profile string // whose files it is about, "" for the whole machine
+	State   State
+	Text    string // what was found
+	Fix     string // what to do, "" where there is nothing to do
 }
 
 // Machine is what is looked over.
@@ -74,15 +78,17 @@ func RunProgram(ctx context.Context, name string, args ...string) ([]byte, error
 type examination struct {
 	Machine
 	ctx      context.Context
+	scan     []installer.ServiceState
+	scanErr  error
 	ours     []line         // of every service
-	profile  config.Profile // that is looked at
+	profile  config.Profile // of the rows that are added; its name is "" in checks of the whole machine
 	config   *config.Config // nil where it cannot be read
 	stores   [][2]string    // of one-time passwords, directory and key, that were told about
 	findings []Finding
 }
 
 func (e *examination) add(check string, state State, fix, format string, args ...any) {
-	e.findings = append(e.findings, Finding{check, state, fmt.Sprintf(format, args...), fix})
+	e.findings = append(e.findings, Finding{check, e.profile.Name, state, fmt.Sprintf(format, args...), fix})
 }
 
 func (e *examination) ok(check, format string, args ...any) { e.add(check, OK, "", format, args...) }
@@ -93,19 +99,27 @@ func (e *examination) fail(check, fix, format string, args ...any) {
 	e.add(check, Fail, fix, format, args...)
 }
 
+// machineChecks run once, profileChecks for each set of files, between the first and the second of the others.
+var (
+	machineChecks = []func(*examination){(*examination).programs, (*examination).files, (*examination).services, (*examination).drift,
+		(*examination).pending, (*examination).sshd, (*examination).sudo, (*examination).openvpn, (*examination).selinux,
+		(*examination).denials, (*examination).leftovers}
+	profileChecks = []func(*examination){(*examination).configuration, (*examination).server, (*examination).pairings, (*examination).codes}
+)
+
 // Examine runs every check.
 func (m Machine) Examine(ctx context.Context) []Finding {
 	e := &examination{Machine: m, ctx: ctx}
-	all, err := m.PAM.Scan()
-	e.ours = e.lines(all)
-	for _, check := range []func(){e.programs, e.files, func() { e.services(all, err) }, e.drift, e.pending,
-		e.sshd, e.sudo, e.openvpn, e.selinux, e.denials, e.leftovers} {
-		check()
+	e.scan, e.scanErr = m.PAM.Scan()
+	e.ours = e.lines()
+	for _, check := range machineChecks {
+		e.profile = config.Profile{}
+		check(e)
 	}
 	return e.findings
 }
 
-// Drift runs only the check for services that were installed and ask no more.
+// Drift runs only the check for services that were installed and have lost their line.
 func (m Machine) Drift(ctx context.Context) []Finding {
 	e := &examination{Machine: m, ctx: ctx}
 	e.drift()

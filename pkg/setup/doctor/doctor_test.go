@@ -173,14 +173,14 @@ func TestProfilesThatServicesUse(t *testing.T) {
 	put(t, m.Profiles[0].Config, "# app_id =\n") // as installed, not filled in
 	put(t, m.Profiles[1].Config, "app_id = "+strings.Repeat("a", 20)+"\nsecret_key = "+strings.Repeat("b", 40)+"\nlatch_host = https://vpn.example\n")
 	put(t, m.Profiles[1].Accounts, "")
-	if got := lookedAt(m, "configuration", "profile"); !strings.Contains(got, m.Profiles[0].Config+": there is no app_id") || !strings.Contains(got, "[latch setup]") || strings.Contains(got, "profile ") {
+	if got := lookedAt(m, "configuration", "profile"); !strings.Contains(got, m.Profiles[0].Config+": there is no app_id") || !strings.Contains(got, "[latch setup --config "+m.Profiles[0].Config) || strings.Contains(got, "profile ") {
 		t.Errorf("nothing asks:\n%s", got)
 	}
 
 	put(t, root+"/etc/pam.d/openvpn", asks+"profile=openvpn\n")
 	got := lookedAt(m, "profile", "configuration", "server", "pairings", "root")
-	for _, want := range []string{"openvpn (" + m.Profiles[1].Config + ") for openvpn; no service works on " + m.Profiles[0].Config,
-		"configuration ok " + m.Profiles[1].Config, "https://vpn.example answers", "[latch pair CODE --profile openvpn]"} {
+	for _, want := range []string{m.Profiles[1].Config + " for openvpn; no service works on " + m.Profiles[0].Config,
+		"configuration ok " + m.Profiles[1].Config, "https://vpn.example answers", "[latch pair CODE --profile openvpn --config " + m.Profiles[1].Config} {
 		if !strings.Contains(got, want) {
 			t.Errorf("OpenVPN alone: no %q in\n%s", want, got)
 		}
@@ -258,14 +258,14 @@ func TestCodesAtRest(t *testing.T) {
 		}
 	}
 	const backup, sealed, ended = "is in no backup", "not sealed: ana", `the authenticator of "ana" has expired`
-	told("", true, "warn "+m.Root+"/otp.key "+backup, "latch otp key --backed-up]")
+	told("", true, "warn "+m.Root+"/otp.key "+backup, "latch otp key --backed-up --config")
 	told("", false, sealed, ended)
 	must(store.Confirm(t.Context(), "eva"))
 	told("", false, backup, sealed, ended)
-	told("otp_lifetime = 1h\n", true, ended, "latch otp enroll --replace --user ana]")
+	told("otp_lifetime = 1h\n", true, ended, "latch otp enroll --replace --user ana --config")
 	store.Clear = true
 	must(store.Enrol(t.Context(), "ana", -1, v))
-	told("", true, sealed, "[latch otp encrypt --all]")
+	told("", true, sealed, "[latch otp encrypt --all --config")
 	told("otp_encrypt = no\n", true, "otp_encrypt = no: whoever reads")
 	told("otp_refuse_clear = yes\n", true, "fail", "is not sealed")
 	must(os.Remove(m.Root + "/otp.key"))

@@ -12,7 +12,6 @@ import (
 	"github.com/latch-linux/latch/pkg/client"
 	"github.com/latch-linux/latch/pkg/setup/installer"
 	"github.com/latch-linux/latch/pkg/setup/openvpn"
-	"github.com/latch-linux/latch/pkg/setup/pamconf"
 	"github.com/latch-linux/latch/pkg/setup/sshd"
 )
 
@@ -83,6 +82,7 @@ func (e *examination) answer(host string, err error) {
 }
 
 func (e *examination) sshd() {
+	e.about("sshd")
 	s, err := sshd.Load(e.ctx, e.Run, sshd.Files{Root: e.Root})
 	if err != nil {
 		e.warn("sshd", "run sshd -t", "%v", err)
@@ -131,19 +131,8 @@ func penalises(sshd map[string]string) bool {
 	return len(penalties) > 0 && penalties[0] != "no" && !slices.Contains(penalties, "authfail:0") && (exempt == "" || exempt == "none")
 }
 
-// keys warns where a public key comes in unasked.
-func (e *examination) keys(all []installer.ServiceState) {
-	i := slices.IndexFunc(all, func(a installer.ServiceState) bool { return a.Service == "sshd" })
-	if i < 0 || len(all[i].Phases) == 0 {
-		return
-	}
-	if _, asks := all[i].Phases[pamconf.Account]; !asks {
-		e.fail("service sshd", "latch uninstall sshd, then latch install sshd",
-			"the account phase does not ask, so a public key comes in past the latch")
-	}
-}
-
 func (e *examination) sudo() {
+	e.about("sudo")
 	if !e.PAM.Asks("sudo") {
 		return
 	}
@@ -169,6 +158,7 @@ func (e *examination) sudo() {
 
 // openvpn looks for servers that never come to PAM, or in whose way something stands.
 func (e *examination) openvpn() {
+	e.about(openvpn.Service)
 	for _, pattern := range []string{"/etc/openvpn/*.conf", "/etc/openvpn/server/*.conf"} {
 		paths, _ := filepath.Glob(e.Root + pattern) // patterns without errors
 		for _, path := range paths {

@@ -3,18 +3,14 @@ package doctor
 import (
 	"errors"
 	"fmt"
-	"maps"
 	"os"
 	"path/filepath"
-	"slices"
 	"strconv"
 	"strings"
-	"time"
 
 	"github.com/latch-linux/latch/pkg/host/config"
 	"github.com/latch-linux/latch/pkg/host/pairings"
 	"github.com/latch-linux/latch/pkg/host/securefile"
-	"github.com/latch-linux/latch/pkg/setup/installer"
 	"github.com/latch-linux/latch/pkg/setup/pamconf"
 )
 
@@ -210,119 +206,5 @@ func (e *examination) denials() {
 	}
 	if n > 0 {
 		e.fail("denials", "allow it in the profile or policy of the program that is named", "the kernel kept something from us %d times, lastly: %.200s", n, last)
-	}
-}
-
-// services judges every stack that asks.
-func (e *examination) services(all []installer.ServiceState, err error) {
-	if err != nil {
-		e.fail("services", "look at the mode and owner of /etc/pam.d", "%v", err)
-		return
-	}
-	asking := 0
-	for _, s := range all {
-		if s.Err != nil {
-			e.warn("service "+s.Service, orElse(fixOf(s.Err), "mend or remove the file: nobody gets in by it"), "%v", s.Err)
-			continue
-		}
-		if len(s.Phases) == 0 {
-			continue
-		}
-		asking++
-		var phases []string
-		good := true
-		for _, phase := range []pamconf.Phase{pamconf.Auth, pamconf.Account} {
-			findings, asks := s.Phases[phase]
-			if asks {
-				phases = append(phases, string(phase))
-			}
-			for _, f := range findings {
-				good = false
-				e.add("service "+s.Service, severity(f.Problem), "latch uninstall "+s.Service+", then latch install "+s.Service, "%s phase: %v", phase, f)
-			}
-		}
-		if c := e.configOf(s.Service); c != nil && slices.Contains(c.ExemptServices, s.Service) {
-			good = false
-			e.warn("service "+s.Service, "take it out of exempt_services of the configuration, or latch uninstall "+s.Service,
-				"it has our line, and exempt_services keeps it from asking")
-		} else if _, auth := s.Phases[pamconf.Auth]; c != nil && !auth && slices.Contains(c.AccountSkip, s.Service) {
-			good = false
-			e.fail("service "+s.Service, "take it out of account_skip_services of the configuration, or latch uninstall "+s.Service,
-				"only its account phase has our line, and account_skip_services keeps that from asking: nobody is asked")
-		}
-		if installer.Unprivileged(s.Service) {
-			good = false
-			e.fail("service "+s.Service, "latch uninstall the file that the line stands in, such as common-auth or login",
-				"it unlocks a screen without the rights to ask, so nobody can unlock any more")
-		}
-		if s.Lines > 1 {
-			good = false
-			e.warn("service "+s.Service, "remove one of the lines", "one phase has our line %d times", s.Lines)
-		}
-		if good {
-			e.ok("service "+s.Service, "asks in %s (%s)", strings.Join(phases, " and "), strings.Join(s.Where, ", "))
-		}
-	}
-	if asking == 0 {
-		e.warn("services", "latch install sshd login su sudo", "no PAM service asks the latch")
-	}
-	e.keys(all)
-}
-
-// severity tells a way past the latch from a nuisance.
-func severity(p pamconf.Problem) State {
-	switch p {
-	case pamconf.Bypassed, pamconf.DenialIgnored:
-		return Fail
-	}
-	return Warn
-}
-
-func (e *examination) drift() {
-	installed, err := e.PAM.Installed()
-	if err != nil {
-		e.fail("drift", "latch uninstall and latch install of the service that is named", "%v", err)
-		return
-	}
-	gone, err := e.PAM.Drifted()
-	if err != nil {
-		e.fail("drift", "latch uninstall and latch install of the service that is named", "%v", err)
-		return
-	}
-	for _, service := range slices.Sorted(maps.Keys(gone)) {
-		if _, err := e.PAM.Read(service); errors.Is(err, installer.ErrNoService) {
-			e.warn("drift", "latch uninstall "+service, "%s was installed, and its file is gone", service)
-			continue
-		}
-		phases := ""
-		if missing := gone[service]; len(missing) == 1 {
-			phases = fmt.Sprintf(" in the %s phase", missing[0])
-		}
-		e.fail("drift", "latch install --repair", "%s was installed and asks no more%s; a package upgrade may have replaced /etc/pam.d/%s", service, phases, service)
-	}
-	if len(gone) == 0 {
-		e.ok("drift", "installed services that ask still: %d", len(installed))
-	}
-}
-
-func (e *examination) pending() {
-	p, err := e.PAM.Pending()
-	if err != nil {
-		e.fail("change", "latch rollback", "%v", err)
-		return
-	}
-	if p == nil {
-		return
-	}
-	moment, err := installer.ThisMoment()
-	switch {
-	case err != nil:
-		e.fail("change", "mount /proc", "%v", err)
-	case p.Interrupted():
-		e.fail("change", "latch rollback", "a change of service files was interrupted half-way")
-	case p.Left(e.Now(), moment) <= 0:
-		e.fail("change", "latch rollback", "a change should have been undone at %s", p.Due.Local().Format(time.TimeOnly))
-	default:
-		e.warn("change", "latch confirm in a new login, or latch rollback", "a change waits to be confirmed until %s", p.Due.Local().Format(time.TimeOnly))
 	}
 }

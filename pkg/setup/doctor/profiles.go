@@ -5,7 +5,6 @@ import (
 	"strings"
 
 	"github.com/latch-linux/latch/pkg/host/config"
-	"github.com/latch-linux/latch/pkg/setup/installer"
 )
 
 // line is one of our lines in a service file: the files that it works on, and its own otp=.
@@ -16,9 +15,9 @@ type line struct {
 }
 
 // lines reads the arguments of every line of ours. One that cannot be read refuses everybody, and so does the trial of it.
-func (e *examination) lines(all []installer.ServiceState) []line {
+func (e *examination) lines() []line {
 	var lines []line
-	for _, s := range all {
+	for _, s := range e.scan {
 		for _, l := range s.Ours() {
 			if l.Err != nil {
 				e.fail("service "+s.Service, "latch uninstall "+s.Service+", then latch install "+s.Service, "%s: %v: everybody is refused", l.Where, l.Err)
@@ -76,10 +75,9 @@ func (e *examination) files() {
 		if e.Only == "" && (len(used) > 1 || p != system) {
 			e.sayProfile(slices.Contains(used, system))
 		}
-		e.configuration()
-		e.server()
-		e.pairings()
-		e.codes()
+		for _, check := range profileChecks {
+			check(e)
+		}
 	}
 }
 
@@ -94,41 +92,42 @@ func (e *examination) sayProfile(system bool) {
 	if !system {
 		unseen = "; no service works on " + e.named("system").Config + ", so it is not looked at"
 	}
-	e.ok("profile", "%s (%s) for %s%s", e.profile.Name, e.profile.Config, strings.Join(services, ", "), unseen)
+	e.ok("profile", "%s for %s%s", e.profile.Config, strings.Join(services, ", "), unseen)
 }
 
 // configOf is the configuration that a service's line works on, with the line's own otp=; nil where the service does not
 // ask, or the configuration cannot be read.
 func (e *examination) configOf(service string) *config.Config {
-	i := slices.IndexFunc(e.ours, func(l line) bool { return l.service == service })
-	if i < 0 {
+	l, found := e.lineOf(service)
+	if !found {
 		return nil
 	}
-	c, err := config.Load(e.ours[i].profile.Config)
+	c, err := config.Load(l.profile.Config)
 	if err != nil {
 		return nil // which the configuration's own check tells
 	}
-	if e.ours[i].otp != "" {
-		c.OTP = e.ours[i].otp
+	if l.otp != "" {
+		c.OTP = l.otp
 	}
 	return c
 }
 
+// lineOf is the first of our lines in a service.
+func (e *examination) lineOf(service string) (line, bool) {
+	i := slices.IndexFunc(e.ours, func(l line) bool { return l.service == service })
+	if i < 0 {
+		return line{}, false
+	}
+	return e.ours[i], true
+}
+
+// about makes the rows that follow rows of a service's profile; of the whole machine where it has no line of ours.
+func (e *examination) about(service string) {
+	l, _ := e.lineOf(service)
+	e.profile = l.profile
+}
+
 // latch is a command of ours that works on the files that are looked at.
 func (e *examination) latch(command string) string {
-	command = "latch " + command
-	usual, err := config.ProfileByName(e.profile.Name)
-	if err != nil || e.profile == e.named(e.profile.Name) {
-		usual = e.profile
-	}
-	if e.profile.Name != "system" {
-		command += " --profile " + e.profile.Name
-	}
-	if e.profile.Config != usual.Config {
-		command += " --config " + e.profile.Config
-	}
-	if e.profile.Accounts != usual.Accounts {
-		command += " --accounts " + e.profile.Accounts
-	}
-	return command
+	return "latch " + command + e.profile.Options()
 }
