@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -18,6 +19,14 @@ import (
 
 // playVariable makes this test binary a login in a process of its own: it says "ready", waits for the end of its input and tries the code.
 const playVariable = "OTPSTORE_TEST_PLAY"
+
+// sample returns all for `make test-all`, and some otherwise.
+func sample(all, some int) int {
+	if os.Getenv("LATCH_TEST_ALL") != "" {
+		return all
+	}
+	return some
+}
 
 // start is the instant that the clock of a bed starts at.
 var start = time.Unix(1_800_000_000, 0)
@@ -127,26 +136,46 @@ func (b *bed) uses(address, typed string, want Result) Used {
 	return used
 }
 
-// process starts a login that waits until go is called; go returns what it printed.
-func (b *bed) process(first int64, count int) (begin func(), end func() string, cmd *exec.Cmd) {
+// process is a login in a process of its own that waits for begin.
+type process struct {
+	cmd   *exec.Cmd
+	in    io.Closer
+	lines *bufio.Reader
+}
+
+func (b *bed) process(first int64, count int) *process {
 	b.Helper()
-	cmd = exec.Command(os.Args[0])
+	cmd := exec.Command(os.Args[0])
 	cmd.Env = append(os.Environ(), fmt.Sprintf("%s=%s %d %d", playVariable, b.dir, first, count))
 	in, err := cmd.StdinPipe()
 	b.must(err)
 	out, err := cmd.StdoutPipe()
 	b.must(err)
 	b.must(cmd.Start())
-	lines := bufio.NewReader(out)
-	if ready, err := lines.ReadString('\n'); err != nil || ready != "ready\n" {
+	p := &process{cmd, in, bufio.NewReader(out)}
+	if ready, err := p.lines.ReadString('\n'); err != nil || ready != "ready\n" {
 		b.Fatalf("%q, %v", ready, err)
 	}
-	begin = func() { in.Close() }
-	end = func() string {
-		var text strings.Builder
-		_, _ = lines.WriteTo(&text)
-		_ = cmd.Wait()
-		return text.String()
+	return p
+}
+
+func (p *process) begin() { p.in.Close() }
+
+// end waits for the end of the process and returns what it has printed since the last line that was read.
+func (p *process) end() string {
+	var text strings.Builder
+	_, _ = p.lines.WriteTo(&text)
+	_ = p.cmd.Wait()
+	return text.String()
+}
+
+// killAfter kills the process when it has printed n lines, in the middle of what it does next, and returns all that it printed.
+func (p *process) killAfter(n int) string {
+	var text strings.Builder
+	for range n {
+		line, _ := p.lines.ReadString('\n')
+		text.WriteString(line)
 	}
-	return begin, end, cmd
+	_ = p.cmd.Process.Kill()
+	return text.String() + p.end()
 }

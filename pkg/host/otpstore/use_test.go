@@ -157,25 +157,23 @@ func TestRootsOwnCheck(t *testing.T) {
 	b.uses("", b.code(2), Paused)
 }
 
-// TestSimultaneousLogins gives one code to a hundred processes at once.
+// TestSimultaneousLogins gives one code to many processes at once.
 func TestSimultaneousLogins(t *testing.T) {
-	const rounds, logins = 2, 100
+	rounds, logins := sample(2, 1), sample(100, 40)
 	for range rounds {
 		b := newBed(t)
 		b.enrol(totp())
 		step := start.Unix() / 30
-		var begins []func()
-		var ends []func() string
+		var all []*process
 		for range logins {
-			begin, end, _ := b.process(step, 1)
-			begins, ends = append(begins, begin), append(ends, end)
+			all = append(all, b.process(step, 1))
 		}
-		for _, begin := range begins {
-			begin()
+		for _, p := range all {
+			p.begin()
 		}
 		right := 0
-		for _, end := range ends {
-			text := end()
+		for _, p := range all {
+			text := p.end()
 			right += strings.Count(text, "right")
 			if strings.Contains(text, "error") {
 				t.Error(text)
@@ -187,19 +185,17 @@ func TestSimultaneousLogins(t *testing.T) {
 	}
 }
 
-// TestKilled kills logins at random and starts them again from well before where they were: no step is right twice,
-// and the record is never damaged.
+// TestKilled kills logins after some that succeeded and starts them again from well before where they were: no step is right
+// twice, and the record is never damaged.
 func TestKilled(t *testing.T) {
 	b := newBed(t)
 	first := start.Unix() / 30
 	b.enrol(withNext(first))
 	seen := map[int64]bool{}
-	for next, kills := first, 0; kills < 60; kills++ {
-		begin, end, cmd := b.process(max(first, next-5), 1000)
-		begin()
-		time.Sleep(time.Duration(rand.N(int64(15 * time.Millisecond))))
-		b.must(cmd.Process.Kill())
-		for _, line := range strings.Split(strings.TrimSpace(end()), "\n") {
+	for next, kills := first, 0; kills < sample(60, 20); kills++ {
+		p := b.process(max(first, next-5), 1_000_000)
+		p.begin()
+		for _, line := range strings.Split(strings.TrimSpace(p.killAfter(1+rand.N(3))), "\n") {
 			word, number, _ := strings.Cut(line, " ")
 			step, err := strconv.ParseInt(number, 10, 64)
 			if line == "" || err != nil && word == "right" {
@@ -223,10 +219,6 @@ func TestKilled(t *testing.T) {
 		b.must(os.Remove(filepath.Join(b.Dir, "ana")))
 		b.enrol(withNext(r.Authenticator.Next))
 	}
-	if len(seen) == 0 {
-		t.Error("no login was right before it was killed")
-	}
-	t.Logf("%d codes were right", len(seen))
 }
 
 func withNext(n int64) Authenticator {

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -224,10 +225,10 @@ func TestKilledInTheMiddle(t *testing.T) {
 	}
 }
 
-// killed starts a writer, kills it some time after its first pairing, and returns what it reported stored.
+// killed starts a writer, kills it at some place after its first pairings, and returns what it reported stored.
 func killed(t *testing.T, s Store, round int) (stored []int) {
 	t.Helper()
-	cmd := pairing(s.Path, round*1000, round*1000+1000)
+	cmd := pairing(s.Path, round*1_000_000, math.MaxInt) // never done
 	out, err := cmd.StdoutPipe()
 	if err != nil {
 		t.Fatal(err)
@@ -240,8 +241,8 @@ func killed(t *testing.T, s Store, round int) (stored []int) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if stored = append(stored, n); len(stored) == 1 {
-			time.AfterFunc(time.Duration(round)*1137*time.Microsecond, func() { _ = cmd.Process.Kill() })
+		if stored = append(stored, n); len(stored) == 1+round%3 {
+			time.AfterFunc(time.Duration(round)*237*time.Microsecond, func() { _ = cmd.Process.Kill() })
 		}
 	}
 	if err := cmd.Wait(); err == nil || len(stored) == 0 {

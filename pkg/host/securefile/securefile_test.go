@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -310,7 +311,7 @@ func TestWithLock(t *testing.T) {
 				if inside.Add(1) > 1 {
 					together.Add(1)
 				}
-				time.Sleep(time.Millisecond)
+				runtime.Gosched() // for another to come in, if one may
 				inside.Add(-1)
 				return nil
 			})
