@@ -64,14 +64,18 @@ func (a *app) checkConfig() error {
 }
 
 func newConfigEdit(a *app) *cobra.Command {
-	return &cobra.Command{
+	var yes bool
+	c := &cobra.Command{
 		Use: "edit", Short: "edit the configuration safely", Args: cobra.NoArgs,
 		Long: `edit opens a copy of the configuration in an editor ($SUDO_EDITOR, $VISUAL, $EDITOR, or else editor,
 nano, vi) and puts it in place when a login could read it. A copy with a mistake never reaches
-the logins: edit it again, keep it aside, or give it up.
+the logins: edit it again, keep it aside, or give it up. A change after which people would be refused
+has to be confirmed.
 ` + cli.ExitHelp,
 		Example: "  sudo latch config edit",
 		// The editor takes its interrupts itself.
-		RunE: func(c *cobra.Command, _ []string) error { return a.editConfig(context.WithoutCancel(c.Context())) },
+		RunE: func(c *cobra.Command, _ []string) error { return a.editConfig(context.WithoutCancel(c.Context()), yes) },
 	}
+	c.Flags().BoolVarP(&yes, "yes", "y", false, "do not ask about people who would be refused")
+	return c
 }

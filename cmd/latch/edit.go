@@ -12,12 +12,11 @@ import (
 	"strings"
 	"syscall"
 
-	"github.com/latch-linux/latch/pkg/cli"
 	"github.com/latch-linux/latch/pkg/host/config"
 	"github.com/latch-linux/latch/pkg/host/securefile"
 )
 
-func (a *app) editConfig(ctx context.Context) error {
+func (a *app) editConfig(ctx context.Context, yes bool) error {
 	path, _, err := a.files()
 	if err != nil {
 		return err
@@ -44,24 +43,22 @@ func (a *app) editConfig(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if err := a.putEdited(ctx, path, string(before), after); err != nil {
+	if err := a.putEdited(ctx, path, before, after, yes); err != nil {
 		keep = true
-		return cli.WithHint(cli.StatusOf(explain(err)), err, "your text is kept in "+draft)
+		a.Say("your text is kept in %s", draft)
+		return err
 	}
 	return nil
 }
 
-func (a *app) putEdited(ctx context.Context, path, before string, after []byte) error {
-	if string(after) == before {
+func (a *app) putEdited(ctx context.Context, path string, before, after []byte, yes bool) error {
+	if string(after) == string(before) {
 		return a.Report(map[string]any{"config": path, "changed": false}, "%s: unchanged", path)
 	}
-	err := a.changeConfig(ctx, path, func(now []byte) ([]byte, error) {
-		if string(now) != before {
-			return nil, fmt.Errorf("%s was changed by somebody else meanwhile; nothing was written", path)
-		}
-		return after, nil
-	})
-	if err != nil {
+	if err := a.confirmConfig(ctx, path, before, after, yes); err != nil {
+		return err
+	}
+	if err := a.replaceConfig(ctx, path, before, after); err != nil {
 		return err
 	}
 	return a.Report(map[string]any{"config": path, "changed": true}, "%s: written", path)
@@ -141,6 +138,16 @@ func readConfig(path string) ([]byte, error) {
 		return []byte(fresh), nil
 	}
 	return data, err
+}
+
+// replaceConfig writes a text that was made from another one, unless the file has changed since.
+func (a *app) replaceConfig(ctx context.Context, path string, before, after []byte) error {
+	return a.changeConfig(ctx, path, func(now []byte) ([]byte, error) {
+		if string(now) != string(before) {
+			return nil, fmt.Errorf("%s was changed by somebody else meanwhile; nothing was written", path)
+		}
+		return after, nil
+	})
 }
 
 // changeConfig edits the configuration under its lock. What a login could not read is not written.

@@ -10,8 +10,8 @@ import (
 
 // installCredentials copies app_id and secret_key of the file that a how-to guide tells to hand over into the
 // profile's own configuration, with latch_host and ca_file where the file names them, since that is where the
-// credentials are valid. paired is how many users the profile has by now.
-func (a *app) installCredentials(ctx context.Context, from string, paired int) error {
+// credentials are valid. Users who are paired with another application there would be refused: yes says that this is meant.
+func (a *app) installCredentials(ctx context.Context, from string, yes bool) error {
 	data, err := a.readInput(from)
 	if err != nil {
 		return err
@@ -31,22 +31,44 @@ func (a *app) installCredentials(ctx context.Context, from string, paired int) e
 	if err != nil {
 		return err
 	}
-	before := ""
-	err = a.changeConfig(ctx, p.Config, func(now []byte) ([]byte, error) {
-		if old, err := config.Parse(p.Config, now); err == nil {
-			before = old.AppID
-		}
-		return config.SetKeys(now, set)
-	})
+	before, err := readConfig(p.Config)
 	if err != nil {
+		return err
+	}
+	after, err := config.SetKeys(before, set)
+	if err != nil {
+		return err
+	}
+	if err := a.confirmConfig(ctx, p.Config, before, after, yes); err != nil {
+		return err
+	}
+	if err := a.replaceConfig(ctx, p.Config, before, after); err != nil {
 		return fmt.Errorf("installing the credentials: %w", err)
 	}
 	a.Say("the credentials of %s are now in %s", from, p.Config)
-	if paired > 0 && before != "" && before != given.AppID {
-		a.Say("users paired with the application %s, which stood there before: %d; unpair them with --local and pair them anew, "+
-			"or they are refused", before, paired)
-	}
 	return nil
+}
+
+// confirmConfig asks before a new text of the configuration refuses people.
+func (a *app) confirmConfig(ctx context.Context, path string, before, after []byte, yes bool) error {
+	now, err := config.Parse(path, after)
+	if err != nil {
+		return err
+	}
+	old, err := config.Parse(path, before)
+	if err != nil {
+		return nil // no login could read it before
+	}
+	named := *a
+	named.config = path
+	refusals, err := named.configRefusals(old, now)
+	if err == nil && len(refusals) == 0 {
+		refusals, err = named.credentialRefusals(ctx, old, now)
+	}
+	if err != nil {
+		return err
+	}
+	return a.confirmRefusals(ctx, refusals, "Change the configuration?", yes)
 }
 
 // names reports whether a configuration text sets a key outside [operations].

@@ -141,16 +141,24 @@ func TestLinksChangeNothingWithABadFile(t *testing.T) {
 	}
 }
 
-// TestLinkWarnsOfAnotherApplication has somebody paired with the application that goes.
-func TestLinkWarnsOfAnotherApplication(t *testing.T) {
+// TestLinkConfirmsAnotherApplication has somebody paired with the application that goes.
+func TestLinkConfirmsAnotherApplication(t *testing.T) {
 	first, file := newGuide(t, "latch_host = "+shared.url, "ca_file = "+shared.ca)
 	if o := first.link("pairOVPN", first.code("bob"), "-f", file, "--user", "Bob at home"); o.status != cli.ExitOK {
 		t.Fatalf("%v", o)
 	}
 	second := newWorld(t)
 	second.write(file, "app_id = "+second.app.ID+"\nsecret_key = "+second.secret+"\n")
-	o := second.link("pairOVPN", second.code("ana"), "-f", file)
-	if o.status != cli.ExitOK || !strings.Contains(o.err, "users paired with the application "+first.app.ID+", which stood there before: 1;") {
+	code, before := second.code("ana"), second.read("/etc/latch/openvpn.conf")
+	o := second.link("pairOVPN", code, "-f", file)
+	if o.status != cli.ExitUsage || !strings.Contains(o.err, "users paired with the application "+first.app.ID+": 1;") ||
+		!strings.Contains(o.err, "hint: confirm it with --yes: sudo pairOVPN "+code+" -f "+file+" --yes\n") {
+		t.Errorf("%v", o)
+	}
+	if after := second.read("/etc/latch/openvpn.conf"); after != before {
+		t.Errorf("written without a confirmation: %q", after)
+	}
+	if o := second.link("pairOVPN", code, "-f", file, "--yes"); o.status != cli.ExitOK || !strings.Contains(o.err, "the credentials of "+file+" are now in") {
 		t.Errorf("%v", o)
 	}
 	entries, err := os.ReadDir("/etc/latch")

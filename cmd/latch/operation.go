@@ -12,7 +12,9 @@ import (
 
 	"github.com/latch-linux/latch/pkg/api"
 	"github.com/latch-linux/latch/pkg/cli"
+	"github.com/latch-linux/latch/pkg/client"
 	"github.com/latch-linux/latch/pkg/host/config"
+	"github.com/latch-linux/latch/pkg/host/securefile"
 )
 
 func newOperation(a *app) *cobra.Command {
@@ -77,7 +79,7 @@ func newOperationAdd(a *app) *cobra.Command {
 		Use: "add NAME", Short: "make an operation", Args: cobra.ExactArgs(1),
 		Long: `add makes an operation below the application, or below --parent, and prints its id. --save also
 writes NAME and the id into [operations] of the configuration, where operation=NAME of a PAM
-line finds it.
+line finds it. An id that the server does not know any more is replaced there.
 ` + cli.ExitHelp,
 		Example: "  sudo latch operation add sudo --save",
 		RunE:    func(c *cobra.Command, args []string) error { return a.addOperation(c.Context(), args[0], o) },
@@ -108,7 +110,7 @@ func (a *app) addOperation(ctx context.Context, name string, o addOptions) error
 		return err
 	}
 	if o.save {
-		if err := savable(c, name); err != nil {
+		if err := a.savable(asking, client, c, name); err != nil {
 			return err
 		}
 	}
@@ -136,10 +138,18 @@ func mode(flag, value string) (string, error) {
 	return value, nil
 }
 
-// savable says whether the configuration can take a new operation of that name, before one is made.
-func savable(c *config.Config, name string) error {
-	if c.Operations[name] != "" {
-		return fmt.Errorf("%s has an operation %q already", c.Path, name)
+// savable checks that the configuration can take a new operation of that name, before one is made. One that the server does not
+// know any more is replaced.
+func (a *app) savable(ctx context.Context, server *client.Client, c *config.Config, name string) error {
+	if id := c.Operations[name]; id != "" {
+		all, err := server.Operations(ctx, "")
+		if err != nil {
+			return err
+		}
+		if len(withBelow(all, id)) > 0 {
+			return fmt.Errorf("%s has an operation %q already", c.Path, name)
+		}
+		a.Say("the server does not know %s, which %s has for %q; it is replaced", id, c.Path, name)
 	}
 	data, err := config.SetOperation(nil, name, strings.Repeat("2", api.OperationLength))
 	if err != nil {
@@ -186,32 +196,75 @@ func (a *app) renameOperation(ctx context.Context, which, name string) error {
 	return a.Report(map[string]any{"operation_id": id, "name": name}, "%s is called %s", id, name)
 }
 
-func newOperationRemove(a *app) *cobra.Command {
-	return &cobra.Command{
-		Use: "rm OPERATION", Aliases: []string{"remove"}, Short: "remove an operation", Args: cobra.ExactArgs(1),
-		Long: `rm removes an operation and what is below it at the server. OPERATION is an id, or a name of the
-configuration. PAM lines that name it refuse from then on; take them out first.
-` + cli.ExitHelp,
-		Example: "  sudo latch operation rm sudo",
-		RunE:    func(c *cobra.Command, args []string) error { return a.removeOperation(c.Context(), args[0]) },
+// withBelow returns the id of an operation and the ids of everything below it, nothing where a tree does not have it.
+func withBelow(level map[string]api.Operation, id string) []string {
+	var ids []string
+	for each, o := range level {
+		if each != id {
+			ids = append(ids, withBelow(o.Operations, id)...)
+			continue
+		}
+		ids = append(ids, id)
+		for below := range o.Operations {
+			ids = append(ids, withBelow(o.Operations, below)...)
+		}
 	}
+	return ids
 }
 
-func (a *app) removeOperation(ctx context.Context, which string) error {
+func newOperationRemove(a *app) *cobra.Command {
+	var yes bool
+	c := &cobra.Command{
+		Use: "rm OPERATION", Aliases: []string{"remove"}, Short: "remove an operation", Args: cobra.ExactArgs(1),
+		Long: `rm removes an operation and what is below it at the server. OPERATION is an id, or a name of the
+configuration. PAM lines that name it refuse paired users from then on: where this machine has such
+lines, rm asks first. Other machines are not looked at. "latch operation add NAME --save" makes
+another operation for the lines.
+` + cli.ExitHelp,
+		Example: "  sudo latch operation rm sudo",
+		RunE:    func(c *cobra.Command, args []string) error { return a.removeOperation(c.Context(), args[0], yes) },
+	}
+	c.Flags().BoolVarP(&yes, "yes", "y", false, "do not ask about people who would be refused")
+	return c
+}
+
+func (a *app) removeOperation(ctx context.Context, which string, yes bool) error {
+	id, err := a.confirmRemoval(ctx, which, yes)
+	if err != nil {
+		return err
+	}
 	client, c, ctx, done, err := a.connect(ctx)
 	if err != nil {
 		return err
 	}
 	defer done()
-	id, err := operationID(c, which)
-	if err != nil {
-		return err
-	}
 	if err := client.DeleteOperation(ctx, id); err != nil {
 		return err
 	}
 	if name := called(c, id); name != "" {
-		a.Say("%s still names it %q; PAM lines with operation=%s refuse every login until they are changed", c.Path, name, name)
+		a.Say("%s still names it %q; PAM lines with operation=%s refuse paired users", c.Path, name, name)
+		a.Hint("to make another one for those lines, run: %s", a.asRoot("latch operation add "+securefile.ShellWord(name)+" --save"+a.options()))
 	}
 	return a.Report(map[string]any{"operation_id": id, "removed": true}, "%s is removed", id)
+}
+
+// confirmRemoval asks where lines of this machine ask about the operation, or about one below it, and returns its id.
+func (a *app) confirmRemoval(ctx context.Context, which string, yes bool) (id string, err error) {
+	client, c, asking, done, err := a.connect(ctx)
+	if err != nil {
+		return "", err
+	}
+	defer done()
+	if id, err = operationID(c, which); err != nil {
+		return "", err
+	}
+	all, err := client.Operations(asking, "")
+	if err != nil {
+		return "", err
+	}
+	refusals, err := a.operationRefusals(c, withBelow(all, id))
+	if err != nil {
+		return "", err
+	}
+	return id, a.confirmRefusals(ctx, refusals, "Remove it?", yes)
 }

@@ -181,21 +181,23 @@ func (a *app) resync(ctx context.Context) error {
 }
 
 func newOTPRemove(a *app) *cobra.Command {
-	var local bool
+	var local, yes bool
 	c := &cobra.Command{
 		Use: "remove", Aliases: []string{"rm"}, Short: "end a user's authenticator and recovery codes", Args: cobra.NoArgs,
 		Long: `remove forgets everything that a user's codes are checked with, a bypass and the count of wrong codes
-included, and removes the authenticator that the server checks. Where a code is asked for, the user is
-refused from then on. If the server does not answer, nothing changes; --local forgets it here alone.
+included, and removes the authenticator that the server checks. Where a code is required, the user is
+refused from then on: remove asks first. If the server does not answer, nothing changes; --local forgets
+it here alone.
 ` + cli.ExitHelp,
 		Example: "  sudo latch otp remove --user ana",
-		RunE:    func(c *cobra.Command, _ []string) error { return a.removeCodes(c.Context(), local) },
+		RunE:    func(c *cobra.Command, _ []string) error { return a.removeCodes(c.Context(), local, yes) },
 	}
 	c.Flags().BoolVar(&local, "local", false, "do not tell the server")
+	c.Flags().BoolVarP(&yes, "yes", "y", false, "do not ask about a user who would be refused")
 	return c
 }
 
-func (a *app) removeCodes(ctx context.Context, local bool) error {
+func (a *app) removeCodes(ctx context.Context, local, yes bool) error {
 	store, c, who, err := a.codesOf(a.who)
 	if err != nil {
 		return err
@@ -206,7 +208,15 @@ func (a *app) removeCodes(ctx context.Context, local bool) error {
 		return err
 	case err != nil && !local:
 		return cli.WithHint(cli.ExitError, err, "to forget a record that cannot be read, say --local")
-	case err == nil && !local && r.Remotes[c.AppID] != nil:
+	}
+	refusals, failed := a.enrolmentRefusals(c, who.name)
+	if failed == nil {
+		failed = a.confirmRefusals(ctx, refusals, "Remove them?", yes)
+	}
+	if failed != nil {
+		return failed
+	}
+	if err == nil && !local && r.Remotes[c.AppID] != nil {
 		server, _, _, done, err := a.connect(ctx)
 		if err != nil {
 			return err

@@ -20,9 +20,9 @@ import (
 const storeTimeout = 30 * time.Second
 
 type pairOptions struct {
-	importFrom string
-	anyUID     bool
-	context    contextChoice
+	importFrom  string
+	anyUID, yes bool
+	context     contextChoice
 }
 
 func newPair(a *app) *cobra.Command {
@@ -45,7 +45,8 @@ latch.conf(5)). pair shows what that is and asks, once; without a terminal the a
 and --host-context gives it.
 
 Called as pairSYS or pairOVPN, "CODE -f FILE" first copies app_id and secret_key (and
-latch_host and ca_file, if FILE has them) from FILE into the profile's own configuration.
+latch_host and ca_file, if FILE has them) from FILE into the profile's own configuration. Where
+users are paired with another application there, that refuses them: it asks first.
 
 --import reads pairings that "latch list --export" wrote on another machine with the same
 application. Every user must exist here and have the uid that they have there (or, with
@@ -66,11 +67,12 @@ imported.
 			if err := o.context.check(); err != nil {
 				return err
 			}
-			return a.pair(c.Context(), strings.Join(args, ""), o.context)
+			return a.pair(c.Context(), strings.Join(args, ""), o)
 		},
 	}
 	c.Flags().StringVar(&o.importFrom, "import", "", "read exported pairings from `FILE`, - for standard input")
 	c.Flags().StringVar((*string)(&o.context), "host-context", "", "`yes or no`: whether latch-server is told which login a question is about")
+	c.Flags().BoolVarP(&o.yes, "yes", "y", false, "as pairSYS or pairOVPN: change the application of paired users without asking")
 	c.Flags().BoolVar(&o.anyUID, "any-uid", false, "with --import: the names are the same people, whatever their uids")
 	return c
 }
@@ -79,7 +81,7 @@ var errBadCode = cli.WithHint(cli.ExitUsage, errors.New("a pairing code has six 
 	"ask the phone for a new code; large and small letters differ")
 
 // pair pairs by a code that has the form of one, or by link where it is "".
-func (a *app) pair(ctx context.Context, code string, choice contextChoice) error {
+func (a *app) pair(ctx context.Context, code string, o pairOptions) error {
 	who, err := a.whoToPair()
 	if err != nil {
 		return err
@@ -96,7 +98,7 @@ func (a *app) pair(ctx context.Context, code string, choice contextChoice) error
 		return a.alreadyPaired(who, p)
 	}
 	if a.asLink && a.config != "" {
-		if err := a.installCredentials(ctx, a.config, len(f.All())); err != nil {
+		if err := a.installCredentials(ctx, a.config, o.yes); err != nil {
 			return err
 		}
 		a.config = ""
@@ -114,7 +116,7 @@ func (a *app) pair(ctx context.Context, code string, choice contextChoice) error
 	if err := a.keep(ctx, made, who, path); err != nil {
 		return err
 	}
-	return a.offerContext(ctx, made.client, made.config, choice, who.name)
+	return a.offerContext(ctx, made.client, made.config, o.context, who.name)
 }
 
 // pairedAs finds the pairing of a person. "ANA" and "ana" are one where the name service knows neither.

@@ -112,6 +112,9 @@ func TestUser(t *testing.T) {
 func TestLoginUser(t *testing.T) {
 	w := newWorld(t)
 	w.pair("bob")
+	const service = "/etc/pam.d/latch-test"
+	w.must(os.WriteFile(service, []byte("auth required pam_latch.so config="+w.conf+" accounts="+w.accounts+"\n"), 0o644))
+	t.Cleanup(func() { os.Remove(service) })
 	script := `echo 7002 >/proc/self/loginuid && exec "$0" "$@" --config ` + w.conf + ` --accounts ` + w.accounts
 	for want, args := range map[outcome][]string{
 		{cli.ExitOK, "open\n", ""}: {"status"},

@@ -34,9 +34,10 @@ type app struct {
 	login    func() string // name or uid that this session logged in as, "" if it did not
 	pam      installer.System
 
-	config, accounts, profile, user string // flags
-	asLink                          bool   // called as pairSYS or one of its neighbours
-	understood                      bool   // the command line was; what fails later is no usage error
+	argv                            []string // the command line
+	config, accounts, profile, user string   // flags
+	asLink                          bool     // called as pairSYS or one of its neighbours
+	understood                      bool     // the command line was; what fails later is no usage error
 }
 
 // links are the names of the old how-to guides: the command and the profile that each stands for.
@@ -49,6 +50,7 @@ var links = map[string][]string{
 
 // run runs one command line and returns the exit status.
 func (a *app) run(ctx context.Context, argv []string) cli.Exit {
+	a.argv = argv
 	args := argv[1:]
 	if link, ok := links[filepath.Base(argv[0])]; ok {
 		a.asLink, a.Program = true, filepath.Base(argv[0])

@@ -15,7 +15,6 @@ import (
 	"github.com/latch-linux/latch/pkg/api"
 	"github.com/latch-linux/latch/pkg/cli"
 	"github.com/latch-linux/latch/pkg/host/config"
-	"github.com/latch-linux/latch/pkg/host/pairings"
 	"github.com/latch-linux/latch/pkg/host/securefile"
 )
 
@@ -237,31 +236,15 @@ func needs(err error, instead string) error {
 
 // confirmChange asks before paired users get an application that does not know them.
 func (a *app) confirmChange(ctx context.Context, p *plan, o setupOptions) error {
-	if p.old == nil || p.old.AppID == p.set["app_id"] {
-		return nil
-	}
-	_, path, err := a.files()
+	now, err := config.Parse(p.path, p.draft())
 	if err != nil {
 		return err
 	}
-	f, err := pairings.Load(path)
+	refusals, err := a.configRefusals(p.old, now)
 	if err != nil {
 		return err
 	}
-	paired := len(f.All())
-	if paired == 0 {
-		return nil
-	}
-	a.Say("users paired with the application %s: %d; with another one they are refused until they are unpaired (--local) and paired anew",
-		p.old.AppID, paired)
-	if o.yes {
-		return nil
-	}
-	yes, err := a.terminal.Confirm(ctx, "Change the application?")
-	if err == nil && !yes {
-		err = errors.New("nothing was written")
-	}
-	return needs(err, "confirm it with --yes")
+	return a.confirmRefusals(ctx, refusals, "Change the application?", o.yes)
 }
 
 // tryOut asks for the status of an account that cannot be: "not paired" shows that address, certificate, clock and
@@ -329,5 +312,5 @@ func (a *app) offerPairing(ctx context.Context, p *plan, o setupOptions) error {
 			return err
 		}
 	}
-	return a.pair(ctx, code, "")
+	return a.pair(ctx, code, pairOptions{})
 }

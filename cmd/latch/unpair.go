@@ -15,8 +15,10 @@ import (
 	"github.com/latch-linux/latch/pkg/host/pairings"
 )
 
+type unpairOptions struct{ local, yes bool }
+
 func newUnpair(a *app) *cobra.Command {
-	var local bool
+	var o unpairOptions
 	c := &cobra.Command{
 		Use:   "unpair",
 		Short: "end a user's pairing",
@@ -24,18 +26,20 @@ func newUnpair(a *app) *cobra.Command {
 of this machine share the account, or the same person has it for OpenVPN, the server is not
 told. A pairing that the server does not know any more is removed here. If the server does not
 answer, nothing changes; --local removes the pairing here alone, for a server that is gone.
+With unpaired = close the user is refused from then on: unpair asks first.
 ` + cli.ExitHelp,
 		Example: "  sudo latch unpair --user ana",
 		Args:    cobra.NoArgs,
-		RunE:    func(c *cobra.Command, _ []string) error { return a.unpair(c.Context(), local) },
+		RunE:    func(c *cobra.Command, _ []string) error { return a.unpair(c.Context(), o) },
 	}
-	c.Flags().BoolVar(&local, "local", false, "do not tell the server")
+	c.Flags().BoolVar(&o.local, "local", false, "do not tell the server")
+	c.Flags().BoolVarP(&o.yes, "yes", "y", false, "do not ask about a user who would be refused")
 	return c
 }
 
 // unpair tells the server first: if that fails nothing has changed and the door stays guarded, and if this program
 // ends in between, the server's "not paired" refuses until unpair is run again.
-func (a *app) unpair(ctx context.Context, local bool) error {
+func (a *app) unpair(ctx context.Context, o unpairOptions) error {
 	_, p, err := a.anyPairing()
 	if err != nil {
 		return err
@@ -44,8 +48,15 @@ func (a *app) unpair(ctx context.Context, local bool) error {
 	if err != nil {
 		return err
 	}
+	refusals, err := a.unpairRefusals(p.User, path)
+	if err != nil {
+		return err
+	}
+	if err := a.confirmRefusals(ctx, refusals, "Unpair "+p.User+"?", o.yes); err != nil {
+		return err
+	}
 	tell := false
-	if !local {
+	if !o.local {
 		others, err := otherHolders(path, p)
 		if err != nil {
 			return err
@@ -62,7 +73,7 @@ func (a *app) unpair(ctx context.Context, local bool) error {
 	if err = (pairings.Store{Path: path}).Remove(removing, p.User); err != nil && tell {
 		return fmt.Errorf("the server has ended the pairing, this machine still has it: %w", err)
 	}
-	if err == nil && !local && !tell {
+	if err == nil && !o.local && !tell {
 		err = a.leaveToTheLast(ctx, path, p)
 	}
 	if err != nil {

@@ -32,12 +32,12 @@ func (o *upstreamFlags) run(a *app, c *cobra.Command) error {
 	case o.status || o.operation != "":
 		return a.status(c.Context(), o.operation)
 	case o.unpair:
-		return a.unpair(c.Context(), false)
+		return a.unpair(c.Context(), unpairOptions{})
 	case c.Flags().Changed("pair"):
 		if !api.ValidCode(o.pair) {
 			return errBadCode
 		}
-		return a.pair(c.Context(), o.pair, "")
+		return a.pair(c.Context(), o.pair, pairOptions{})
 	}
 	return c.Help()
 }
