@@ -366,6 +366,23 @@ func TestBackupAndRestoreWhileServing(t *testing.T) {
 	other.fails(1, "exists", "restore", file)
 }
 
+// TestRestoreNamesOpenLatches: a latch that was closed after the backup is open again, which somebody has to see.
+func TestRestoreNamesOpenLatches(t *testing.T) {
+	b := paired(t)
+	file := filepath.Join(t.TempDir(), "backup.tar")
+	b.ok("backup", file)
+	for flag, status := range map[string]string{"--keep-open": "open", "--close-all": "closed"} {
+		other := &bed{t: t, dir: filepath.Join(t.TempDir(), "restored")}
+		out := other.object("restore", file, flag)
+		if list, _ := out["open"].([]any); len(list) != 2 || list[1] != "ana: servers / ssh" {
+			t.Errorf("restore names %v", out)
+		}
+		if got := other.ok("status", "ana"); !strings.Contains(got, status) {
+			t.Errorf("after %s the latch is %s", flag, got)
+		}
+	}
+}
+
 // programOfRoot copies the program to where other users can run it.
 func programOfRoot(t *testing.T) (top string, run func(args ...string) (string, error)) {
 	t.Helper()

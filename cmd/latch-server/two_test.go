@@ -125,7 +125,7 @@ func TestTwoProcessesOnOneDatabase(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := s.SetAuthenticator(t.Context(), u.Row, secret, 0); err != nil {
+	if err := s.SetAuthenticator(t.Context(), u.Row, secret, 0, 0); err != nil {
 		t.Fatal(err)
 	}
 	br.jar, _ = cookiejar.New(nil)

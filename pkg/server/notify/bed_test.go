@@ -27,7 +27,7 @@ func (w plainWords) Count(lang, key string, n int, args ...any) string {
 	return w.Text(lang, key, append([]any{n}, args...)...)
 }
 
-func (plainWords) When(_ string, ms int64) string {
+func (plainWords) When(_ string, _ *time.Location, ms int64) string {
 	return time.UnixMilli(ms).UTC().Format(time.RFC3339)
 }
 

@@ -39,7 +39,7 @@ type pushPayload struct {
 // push sends a notice to a browser, so that only the browser can read it. A push service that finds the body too large gets a
 // shorter text.
 func (s *Sender) push(ctx context.Context, d store.Delivery) store.Result {
-	m := s.write(d.Notice, d.Language)
+	m := s.write(d)
 	result, tooLarge := s.pushText(ctx, d, m, m.text(), webpush.Usual, webpush.Long)
 	if tooLarge {
 		brief := m.Title // the first line has the user's name
@@ -163,7 +163,7 @@ func (s *Sender) ntfy(ctx context.Context, d store.Delivery) store.Result {
 	if !ok {
 		return store.Result{Problem: ProblemSettings, Gone: true}
 	}
-	m := s.write(d.Notice, d.Language)
+	m := s.write(d)
 	out := ntfyMessage{Topic: topic, Title: m.Title, Message: m.text(), Priority: m.priority(), Tags: m.tags(), Click: s.absolute(m.page), Sequence: m.Tag}
 	if m.close != "" {
 		out.Actions = append(out.Actions, ntfyAction{Action: "http", Label: m.CloseLabel, URL: s.absolute(m.close), Method: http.MethodPost, Clear: true})

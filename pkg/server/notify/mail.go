@@ -192,7 +192,7 @@ func heloName(url string) string {
 
 // letter writes the e-mail. The library encodes header values, so that no text of a host becomes a header.
 func (s *Sender) letter(server store.MailServer, d store.Delivery) ([]byte, error) {
-	m := s.write(d.Notice, d.Language)
+	m := s.write(d)
 	letter := gomail.NewMsg(gomail.WithNoDefaultUserAgent())
 	if err := errors.Join(letter.FromFormat("Latch", server.From), letter.To(d.Channel.Settings.Address)); err != nil {
 		return nil, err

@@ -216,7 +216,9 @@ func (w forgingWords) Text(lang, key string, args ...any) string {
 func (w forgingWords) Count(lang, key string, n int, args ...any) string {
 	return plainWords{}.Count(lang, key, n, args...)
 }
-func (forgingWords) When(lang string, ms int64) string { return plainWords{}.When(lang, ms) }
+func (forgingWords) When(lang string, zone *time.Location, ms int64) string {
+	return plainWords{}.When(lang, zone, ms)
+}
 
 // TestMailServers: how it may be connected to, and what goes wrong with it.
 func TestMailServers(t *testing.T) {

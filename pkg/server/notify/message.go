@@ -24,7 +24,7 @@ type Words interface {
 	// Count is Text for a number of things, which is {1}; args follow it.
 	Count(lang, key string, n int, args ...any) string
 	// When is an instant, in milliseconds since 1970 UTC, with its date and zone.
-	When(lang string, ms int64) string
+	When(lang string, zone *time.Location, ms int64) string
 }
 
 // Message is a notice in words.
@@ -51,9 +51,9 @@ func (m Message) text() string {
 	return strings.Join(lines, "\n")
 }
 
-// urgent tells whether somebody may stand before a door and wait.
+// urgent reports whether the person should see the notice at once.
 func (m Message) urgent() bool {
-	return !m.Quiet && (m.kind == store.NoticeRefused || m.kind == store.NoticeLetIn || m.kind == store.NoticeTest)
+	return !m.Quiet && (m.kind == store.NoticeRefused || m.kind == store.NoticeLetIn || m.kind == store.NoticeAccess || m.kind == store.NoticeTest)
 }
 
 // urgency is Web Push's word: whether it is worth the phone's battery.
@@ -89,8 +89,9 @@ func (m Message) tags() []string {
 }
 
 // write puts a notice into words for a channel.
-func (s *Sender) write(n store.Notice, lang string) Message {
-	m := Describe(s.words, lang, n)
+func (s *Sender) write(d store.Delivery) Message {
+	n, lang := d.Notice, d.Language
+	m := Describe(s.words, lang, zoneOf(d.TimeZone), n)
 	m.shorten()
 	m.page = "/notices"
 	if n.Kind != store.NoticeTest {
@@ -107,6 +108,14 @@ func (s *Sender) write(n store.Notice, lang string) Message {
 		m.OpenLabel, m.open = s.words.Text(lang, "notices.open"), m.page
 	}
 	return m
+}
+
+// zoneOf returns the time zone of that IANA name, UTC for none and for an unknown one.
+func zoneOf(name string) *time.Location {
+	if zone, err := time.LoadLocation(name); err == nil {
+		return zone
+	}
+	return time.UTC
 }
 
 // maxLine bounds each line of what is delivered, in bytes: names that a host tells must not make a message that a push service,
@@ -131,7 +140,7 @@ func cut(line string, limit int) string {
 	return strings.ToValidUTF8(line[:limit], "") + "…"
 }
 
-// CanOpen tells whether "it is me" makes sense for a notice: somebody was refused at one latch.
+// CanOpen reports whether "it is me" makes sense for a notice: somebody was refused at one latch.
 func CanOpen(n store.Notice) bool {
 	return n.AppID != "" && (n.Kind == store.NoticeRefused || n.Kind == store.NoticeSummary && n.Of == store.NoticeRefused)
 }
@@ -150,8 +159,8 @@ func (s *Sender) absolute(path string) string {
 	return strings.TrimSuffix(s.url, "/") + path
 }
 
-// Describe puts a notice into words without its links.
-func Describe(w Words, lang string, n store.Notice) Message {
+// Describe puts a notice into words without its links. Its time is given in zone.
+func Describe(w Words, lang string, zone *time.Location, n store.Notice) Message {
 	m := Message{kind: n.Kind, Tag: "latch-" + strconv.FormatInt(n.Row, 10), Quiet: n.Quiet}
 	add := func(text string) {
 		if text != "" {
@@ -168,8 +177,17 @@ func Describe(w Words, lang string, n store.Notice) Message {
 		add(w.Count(lang, "notices.span", n.Addresses, minutes))
 	case store.NoticeChange:
 		m.Title = w.Text(lang, "notices.change."+changeWord(n), latchName(w, lang, n))
-		add(w.Text(lang, "notices.by."+byWord(n)))
+		add(w.Text(lang, "notices.by."+byWord(n), n.By))
 		add(where(w, lang, n))
+	case store.NoticeAccess:
+		m.Title = w.Text(lang, "notices.access."+n.What)
+		if n.By != "" {
+			add(w.Text(lang, "notices.by.admin", n.By))
+		}
+		if n.Address != "" {
+			add(w.Text(lang, "notices.where.fromonly", n.Address))
+		}
+		add(w.Text(lang, "notices.access.text"))
 	default:
 		m.Title = w.Text(lang, "notices."+n.Kind, latchName(w, lang, n))
 		if n.Login != "" {
@@ -178,7 +196,7 @@ func Describe(w Words, lang string, n store.Notice) Message {
 		add(where(w, lang, n))
 		add(w.Text(lang, "notices.result."+n.Kind))
 	}
-	m.When = w.When(lang, n.T)
+	m.When = w.When(lang, zone, n.T)
 	var contact []string
 	for _, way := range []string{n.ContactEmail, n.ContactPhone} {
 		if way != "" {
@@ -215,6 +233,9 @@ func changeWord(n store.Notice) string {
 }
 
 func byWord(n store.Notice) string {
+	if n.By != "" {
+		return "admin"
+	}
 	if n.Action == store.ActionUser {
 		return "person"
 	}

@@ -1,12 +1,14 @@
 package pages
 
 import (
+	"cmp"
 	"errors"
 	"net/http"
 	"net/mail"
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/latch-linux/latch/pkg/server/store"
 )
@@ -21,6 +23,9 @@ func (s *Site) accountRoutes() {
 	s.person("POST /account/passkeys/{row}/name", s.renamePasskey)
 	s.person("POST /account/sessions/{row}/end", s.endSession)
 	s.person("POST /account/sessions/end", s.endOtherSessions)
+	s.person("GET /account/added", s.addedPage)
+	s.person("POST /account/added/end", afresh("/account/added", s.endAdded))
+	s.person("POST /account/added/keep", s.keepAdded)
 }
 
 // accountView is what the account page shows.
@@ -28,12 +33,14 @@ type accountView struct {
 	Factors  store.Factors
 	Passkeys []passkeyView
 	Sessions []sessionView
+	Recovery moment // when the recovery codes were made
+	Zones    []string
 	Limits   limits
 	Problem  string
 	Profile  profile
 }
 
-type profile struct{ DisplayName, Email, Language string }
+type profile struct{ DisplayName, Email, Language, TimeZone string }
 
 type passkeyView struct {
 	Row           int64
@@ -52,7 +59,7 @@ type sessionView struct {
 
 func (s *Site) accountPage(x *exchange) error {
 	u := x.visitor.User
-	return s.showAccount(x, http.StatusOK, "", profile{u.DisplayName, u.Email, u.Language})
+	return s.showAccount(x, http.StatusOK, "", profile{u.DisplayName, u.Email, u.Language, cmp.Or(u.TimeZone, x.zone().String())})
 }
 
 func (s *Site) showAccount(x *exchange, status int, problem string, p profile) error {
@@ -69,7 +76,7 @@ func (s *Site) showAccount(x *exchange, status int, problem string, p profile) e
 	if err != nil {
 		return err
 	}
-	v := accountView{Factors: f, Limits: s.limits(), Problem: problem, Profile: p}
+	v := accountView{Factors: f, Limits: s.limits(), Problem: problem, Profile: p, Recovery: x.moment(f.RecoveryMade), Zones: commonZones}
 	for _, k := range keys {
 		v.Passkeys = append(v.Passkeys, passkeyView{Row: k.Row, Name: k.Name, Created: x.moment(k.Created), Used: x.moment(k.LastUse), Never: k.LastUse == 0})
 	}
@@ -83,7 +90,7 @@ func (s *Site) showAccount(x *exchange, status int, problem string, p profile) e
 func (s *Site) changeProfile(x *exchange) error {
 	p := profile{
 		DisplayName: strings.TrimSpace(x.r.PostFormValue("display_name")), Email: strings.TrimSpace(x.r.PostFormValue("email")),
-		Language: x.r.PostFormValue("language"),
+		Language: x.r.PostFormValue("language"), TimeZone: strings.TrimSpace(x.r.PostFormValue("time_zone")),
 	}
 	if p.Language != "" && !slices.Contains(s.texts.languages, p.Language) {
 		return statusError(http.StatusBadRequest)
@@ -91,11 +98,15 @@ func (s *Site) changeProfile(x *exchange) error {
 	if a, err := mail.ParseAddress(p.Email); p.Email != "" && (err != nil || a.Address != p.Email || len(p.Email) > 254) {
 		return s.showAccount(x, http.StatusUnprocessableEntity, "account.email_bad", p)
 	}
+	if _, err := time.LoadLocation(p.TimeZone); err != nil || p.TimeZone == "Local" {
+		return s.showAccount(x, http.StatusUnprocessableEntity, "account.time_zone_bad", p)
+	}
 	// Notices, and with them links that close, go to the address: changing it is like adding a device.
 	if p.Email != x.visitor.User.Email && !x.proven() {
 		return x.askToProve("/account")
 	}
-	err := s.store.ChangeProfile(x.context(), x.visitor.User.Row, store.ProfileChange{DisplayName: &p.DisplayName, Email: &p.Email, Language: &p.Language})
+	err := s.store.ChangeProfile(x.context(), x.visitor.User.Row, store.ProfileChange{DisplayName: &p.DisplayName, Email: &p.Email, Language: &p.Language,
+		TimeZone: &p.TimeZone})
 	if errors.Is(err, store.ErrBadName) {
 		return s.showAccount(x, http.StatusUnprocessableEntity, "account.name_bad", p)
 	}
@@ -125,7 +136,11 @@ func (s *Site) changePassword(x *exchange) error {
 		return err
 	}
 	x.flash("account.password_changed")
-	return x.redirect("/account")
+	next, err := x.afterReset("/account")
+	if err != nil {
+		return err
+	}
+	return x.redirect(next)
 }
 
 func (s *Site) newPasskeyPage(x *exchange) error {

@@ -17,6 +17,9 @@ const (
 	stepRecovery      = "recovery"      // Data is the list of codes, until they are said to be kept
 )
 
+// recoveryPath is the page that shows new recovery codes.
+const recoveryPath = "/account/recovery"
+
 // enrolLife is how long a new authenticator or new recovery codes stay on show.
 const enrolLife = time.Hour
 
@@ -106,21 +109,32 @@ func (s *Site) setAuthenticator(x *exchange) error {
 		return err
 	}
 	user := x.visitor.User.Row
-	if err := s.store.SetAuthenticator(x.context(), user, string(p.Data), step); err != nil {
+	if err := s.store.SetAuthenticator(x.context(), user, string(p.Data), step, x.visitor.Session.Row); err != nil {
 		return err
 	}
 	if err := s.store.Prove(x.r.Context(), x.visitor.Session.Row, true); err != nil {
 		return err
 	}
 	x.flash("account.authenticator_set")
-	f, err := s.store.Factors(user)
+	next, err := x.afterReset("/account")
 	if err != nil {
 		return err
 	}
-	if f.RecoveryLeft == 0 { // without them a lost phone would need the admin
-		return s.newRecovery(x)
+	return x.redirect(next)
+}
+
+// afterReset returns where a person goes on whose access may have been reset just now, by default to next. The browser is known
+// again, and new recovery codes are handed out, because without them a lost phone would need the admin.
+func (x *exchange) afterReset(next string) (string, error) {
+	st, user := x.site.store, x.visitor.User.Row
+	if _, err := st.KnowBrowser(x.context(), user, x.ticket(browserCookie)); err != nil {
+		return "", err
 	}
-	return x.redirect("/account")
+	f, err := st.Factors(user)
+	if err != nil || f.RecoveryLeft > 0 {
+		return next, err
+	}
+	return recoveryPath, x.site.makeRecovery(x)
 }
 
 func (s *Site) removeAuthenticator(x *exchange) error {
@@ -136,7 +150,7 @@ func (s *Site) newRecovery(x *exchange) error {
 	if err := s.makeRecovery(x); err != nil {
 		return err
 	}
-	return x.redirect("/account/recovery")
+	return x.redirect(recoveryPath)
 }
 
 func (s *Site) makeRecovery(x *exchange) error {
@@ -176,6 +190,12 @@ func (s *Site) recoveryPage(x *exchange) error {
 	if err != nil {
 		return err
 	}
+	if codes == nil && x.visitor.User.CodesDue {
+		if !x.proven() {
+			return x.askToProve(recoveryPath)
+		}
+		return s.newRecovery(x)
+	}
 	if codes == nil {
 		return x.redirect("/account")
 	}
@@ -191,5 +211,12 @@ func (s *Site) keepRecovery(x *exchange) error {
 		return err
 	}
 	x.flash("account.recovery_kept")
+	added, err := s.store.Added(x.visitor.User.Row)
+	if err != nil {
+		return err
+	}
+	if len(added) > 0 {
+		return x.redirect("/account/added")
+	}
 	return x.redirect("/account")
 }

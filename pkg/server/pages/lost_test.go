@@ -123,13 +123,14 @@ func TestLostPhone(t *testing.T) {
 		t.Fatalf("a recovery code leads to %q", to)
 	}
 	c.get("/signin/back")
-	if to := c.post("/signin/back", url.Values{"password": {otherPassword}, "again": {otherPassword}}); to != "/account" || !c.in() {
+	if to := c.post("/signin/back", url.Values{"password": {otherPassword}, "again": {otherPassword}}); to != recoveryPath || !c.in() {
 		t.Fatalf("back at %q", to)
 	}
 	b.client().refused("/signin", signIn("ana", goodPassword), 422, "signin.wrong")
+	b.client().refused("/lost", url.Values{"name": {"ana"}, "proof": {codes[1]}}, 422, "lost.wrong") // one of before
 	// A recovery code alone closes everything too, and its person is back in one go.
 	d := b.client()
-	if to := d.post("/lost", url.Values{"name": {"ana"}, "proof": {codes[1]}}); to != "/signin/back" || c.in() {
+	if to := d.post("/lost", url.Values{"name": {"ana"}, "proof": {b.recovery(row)[0]}}); to != "/signin/back" || c.in() {
 		t.Fatalf("by a code: to %q", to)
 	}
 	d.post("/signin/back", url.Values{"password": {goodPassword}, "again": {goodPassword}})

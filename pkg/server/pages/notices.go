@@ -70,8 +70,8 @@ func (w words) Count(lang, key string, n int, args ...any) string {
 }
 
 // When implements notify.Words.
-func (w words) When(lang string, ms int64) string {
-	t := time.UnixMilli(ms).UTC()
+func (w words) When(lang string, zone *time.Location, ms int64) string {
+	t := time.UnixMilli(ms).In(zone)
 	return w.Text(lang, "shell.date", t.Day(), w.Text(lang, "shell.month."+strconv.Itoa(int(t.Month()))), t.Year()) + " " + t.Format("15:04 MST")
 }
 
@@ -87,7 +87,7 @@ type noticeView struct {
 }
 
 func (x *exchange) notice(n store.Notice) noticeView {
-	v := noticeView{Message: notify.Describe(words{x.site.texts}, x.lang, n), Row: n.Row, Kind: n.Kind, Moment: x.moment(n.T), All: n.AppID == ""}
+	v := noticeView{Message: notify.Describe(words{x.site.texts}, x.lang, x.zone(), n), Row: n.Row, Kind: n.Kind, Moment: x.moment(n.T), All: n.AppID == ""}
 	if x.site.now().Sub(time.UnixMilli(n.T)) < store.NoticeLife {
 		v.Ticket = n.Ticket
 	}

@@ -330,7 +330,7 @@ func TestEveryNoticeHasWords(t *testing.T) {
 	}
 	for _, lang := range texts.languages {
 		for _, n := range all {
-			m := notify.Describe(words{texts}, lang, n)
+			m := notify.Describe(words{texts}, lang, time.UTC, n)
 			said := fmt.Sprintln(m.Title, m.Lines, m.When, m.Contact)
 			if strings.ContainsAny(said, "{}") || strings.Contains(said, "notices.") || strings.Contains(said, "shell.") || m.Title == "" {
 				t.Errorf("%s: %+v says %s", lang, n, said)
@@ -344,11 +344,11 @@ func TestEveryNoticeHasWords(t *testing.T) {
 	}
 	n := full
 	n.Kind, n.Of = store.NoticeSummary, store.NoticeRefused
-	m := notify.Describe(words{texts}, "en", n)
+	m := notify.Describe(words{texts}, "en", time.UTC, n)
 	if m.Title != "37 more attempts refused on ssh (servers)" || m.Lines[0] != "From 3 addresses, in 10 minutes." {
 		t.Errorf("a summary says %q, %q", m.Title, m.Lines)
 	}
-	if got := (words{texts}).When("es", time.Date(2026, 3, 1, 9, 5, 0, 0, time.UTC).UnixMilli()); !strings.Contains(got, "marzo") || !strings.Contains(got, "09:05 UTC") {
+	if got := (words{texts}).When("es", time.UTC, time.Date(2026, 3, 1, 9, 5, 0, 0, time.UTC).UnixMilli()); !strings.Contains(got, "marzo") || !strings.Contains(got, "09:05 UTC") {
 		t.Errorf("an instant is %q", got)
 	}
 }

@@ -265,7 +265,8 @@ func (s *Site) addPasskey(x *exchange) error {
 	if name == "" {
 		name = x.device(x.r.UserAgent())
 	}
-	err = s.store.AddPasskey(x.context(), store.Passkey{CredentialID: credential.ID, User: x.visitor.User.Row, Name: name, Credential: string(kept)})
+	err = s.store.AddPasskey(x.context(), store.Passkey{CredentialID: credential.ID, User: x.visitor.User.Row, Name: name, Credential: string(kept)},
+		x.visitor.Session.Row)
 	if err != nil {
 		return x.passkeyFailed(err)
 	}
@@ -273,5 +274,9 @@ func (s *Site) addPasskey(x *exchange) error {
 		return err
 	}
 	x.flash("account.passkey_added", name)
-	return x.json(http.StatusOK, map[string]string{"to": "/account"})
+	next, err := x.afterReset("/account")
+	if err != nil {
+		return err
+	}
+	return x.json(http.StatusOK, map[string]string{"to": next})
 }

@@ -115,7 +115,7 @@ func (b *bed) newcomer(who asker, name string) string {
 	ticket, err := b.store.StartSession(b.ctx, store.SignIn{User: u.Row, Strong: !who.weak})
 	b.must(err)
 	if who.weak {
-		b.must(b.store.SetAuthenticator(b.ctx, u.Row, otp.Standard().NewSecret(), 0))
+		b.must(b.store.SetAuthenticator(b.ctx, u.Row, otp.Standard().NewSecret(), 0, b.session(u.Row)))
 	}
 	if !who.in {
 		b.must(b.store.SetUserDisabled(b.ctx, name, true))

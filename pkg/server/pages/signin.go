@@ -153,6 +153,13 @@ func (x *exchange) startSession(u store.User, in store.SignIn, next string) erro
 	if err := x.openSession(u, in); err != nil {
 		return err
 	}
+	u, err := x.site.store.UserByRow(u.Row) // a reset may have come since u was read
+	if err != nil {
+		return err
+	}
+	if u.CodesDue && u.Welcomed {
+		return x.redirect(recoveryPath)
+	}
 	return x.redirect(next)
 }
 
@@ -165,9 +172,20 @@ func (x *exchange) openSession(u store.User, in store.SignIn) error {
 	}
 	ctx := store.WithActor(x.r.Context(), store.Actor{Via: store.ViaWeb, Name: u.Name, IP: address(x.r)})
 	in.User, in.Address, in.UserAgent = u.Row, address(x.r), store.OneLine(x.r.UserAgent())
+	known, err := st.BrowserKnown(u.Row, x.ticket(browserCookie))
+	if err != nil {
+		return err
+	}
+	in.Unknown = !known
 	ticket, err := st.StartSession(ctx, in)
 	if err != nil {
 		return err
+	}
+	if zone := zoneOf(x.r); zone != nil && u.TimeZone == "" { // for notices, which no browser reads
+		name := zone.String()
+		if err := st.ChangeProfile(ctx, u.Row, store.ProfileChange{TimeZone: &name}); err != nil {
+			return err
+		}
 	}
 	browser, err := st.KnowBrowser(ctx, u.Row, x.ticket(browserCookie))
 	if err != nil {

@@ -61,11 +61,24 @@ func signIn(name, password string) url.Values {
 	return url.Values{"name": {name}, "password": {password}}
 }
 
-// authenticator gives a person an authenticator app and returns what shows its code of now, a new one each time.
+// session returns the row of a person's session that was used last, 0 where there is none.
+func (b *bed) session(row int64) int64 {
+	b.t.Helper()
+	list, err := b.store.Sessions(row)
+	b.must(err)
+	if len(list) == 0 {
+		return 0
+	}
+	return list[0].Row
+}
+
+// authenticator gives a person an authenticator app, in the session that was used last, and returns what shows its code of now,
+// a new one each time.
 func (b *bed) authenticator(row int64) func() string {
 	b.t.Helper()
 	secret := otp.Standard().NewSecret()
-	b.must(b.store.SetAuthenticator(b.ctx, row, secret, 0))
+	b.must(b.store.SetAuthenticator(b.ctx, row, secret, 0, b.session(row)))
+	b.recovery(row) // the first factor ended the codes of before
 	return func() string {
 		b.offset.Add(int64(30 * time.Second))
 		code, err := otp.Code(secret, b.now().Unix()/30)
@@ -272,11 +285,15 @@ func TestResetLinkKeepsTheSecondFactor(t *testing.T) {
 	if to := c.post(reset(""), url.Values{"password": {otherPassword}, "again": {otherPassword}}); to != "/signin/step" || c.in() || old.in() {
 		t.Fatalf("to %q, signed in %v, the old session %v", to, c.in(), old.in())
 	}
-	if to := c.post("/signin/step", url.Values{"code": {code()}}); to != "/" || !c.in() {
+	if to := c.post("/signin/step", url.Values{"code": {code()}}); to != recoveryPath || !c.in() {
 		t.Errorf("to %q", to)
 	}
+	c.do("GET", recoveryPath, nil) // makes them
+	if page := c.get(recoveryPath); !strings.Contains(page, "Your recovery codes") {
+		t.Errorf("no new codes are handed out: %s", page)
+	}
 	b.client().refused("/signin", signIn("ana", goodPassword), 422, "signin.wrong")
-	if to := c.post(reset(store.LinkReplaceFactors), url.Values{"password": {goodPassword}, "again": {goodPassword}}); to != "/" || !c.in() {
+	if to := c.post(reset(store.LinkReplaceFactors), url.Values{"password": {goodPassword}, "again": {goodPassword}}); to != recoveryPath || !c.in() {
 		t.Errorf("with new factors: to %q", to)
 	}
 }
@@ -347,7 +364,7 @@ func TestChangesAskForAFactorAgain(t *testing.T) {
 	other := b.client()
 	other.post("/signin", signIn("ana", goodPassword))
 	other.post("/signin/step", url.Values{"code": {code()}})
-	if to := c.post("/account/password", url.Values{"password": {otherPassword}, "again": {otherPassword}}); to != "/account" || other.in() || !c.in() {
+	if to := c.post("/account/password", url.Values{"password": {otherPassword}, "again": {otherPassword}}); to != recoveryPath || other.in() || !c.in() {
 		t.Errorf("to %q; another browser is in: %v", to, other.in())
 	}
 }

@@ -56,5 +56,9 @@ func (s *Site) identify(r *http.Request) (*visitor, error) {
 	if err := s.store.Seen(r.Context(), e, address(r)); err != nil {
 		return nil, err
 	}
-	return &visitor{User: u, Session: e, Zone: zoneOf(r)}, nil
+	zone := zoneOf(r)
+	if zone == nil && u.TimeZone != "" {
+		zone, _ = time.LoadLocation(u.TimeZone) // nil for a name that this server's database has lost
+	}
+	return &visitor{User: u, Session: e, Zone: zone}, nil
 }

@@ -92,13 +92,16 @@ type (
 	// Identity keeps how people sign in: factors, sessions, one-time links, steps under way, what only their browsers
 	// can read, and what happens when a phone is lost.
 	Identity interface {
-		SetAuthenticator(ctx context.Context, user int64, secret string, step int64) error
+		SetAuthenticator(ctx context.Context, user int64, secret string, step, keep int64) error
 		RemoveAuthenticator(ctx context.Context, user int64) error
 		UseAuthenticator(ctx context.Context, user int64, match func(secret string, last int64) (step int64, ok bool)) error
 		SetRecovery(ctx context.Context, user int64, codes []string) error
 		UseRecovery(ctx context.Context, user int64, normal string) error
 		UserHandle(user int64) []byte
-		AddPasskey(ctx context.Context, k Passkey) error
+		Added(user int64) ([]Added, error)
+		EndAdded(ctx context.Context, user, keep, until int64) error
+		KeepAdded(ctx context.Context, user, until int64) error
+		AddPasskey(ctx context.Context, k Passkey, keep int64) error
 		Passkeys(user int64) ([]Passkey, error)
 		Passkey(credentialID []byte) (Passkey, error)
 		PasskeyUsed(ctx context.Context, passkey int64, credential string) error

@@ -118,9 +118,9 @@ func addFile(w *tar.Writer, path string) error {
 	return err
 }
 
-// Restore puts what Backup wrote into dir, which must hold none of it, and opens it once to see that
-// it is whole.
-func Restore(dir string, from io.Reader) (err error) {
+// Restore puts what Backup wrote into dir, which must hold none of it, and opens it once to see that it is whole. What was used
+// up, ended or withdrawn since the backup must not work again, so it is a reset for everybody.
+func Restore(ctx context.Context, dir string, from io.Reader) (err error) {
 	var made []string
 	defer func() {
 		if err != nil {
@@ -154,7 +154,7 @@ func Restore(dir string, from io.Reader) (err error) {
 	if err != nil {
 		return err
 	}
-	return s.Close()
+	return errors.Join(s.resetEverybody(ctx), s.Close())
 }
 
 func restoreFile(path string, from io.Reader) error {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"strconv"
 )
@@ -134,7 +135,7 @@ func (s *Store) SaveChannel(ctx context.Context, c Channel) (row int64, err erro
 		if err != nil {
 			return err
 		}
-		return s.auditChannel(ctx, t, "channel.add", c.User, c.App, c.Kind)
+		return s.auditChannel(ctx, t, "channel.add", c.User, c.App, c.Kind, row)
 	})
 	return row, err
 }
@@ -155,19 +156,23 @@ func (s *Store) RemoveChannel(ctx context.Context, user, app, row int64) error {
 				return err
 			}
 		}
-		return s.auditChannel(ctx, t, "channel.remove", user, app, kind)
+		return s.auditChannel(ctx, t, "channel.remove", user, app, kind, row)
 	})
 }
 
 // auditChannel notes a change of where a person's notices, or an application's, go: its kind alone, since an address may be
 // all that it takes to read them.
-func (s *Store) auditChannel(ctx context.Context, t *tx, act string, user, app int64, kind string) error {
+func (s *Store) auditChannel(ctx context.Context, t *tx, act string, user, app int64, kind string, row int64) error {
 	detail := map[string]string{"kind": kind}
 	if user != 0 {
 		if err := touch(t, user); err != nil {
 			return err
 		}
-		return s.auditPerson(ctx, t, act, user, detail)
+		u, err := userByRow(t, user)
+		if err != nil {
+			return err
+		}
+		return errors.Join(s.noticeAccess(ctx, t, u, act, row), s.audit(ctx, t, act, u.Name, detail))
 	}
 	name, err := applicationName(t, app)
 	if err != nil {

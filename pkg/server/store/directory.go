@@ -98,6 +98,7 @@ func (s *Store) VoidLinks(ctx context.Context, user int64) error {
 // UnpairPerson ends a person's pairing with an application (its id), as an administrator does.
 func (s *Store) UnpairPerson(ctx context.Context, user int64, app string, a Attempt) error {
 	a.Way = WayAdmin
+	a = a.by(ctx)
 	return s.write(ctx, func(t *tx) error {
 		u, err := userByRow(t, user)
 		if err != nil {

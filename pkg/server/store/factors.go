@@ -8,9 +8,13 @@ import (
 func secondStepAD(user int64) []byte { return []byte("second_steps:" + strconv.FormatInt(user, 10)) }
 
 // SetAuthenticator keeps the seed (Base32) of the authenticator app that is a person's second step, in place of an earlier one.
-// step is the time step of the code that proved it: it is used up.
-func (s *Store) SetAuthenticator(ctx context.Context, user int64, secret string, step int64) error {
+// step is the time step of the code that proved it: it is used up. The first second factor is a reset: every session but keep
+// (its row) ends.
+func (s *Store) SetAuthenticator(ctx context.Context, user int64, secret string, step, keep int64) error {
 	return s.write(ctx, func(t *tx) error {
+		if err := resetAtFirstFactor(t, user, keep); err != nil {
+			return err
+		}
 		err := t.exec(`INSERT INTO second_steps (user, sealed, last_step, created) VALUES (?, ?, ?, ?)
 			ON CONFLICT DO UPDATE SET sealed = excluded.sealed, last_step = excluded.last_step, created = excluded.created`,
 			user, s.box.Seal([]byte(secret), secondStepAD(user)), step, s.millis())
@@ -67,9 +71,12 @@ func (s *Store) SetRecovery(ctx context.Context, user int64, codes []string) err
 			return err
 		}
 		for _, c := range codes {
-			if err := t.exec(`INSERT INTO recovery_codes (user, digest) VALUES (?, ?)`, user, s.recoveryDigest(user, c)); err != nil {
+			if err := t.exec(`INSERT INTO recovery_codes (user, digest, created) VALUES (?, ?, ?)`, user, s.recoveryDigest(user, c), s.millis()); err != nil {
 				return err
 			}
+		}
+		if err := t.exec(`UPDATE users SET codes_due = 0 WHERE id = ?`, user); err != nil {
+			return err
 		}
 		return s.auditPerson(ctx, t, "recovery.renew", user, nil)
 	})
@@ -119,8 +126,8 @@ func (s *Store) UserHandle(user int64) []byte {
 	return s.box.Digest([]byte("passkey user:" + strconv.FormatInt(user, 10)))
 }
 
-// AddPasskey keeps a new passkey.
-func (s *Store) AddPasskey(ctx context.Context, k Passkey) error {
+// AddPasskey keeps a new passkey. The first second factor is a reset: every session but keep (its row) ends.
+func (s *Store) AddPasskey(ctx context.Context, k Passkey, keep int64) error {
 	return s.write(ctx, func(t *tx) error {
 		if err := checkName("passkey", k.Name); err != nil {
 			return err
@@ -131,6 +138,9 @@ func (s *Store) AddPasskey(ctx context.Context, k Passkey) error {
 		}
 		if count >= maxPasskeys {
 			return ErrTooMany
+		}
+		if err := resetAtFirstFactor(t, k.User, keep); err != nil {
+			return err
 		}
 		n, err := t.change(`INSERT INTO passkeys (credential_id, user, name, credential, created) VALUES (?, ?, ?, ?, ?)
 			ON CONFLICT (credential_id) DO NOTHING`, k.CredentialID, k.User, k.Name, k.Credential, s.millis())

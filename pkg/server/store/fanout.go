@@ -87,6 +87,7 @@ func happenings(q source, from, to int64) ([]happened, error) {
 			err = json.Unmarshal([]byte(context), &told)
 			o := OriginOf(told, n.Asker)
 			n.Login, n.Host, n.Service, n.Address = o.User, o.Host, o.Service, o.Address
+			n.Way, n.By = told[ContextWay], told[ContextBy]
 		}
 		list = append(list, h)
 		return err

@@ -31,6 +31,9 @@ const (
 // ContextWay is the key of an entry's Context for one of them.
 const ContextWay = "way"
 
+// ContextBy is the key of an entry's Context for the admin, or the user of a command, who made the change.
+const ContextBy = "by"
+
 // ContextUntil is the key of an entry's Context for the end of a timed opening, in milliseconds since 1970 UTC.
 const ContextUntil = "until"
 
@@ -41,6 +44,15 @@ type Attempt struct {
 	Silent    bool              // nobody is to be notified
 	Context   map[string]string // what the host told about itself; nil when nothing
 	Way       string            // one of the Way… constants, "" for none of them
+	By        string            // whose change it was, where an admin or a command made it
+}
+
+// by fills in whose change an admin's or a command's is, from what ctx says about the actor.
+func (a Attempt) by(ctx context.Context) Attempt {
+	if a.Way == WayAdmin || a.Way == WayCommand {
+		a.By = actorOf(ctx).Name
+	}
+	return a
 }
 
 // context is what a column holds of Context and Way: JSON, nil for nothing.
@@ -52,6 +64,9 @@ func (a Attempt) context() (any, error) {
 			told = map[string]string{}
 		}
 		told[ContextWay] = a.Way
+		if a.By != "" {
+			told[ContextBy] = a.By
+		}
 	}
 	if len(told) == 0 {
 		return nil, nil

@@ -31,9 +31,14 @@ type Link struct {
 }
 
 // NewLink makes a link for one use and returns what its address carries. A person's earlier links for the same purpose are void
-// from then on.
+// from then on, and a link for a new password ends at once what a reset ends.
 func (s *Store) NewLink(ctx context.Context, l Link, life time.Duration) (ticket string, expires time.Time, err error) {
 	err = s.write(ctx, func(t *tx) error {
+		if l.Purpose == LinkReset && l.User != 0 {
+			if err := reset(t, l.User, 0); err != nil {
+				return err
+			}
+		}
 		if ticket, expires, err = s.newLink(t, l, life); err != nil || l.User == 0 {
 			return err
 		}

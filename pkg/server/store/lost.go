@@ -76,7 +76,7 @@ func (s *Store) LosePhone(ctx context.Context, user int64, a Attempt) error {
 		if err := t.exec(`UPDATE users SET lost = ? WHERE id = ?`, s.millis(), user); err != nil {
 			return err
 		}
-		return s.audit(ctx, t, "phone.lose", u.Name, nil)
+		return s.auditPerson(ctx, t, "phone.lose", user, nil)
 	})
 }
 

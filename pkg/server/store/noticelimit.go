@@ -31,10 +31,14 @@ type facts struct {
 	Latches   []string `json:"latches"`
 }
 
-// limit tells whether a person is told of an event now. If not, the event may have been counted for a summary. Silent questions
+// limit reports whether a person is told of an event now. If not, the event may have been counted for a summary. Silent questions
 // are never told one by one; refused ones count where a window is open, since a host asks silently once it was refused.
 func (s *Store) limit(t *tx, n Notice, silent bool) (bool, error) {
-	latch, err := s.window(t, window{user: n.User, pairing: n.Pairing, node: n.NodeID, kind: n.Kind, since: n.T})
+	node := n.NodeID
+	if n.Kind == NoticeAccess {
+		node = n.What
+	}
+	latch, err := s.window(t, window{user: n.User, pairing: n.Pairing, node: node, kind: n.Kind, since: n.T})
 	if err != nil {
 		return false, err
 	}

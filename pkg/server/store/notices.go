@@ -14,6 +14,7 @@ const (
 	NoticeLetIn   = "let_in"  // an attempt was let in
 	NoticeChange  = "change"  // a latch was opened or closed, or a service paired or unpaired
 	NoticeSummary = "summary" // more of one of these than were told one by one
+	NoticeAccess  = "access"  // the person's access changed: What says how
 	NoticeTest    = "test"    // the person wants to see whether a channel works
 )
 
@@ -38,7 +39,9 @@ type Notice struct {
 	Name   string `json:"name,omitempty"`   // of the latch: the application's, operation's or instance's
 	NodeID string `json:"nodeId,omitempty"` // its public id
 	Action string `json:"action,omitempty"` // one of the history's
-	What   string `json:"what,omitempty"`   // status, pairing
+	Way    string `json:"way,omitempty"`    // one of the Way… constants
+	By     string `json:"by,omitempty"`     // the admin that made the change, or the user of a command
+	What   string `json:"what,omitempty"`   // status, pairing; the act of an access notice
 	Value  string `json:"value,omitempty"`  // what it has become
 
 	Login   string `json:"login,omitempty"`   // user on the host, if the host told

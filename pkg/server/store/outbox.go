@@ -22,6 +22,7 @@ type Delivery struct {
 	Channel  Channel
 	Notice   Notice
 	Language string // of the person, "" where nothing is known
+	TimeZone string // of the person, an IANA name; "" where nothing is known
 }
 
 // Claim hands up to limit channels that have something to deliver to this worker, each with the notice that has waited longest,
@@ -78,11 +79,12 @@ func (s *Store) Release(ctx context.Context, d Delivery) error {
 	return s.write(ctx, func(t *tx) error { return t.exec(`UPDATE notice_channels SET lease = 0 WHERE id = ?`, d.Channel.Row) })
 }
 
-// speak finds the language of a delivery: the person's choice, or that of the page on which the channel was added.
+// speak finds the language and the time zone of a delivery: the person's choice, or for the language that of the page on which
+// the channel was added.
 func (s *Store) speak(q source, d *Delivery) error {
 	d.Language = d.Channel.Settings.Language
 	var chosen string
-	err := q.get([]any{&chosen}, `SELECT language FROM users WHERE id = ?`, d.Channel.User)
+	err := q.get([]any{&chosen, &d.TimeZone}, `SELECT language, time_zone FROM users WHERE id = ?`, d.Channel.User)
 	if isNoRows(err) {
 		return nil
 	}

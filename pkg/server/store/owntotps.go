@@ -183,7 +183,7 @@ func (s *Store) ProveOwnTOTP(ctx context.Context, user string, match func(secret
 		if err := s.putOwn(t, u.Row, true, k.Secret, step, expires); err != nil {
 			return err
 		}
-		return errors.Join(s.audit(ctx, t, "totp.enrol", u.Name, nil), touch(t, u.Row))
+		return errors.Join(s.auditPerson(ctx, t, "totp.enrol", u.Row, nil), touch(t, u.Row))
 	})
 	if err != nil {
 		return err
@@ -258,5 +258,5 @@ func (s *Store) endOwn(ctx context.Context, t *tx, user string) error {
 	if n == 0 {
 		return ErrNotEnrolled
 	}
-	return errors.Join(s.audit(ctx, t, "totp.remove", u.Name, nil), touch(t, u.Row))
+	return errors.Join(s.auditPerson(ctx, t, "totp.remove", u.Row, nil), touch(t, u.Row))
 }

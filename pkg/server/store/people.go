@@ -40,6 +40,7 @@ func ParseRole(word string) (Role, error) {
 // ProfileChange names what to change about a person; nil keeps.
 type ProfileChange struct {
 	DisplayName, Language, Email *string
+	TimeZone                     *string // IANA name; "" is UTC
 	Role                         *Role
 }
 
@@ -82,8 +83,8 @@ func (s *Store) ChangeProfile(ctx context.Context, user int64, ch ProfileChange)
 			}
 		}
 		err = t.exec(`UPDATE users SET display_name = coalesce(?, display_name), language = coalesce(?, language),
-			email = coalesce(?, email), role = coalesce(?, role) WHERE id = ?`,
-			ch.DisplayName, ch.Language, ch.Email, ch.Role, user)
+			email = coalesce(?, email), time_zone = coalesce(?, time_zone), role = coalesce(?, role) WHERE id = ?`,
+			ch.DisplayName, ch.Language, ch.Email, ch.TimeZone, ch.Role, user)
 		if err != nil {
 			return err
 		}
@@ -94,7 +95,7 @@ func (s *Store) ChangeProfile(ctx context.Context, user int64, ch ProfileChange)
 // detail says what a change was, for the audit log.
 func (ch ProfileChange) detail() map[string]string {
 	d := map[string]string{}
-	for name, value := range map[string]*string{"name": ch.DisplayName, "language": ch.Language, "email": ch.Email} {
+	for name, value := range map[string]*string{"name": ch.DisplayName, "language": ch.Language, "email": ch.Email, "time_zone": ch.TimeZone} {
 		if value != nil {
 			d[name] = *value
 		}
@@ -109,6 +110,9 @@ func (ch ProfileChange) detail() map[string]string {
 func (s *Store) auditPerson(ctx context.Context, t *tx, act string, user int64, detail map[string]string) error {
 	u, err := userByRow(t, user)
 	if err != nil {
+		return err
+	}
+	if err := s.noticeAccess(ctx, t, u, act, 0); err != nil {
 		return err
 	}
 	return s.audit(ctx, t, act, u.Name, detail)
@@ -144,8 +148,8 @@ func (s *Store) Password(user int64) (phc string, err error) {
 	return phc, err
 }
 
-// SetPassword keeps the hash of a new password. Every session but keep (its row; 0 keeps none) ends, and what else the old one
-// was good for.
+// SetPassword keeps the hash of a new password. Every session but keep (its row; 0 keeps none) ends, with recovery codes, links
+// and known browsers.
 func (s *Store) SetPassword(ctx context.Context, user int64, phc string, keep int64) error {
 	return s.write(ctx, func(t *tx) error {
 		if err := s.setPassword(t, user, phc, keep); err != nil {
@@ -161,13 +165,7 @@ func (s *Store) setPassword(t *tx, user int64, phc string, keep int64) error {
 	if err != nil {
 		return err
 	}
-	// Whoever has a link for a password, or typed the one before and is at the second step, would get in past the new one.
-	for _, statement := range []string{`DELETE FROM links WHERE user = ?`, `DELETE FROM steps WHERE user = ? AND purpose = '` + StepSecond + `'`} {
-		if err := t.exec(statement, user); err != nil {
-			return err
-		}
-	}
-	return endSessions(t, user, keep)
+	return reset(t, user, keep)
 }
 
 // Rehash replaces a password's hash by a stronger one of the same password, unless it was changed meanwhile.
@@ -183,18 +181,20 @@ type Factors struct {
 	Authenticator bool // an authenticator app as the second step
 	Passkeys      int
 	RecoveryLeft  int
+	RecoveryMade  int64 // when the recovery codes were made, in milliseconds since 1970 UTC; 0 where that is unknown
 }
 
-// Second tells whether signing in by password needs a second step.
+// Second reports whether signing in by password needs a second step.
 func (f Factors) Second() bool { return f.Authenticator || f.Passkeys > 0 }
 
 // Factors counts what a person has enrolled.
 func (s *Store) Factors(user int64) (Factors, error) {
 	var f Factors
-	err := s.reads.get([]any{&f.Password, &f.Authenticator, &f.Passkeys, &f.RecoveryLeft}, `SELECT
+	err := s.reads.get([]any{&f.Password, &f.Authenticator, &f.Passkeys, &f.RecoveryLeft, &f.RecoveryMade}, `SELECT
 		EXISTS (SELECT 1 FROM passwords WHERE user = ?1),
 		EXISTS (SELECT 1 FROM second_steps WHERE user = ?1),
 		(SELECT count(*) FROM passkeys WHERE user = ?1),
-		(SELECT count(*) FROM recovery_codes WHERE user = ?1 AND used IS NULL)`, user)
+		(SELECT count(*) FROM recovery_codes WHERE user = ?1 AND used IS NULL),
+		(SELECT coalesce(max(created), 0) FROM recovery_codes WHERE user = ?1)`, user)
 	return f, err
 }

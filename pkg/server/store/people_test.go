@@ -177,7 +177,7 @@ func TestAuthenticatorCodesWorkOnceEach(t *testing.T) {
 		return b.UseAuthenticator(b.ctx, ana, func(secret string, _ int64) (int64, bool) { return step, secret == "SEED" })
 	}
 	b.refused("nobody's code", use(1), ErrWrongCode)
-	b.must(b.SetAuthenticator(b.ctx, ana, "SEED", 5))
+	b.must(b.SetAuthenticator(b.ctx, ana, "SEED", 5, 0))
 	b.refused("the code that proved the seed", use(5), ErrWrongCode)
 	b.must(use(6))
 	b.refused("a used code", use(6), ErrWrongCode)
@@ -195,16 +195,16 @@ func TestLostPhoneClosesEverything(t *testing.T) {
 	b.must(err)
 	b.must(b.SetPassword(b.ctx, ana, "hash", 0))
 	session := b.signIn(ana)
-	b.must(b.SetAuthenticator(b.ctx, ana, "SEED", 1))
+	b.must(b.SetAuthenticator(b.ctx, ana, "SEED", 1, 0))
 	b.must(b.SetRecovery(b.ctx, ana, []string{"AAAAABBBBB"}))
-	b.must(b.AddPasskey(b.ctx, Passkey{CredentialID: []byte("id"), User: ana, Name: "phone", Credential: "{}"}))
+	b.must(b.AddPasskey(b.ctx, Passkey{CredentialID: []byte("id"), User: ana, Name: "phone", Credential: "{}"}, 0))
 	b.must(b.LosePhone(b.ctx, ana, Attempt{IP: "192.0.2.1"}))
 	b.reads(account, false)
 	f, err := b.Factors(ana)
 	b.must(err)
 	known, err := b.BrowserKnown(ana, browser)
 	b.must(err)
-	if u, _ = b.User("ana"); !u.Lost || b.signedIn(session) || known || f != (Factors{Password: true, RecoveryLeft: 1}) {
+	if u, _ = b.User("ana"); !u.Lost || b.signedIn(session) || known || f.Second() || !f.Password || f.RecoveryLeft != 1 {
 		t.Errorf("lost %v, signed in %v, browser known %v, factors %+v", u.Lost, b.signedIn(session), known, f)
 	}
 	// Nothing opens until the person is back.

@@ -30,6 +30,7 @@ func (s *Store) HoldSchedule(ctx context.Context, user int64, app string, to Tar
 
 // reschedule changes what a latch's schedule is, with a line of history if that changes.
 func (s *Store) reschedule(ctx context.Context, user int64, app string, to Target, a Attempt, change func(*setting)) error {
+	a = a.by(ctx)
 	return s.write(ctx, func(t *tx) error {
 		u, o, n, err := s.ownNode(t, user, app, to)
 		if err != nil {

@@ -33,6 +33,7 @@ type SignIn struct {
 	Strong    bool
 	Address   string
 	UserAgent string
+	Unknown   bool   // the person never signed in with this browser before: a notice says so
 	Password  string // the stored hash of the password that was right; "" where something else was shown
 }
 
@@ -58,6 +59,11 @@ func (s *Store) StartSession(ctx context.Context, in SignIn) (ticket string, err
 		}
 		if ticket, err = s.startSession(t, in); err != nil {
 			return err
+		}
+		if in.Unknown {
+			if err := s.noticeAccess(ctx, t, u, AccessNewBrowser, 0); err != nil {
+				return err
+			}
 		}
 		return s.audit(ctx, t, "session.start", u.Name, nil)
 	})
@@ -124,7 +130,7 @@ func (s *Store) Prove(ctx context.Context, session int64, strong bool) error {
 	})
 }
 
-// Proven tells whether a factor was shown in the session within the last span.
+// Proven reports whether a factor was shown in the session within the last span.
 func (s *Store) Proven(e Session, span time.Duration) bool {
 	return s.lives(e.Proved, e.Proved+span.Milliseconds())
 }
@@ -196,7 +202,7 @@ func (s *Store) KnowBrowser(ctx context.Context, user int64, ticket string) (str
 	})
 }
 
-// BrowserKnown tells whether a person signed in with the browser that carries ticket within BrowserLife.
+// BrowserKnown reports whether a person signed in with the browser that carries ticket within BrowserLife.
 func (s *Store) BrowserKnown(user int64, ticket string) (bool, error) {
 	if ticket == "" {
 		return false, nil

@@ -45,6 +45,7 @@ type Switched struct {
 // Somebody who is disabled or lost their phone can close but not open: ErrUserDisabled, ErrPhoneLost.
 func (s *Store) Switch(ctx context.Context, a Switch) (Switched, error) {
 	var d Switched
+	a.Attempt = a.Attempt.by(ctx)
 	if err := a.check(); err != nil {
 		return d, err
 	}

@@ -17,15 +17,17 @@ type User struct {
 	Email       string // for notices; "" = none
 	Lost        bool   // they lost their phone and have not come back
 	Welcomed    bool   // they have been through the first run
+	CodesDue    bool   // a reset ended the recovery codes, and new ones were not handed out yet
+	TimeZone    string // IANA name, for times in notices; "" = UTC
 	Pairings    int    // only in Users
 }
 
 // userColumns are what fields scans, of users u.
 const userColumns = `u.id, u.name, u.created, u.disabled IS NOT NULL, u.role, u.display_name, u.language, u.email,
-	u.lost IS NOT NULL, u.welcomed IS NOT NULL`
+	u.lost IS NOT NULL, u.welcomed IS NOT NULL, u.codes_due, u.time_zone`
 
 func (u *User) fields() []any {
-	return []any{&u.Row, &u.Name, &u.Created, &u.Disabled, &u.Role, &u.DisplayName, &u.Language, &u.Email, &u.Lost, &u.Welcomed}
+	return []any{&u.Row, &u.Name, &u.Created, &u.Disabled, &u.Role, &u.DisplayName, &u.Language, &u.Email, &u.Lost, &u.Welcomed, &u.CodesDue, &u.TimeZone}
 }
 
 // AddUser makes a person. The name of a removed person may be given again: the newcomer inherits

@@ -361,7 +361,7 @@ func TestBackupAndRestore(t *testing.T) {
 		f, err := os.Open(file)
 		b.must(err)
 		defer f.Close()
-		return Restore(dir, f)
+		return Restore(b.ctx, dir, f)
 	}
 	dir := t.TempDir()
 	b.must(restore(dir))
@@ -425,7 +425,7 @@ func TestRestoredFilesAreAsClosedAsBefore(t *testing.T) {
 	_, err = f.Seek(0, 0)
 	b.must(err)
 	dir := t.TempDir()
-	b.must(Restore(dir, f))
+	b.must(Restore(b.ctx, dir, f))
 	for name, mode := range want {
 		if info, err := os.Stat(filepath.Join(dir, name)); err != nil || info.Mode().Perm() != mode {
 			t.Errorf("%s: %v, %v, want mode %v", name, info, err, mode)
