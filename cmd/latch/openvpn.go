@@ -26,18 +26,6 @@ func (o *installOptions) completeVPN(services []string) (err error) {
 	return err
 }
 
-// vpnCodes tells whether OpenVPN's clients are to send a code: the line says, or else the profile's configuration. One
-// that cannot be read is told when the change is tried.
-func (a *app) vpnCodes(otp string) bool {
-	if otp != "" {
-		return otp != "no"
-	}
-	vpn := *a
-	vpn.profile = openvpn.Service
-	c, err := vpn.load()
-	return err == nil && c.Asks()
-}
-
 // proveAll tries the service files, OpenVPN's with the profile that its line names.
 func (a *app) proveAll(ctx context.Context, plans []installer.Change) error {
 	var system, vpn []installer.Change

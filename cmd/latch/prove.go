@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -87,17 +88,12 @@ func (a *app) proveFiles(ctx context.Context, dir string, plans []installer.Chan
 // that the new lines have.
 func (a *app) proveModule(ctx context.Context, dir string, plans []installer.Change, c *config.Config) error {
 	const service = "latch-probe"
-	extra := ""
-	if c.Unpaired != config.Open || c.OTPRequired {
-		// A refusal would tell nothing: the same file, but that it lets such users by.
-		copied, err := lenient(dir, c.Path)
+	for _, args := range installer.Arguments(plans) {
+		words, err := lenientArgs(dir, c, strings.Fields(args))
 		if err != nil {
 			return err
 		}
-		extra = " config=" + copied
-	}
-	for _, args := range installer.Arguments(plans) {
-		line := "required pam_latch.so " + args + extra
+		line := strings.Join(append([]string{"required", "pam_latch.so"}, words...), " ")
 		text := fmt.Sprintf("auth %s\nauth required pam_permit.so\naccount %s\naccount required pam_permit.so\n", line, line)
 		if err := os.WriteFile(filepath.Join(dir, service), []byte(text), 0o600); err != nil {
 			return err
@@ -108,6 +104,30 @@ func (a *app) proveModule(ctx context.Context, dir string, plans []installer.Cha
 	}
 	a.Say("the module and the authenticator: they answer")
 	return nil
+}
+
+// lenientArgs are the arguments of a line, with a configuration that lets an unpaired user by: a refusal would tell nothing.
+// c is the configuration of a line that names none.
+func lenientArgs(dir string, c *config.Config, words []string) ([]string, error) {
+	named := slices.IndexFunc(words, func(word string) bool { return strings.HasPrefix(word, "config=") })
+	if named >= 0 {
+		args, err := config.ParseArgs(words)
+		if err != nil {
+			return nil, err
+		}
+		if c, err = args.Load(); err != nil {
+			return nil, err
+		}
+	}
+	if c.Unpaired == config.Open && !c.OTPRequired {
+		return words, nil
+	}
+	copied, err := lenient(dir, c.Path)
+	if err != nil {
+		return nil, err
+	}
+	words = slices.DeleteFunc(slices.Clone(words), func(word string) bool { return strings.HasPrefix(word, "config=") })
+	return append(words, "config="+copied), nil
 }
 
 // lenient copies a configuration to a directory of root's, but with unpaired = open and otp_required = no.

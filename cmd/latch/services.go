@@ -15,7 +15,6 @@ import (
 	"github.com/latch-linux/latch/pkg/cli"
 	"github.com/latch-linux/latch/pkg/host/config"
 	"github.com/latch-linux/latch/pkg/setup/installer"
-	"github.com/latch-linux/latch/pkg/setup/openvpn"
 	"github.com/latch-linux/latch/pkg/setup/sshd"
 )
 
@@ -28,6 +27,7 @@ type installOptions struct {
 
 func newInstall(a *app) *cobra.Command {
 	var o installOptions
+	var everyUse bool
 	c := &cobra.Command{
 		Use:     "install SERVICE...",
 		Aliases: []string{"enable"},
@@ -55,9 +55,13 @@ with --otp the clients' answer to a static challenge is the code. See docs/openv
 --otp totp asks for a code of the authenticator that "latch otp enroll" gave the user, --otp server-totp
 for one that the Latch server checks, --otp yes for the server's one-time token.
 
+Where a service has a line already, options that are not given keep their value, and the other
+arguments of the line stay too. What changes or goes is named: --operation none, --otp config and
+--every-use=false take one away, --otp no asks for no code whatever the configuration says.
+
 --check changes nothing and exits with 3 where something would change. --repair puts lines back
-that were installed and have gone since, as a package upgrade may do; it exits with 1 where one could
-not be put back.
+that were installed and have gone since, as a package upgrade may do, and moves lines that protect
+nothing where they stand; it keeps their arguments, and exits with 1 where one could not be repaired.
 ` + cli.ExitHelp,
 		Example: "  sudo latch install sshd --dry-run\n  sudo latch install sshd login su sudo\n  sudo latch install sudo --operation sudo\n" +
 			"  sudo latch install openvpn --server-config /etc/openvpn/server/server.conf",
@@ -69,20 +73,24 @@ not be put back.
 		},
 		RunE: func(c *cobra.Command, args []string) error {
 			o.timed = c.Flags().Changed("rollback-after")
+			o.line.Repair = o.repair
+			if c.Flags().Changed("every-use") {
+				o.line.EveryUse = &everyUse
+			}
 			return a.installServices(c.Context(), args, o)
 		},
 	}
 	f := c.Flags()
-	f.StringVar(&o.line.Operation, "operation", "", "ask about the operation of this `name` in the configuration")
-	f.StringVar(&o.line.OTP, "otp", "", "override the configuration's otp: `mode` no, yes, totp or server-totp")
+	f.StringVar(&o.line.Operation, "operation", "", "query the operation of this `name` in the configuration; none: the application again")
+	f.StringVar(&o.line.OTP, "otp", "", "override the configuration's otp: `mode` no, yes, totp or server-totp; config: as it says again")
 	f.StringVar(&o.line.Server, "server-config", "", "openvpn: the `file` that configures the server (default: the only one)")
-	f.BoolVar(&o.line.EveryUse, "every-use", false, "su and sudo: ask in the account phase too")
+	f.BoolVar(&everyUse, "every-use", false, "su and sudo: query in the account phase too; --every-use=false: no more")
 	f.BoolVar(&o.dryRun, "dry-run", false, "show the change and do not make it")
 	f.BoolVar(&o.check, "check", false, "as --dry-run, with exit status 3 where something would change")
 	f.BoolVarP(&o.yes, "yes", "y", false, "do not ask; the change still waits to be confirmed")
 	f.BoolVar(&o.noRollback, "no-rollback", false, "keep the change without a confirmation")
 	f.DurationVar(&o.rollbackAfter, "rollback-after", rollbackAfter, "undo the change after this `time` unless it is confirmed; over SSH by default")
-	f.BoolVar(&o.repair, "repair", false, "put back what was installed and has gone; without names, everywhere")
+	f.BoolVar(&o.repair, "repair", false, "put back or move lines as needed; without names, in everything that was installed")
 	return c
 }
 
@@ -98,12 +106,25 @@ func (a *app) checkOptions(services []string, o *installOptions) error {
 	case strings.ContainsFunc(o.line.Operation, notInArgument):
 		return cli.Usage("the operation %q has a name that cannot stand on a PAM line: rename it in the configuration", o.line.Operation)
 	}
-	if o.line.OTP != "" {
+	if o.line.Operation == installer.NoOperation && a.hasOperation(installer.NoOperation) {
+		return cli.Usage("the configuration has an operation that is called %[1]s, and --operation %[1]s means no operation: rename it", installer.NoOperation)
+	}
+	if o.line.OTP != "" && o.line.OTP != installer.ConfiguredOTP {
 		if _, err := config.ParseArgs([]string{"otp=" + o.line.OTP}); err != nil {
 			return cli.Usage("--otp: %v", err)
 		}
 	}
 	return o.completeVPN(services)
+}
+
+// hasOperation reports whether the configuration has an operation of a name.
+func (a *app) hasOperation(name string) bool {
+	c, err := a.load()
+	if err != nil {
+		return false // the proof says what is wrong with it
+	}
+	_, found := c.Operations[name]
+	return found
 }
 
 // notInArgument tells of what would end an argument of a PAM line, or begin something else.
@@ -181,7 +202,7 @@ func (a *app) wanted(services []string, o installOptions) (options map[string]in
 	for _, service := range services {
 		options[service] = o.line
 	}
-	if !o.repair {
+	if !o.repair || len(services) > 0 {
 		return options, nil, nil
 	}
 	installed, err := a.pam.Installed()
@@ -189,11 +210,8 @@ func (a *app) wanted(services []string, o installOptions) (options map[string]in
 		return nil, nil, err
 	}
 	for _, service := range slices.Sorted(maps.Keys(installed)) {
-		line := installed[service]
+		line := o.line
 		switch {
-		case slices.Contains(services, service):
-			options[service] = line
-		case len(services) > 0:
 		case a.repairable(service, line):
 			options[service] = line
 		case !a.gone(service):
@@ -205,17 +223,10 @@ func (a *app) wanted(services []string, o installOptions) (options map[string]in
 
 // planInstall plans service by service, each on top of the one before, since one may include the other.
 func (a *app) planInstall(ctx context.Context, options map[string]installer.Options) ([]installer.Change, error) {
-	if line, ok := options[openvpn.Service]; ok {
-		line.Codes = a.vpnCodes(line.OTP)
-		options[openvpn.Service] = line
-	}
-	if line, ok := options[sshd.Service]; ok {
+	if _, ok := options[sshd.Service]; ok {
 		if err := a.lookAtSSHD(ctx); err != nil {
 			return nil, err
 		}
-		c, err := a.load() // the proof says what is wrong with it
-		line.Codes = err == nil && c.Asks()
-		options[sshd.Service] = line
 	}
 	plans, err := a.pam.PlanAll(options)
 	if errors.Is(err, installer.ErrNoService) {

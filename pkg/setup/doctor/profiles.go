@@ -20,7 +20,7 @@ func (e *examination) lines() []line {
 	for _, s := range e.scan {
 		for _, l := range s.Ours() {
 			if l.Err != nil {
-				e.fail("service "+s.Service, "latch uninstall "+s.Service+", then latch install "+s.Service, "%s: %v: everybody is refused", l.Where, l.Err)
+				e.fail("service "+s.Service, "mend the arguments in line "+l.Where+" (man pam_latch)", "%s: %v: everybody is refused", l.Where, l.Err)
 				continue
 			}
 			lines = append(lines, line{s.Service, e.filesOf(l.Args), l.OTP})

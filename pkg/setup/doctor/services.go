@@ -56,21 +56,20 @@ func phasesOf(s installer.ServiceState) (phases []string) {
 // stack judges the lines of a service file, and who runs it.
 func (e *examination) stack(s installer.ServiceState) {
 	check := "service " + s.Service
-	again := "latch uninstall " + s.Service + ", then latch install " + s.Service
-	for _, phase := range phasesOf(s) {
+	for i, phase := range phasesOf(s) {
 		for _, f := range s.Phases[pamconf.Phase(phase)] {
-			e.add(check, severity(f.Problem), again, "%s phase: %v", phase, f)
+			e.add(check, severity(f.Problem), "latch install --repair "+fileOf(s.Where[i]), "%s phase: %v", phase, f)
 		}
 	}
 	if _, asks := s.Phases[pamconf.Account]; !asks && s.Service == "sshd" {
-		e.fail(check, again, "the account phase does not ask, so a public key comes in past the latch")
+		e.fail(check, "latch install sshd", "the account phase does not ask, so a public key comes in past the latch")
 	}
 	if installer.Unprivileged(s.Service) {
-		e.fail(check, "latch uninstall the file that the line stands in, such as common-auth or login",
+		e.fail(check, "latch uninstall "+fileOf(s.Where[0]),
 			"it unlocks a screen without the rights to ask, so nobody can unlock any more")
 	}
 	if s.Lines > 1 {
-		e.warn(check, "remove one of the lines", "one phase has our line %d times", s.Lines)
+		e.warn(check, fewerLines(s), "one phase has our line %d times", s.Lines)
 	}
 }
 
@@ -91,6 +90,17 @@ func (e *examination) exempt(s installer.ServiceState) {
 	}
 }
 
+// fileOf is the service file that a place names, as in "common-auth:25".
+func fileOf(where string) string { return where[:strings.LastIndex(where, ":")] }
+
+// fewerLines is a command that leaves one line in each phase: the service's own goes where a file that it includes has one.
+func fewerLines(s installer.ServiceState) string {
+	if slices.ContainsFunc(s.Where, func(where string) bool { return fileOf(where) != s.Service }) {
+		return "latch uninstall " + s.Service
+	}
+	return "latch install --repair " + s.Service
+}
+
 // severity tells a way past the latch from a nuisance.
 func severity(p pamconf.Problem) State {
 	switch p {
@@ -103,12 +113,12 @@ func severity(p pamconf.Problem) State {
 func (e *examination) drift() {
 	installed, err := e.PAM.Installed()
 	if err != nil {
-		e.fail("drift", "latch uninstall and latch install of the service that is named", "%v", err)
+		e.fail("drift", "remove the file that is named, then latch install --repair with the name of its service", "%v", err)
 		return
 	}
 	gone, err := e.PAM.Drifted()
 	if err != nil {
-		e.fail("drift", "latch uninstall and latch install of the service that is named", "%v", err)
+		e.fail("drift", "remove the file that is named, then latch install --repair with the name of its service", "%v", err)
 		return
 	}
 	for _, service := range slices.Sorted(maps.Keys(gone)) {

@@ -28,7 +28,7 @@ var stacks = []struct{ auth, account, needs string }{
 
 // vpnStack makes a service file for OpenVPN out of the system's common stacks: the first form in which a line of ours
 // finds a place in both phases, or the last form that libpam can read.
-func (s System) vpnStack(o Options) ([]byte, error) {
+func (s System) vpnStack(o wanted) ([]byte, error) {
 	var last []byte
 	for n, form := range stacks {
 		if _, _, err := s.find(form.needs); errors.Is(err, ErrNoService) || n == 0 && !s.atIncludes() {
@@ -55,14 +55,14 @@ func (s System) atIncludes() bool {
 }
 
 // planVPN plans what an OpenVPN server needs beside its service file.
-func (s System) planVPN(o Options) ([]Change, error) {
-	paths, err := s.vpnServers(o.Server)
+func (s System) planVPN(server string, codes bool) ([]Change, error) {
+	paths, err := s.vpnServers(server)
 	if err != nil {
 		return nil, err
 	}
 	var plans []Change
 	for _, path := range paths {
-		c, err := planServer(path, o)
+		c, err := planServer(path, codes)
 		if err != nil {
 			return nil, err
 		}
@@ -137,7 +137,7 @@ func vpnLeft() []Change {
 	return all
 }
 
-func planServer(path string, o Options) (Change, error) {
+func planServer(path string, codes bool) (Change, error) {
 	text, err := readLinked(path)
 	if err != nil {
 		return Change{}, err
@@ -152,7 +152,7 @@ func planServer(path string, o Options) (Change, error) {
 	if err := c.existing(text); err != nil {
 		return Change{}, err
 	}
-	c.After, c.Notes, err = openvpn.Install(text, openvpn.Wanted{Plugin: vpnPlugin(), OTP: o.Codes})
+	c.After, c.Notes, err = openvpn.Install(text, openvpn.Wanted{Plugin: vpnPlugin(), OTP: codes})
 	if err != nil {
 		return Change{}, fmt.Errorf("%s: %w: %w", path, ErrRefused, err)
 	}

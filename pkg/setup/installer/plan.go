@@ -19,15 +19,6 @@ import (
 	"github.com/latch-linux/latch/pkg/setup/sshd"
 )
 
-// Options are what a line may say.
-type Options struct {
-	Operation string // name of an operation of latch.conf
-	OTP       string // "" leaves it to latch.conf
-	EveryUse  bool   // su, sudo: the account phase too, which asks root and every NOPASSWD command, off the phone
-	Server    string // openvpn: the server's configuration, "" for the only one that there is
-	Codes     bool   // openvpn, sshd: people may be asked for a code, because OTP says so or latch.conf does
-}
-
 // Change is what is to happen to one file: that of a service, or another one that the service needs.
 type Change struct {
 	Service string
@@ -86,9 +77,6 @@ func (c Change) Diff() string {
 	return udiff.Unified(from, to, string(c.Before), string(c.After))
 }
 
-// authOnly are services whose account phase asks too often: root's own su, and every sudo without a password.
-var authOnly = []string{"su", "su-l", "sudo", "sudo-i"}
-
 // generated belong to authselect(8), which writes them anew.
 var generated = []string{"system-auth", "password-auth", "fingerprint-auth", "smartcard-auth", "postlogin"}
 
@@ -106,22 +94,48 @@ func refuse(format string, args ...any) error {
 	return fmt.Errorf("%w: %w", ErrRefused, fmt.Errorf(format, args...))
 }
 
-// args are the module arguments of a service's line.
-func (o Options) args(service string, phase pamconf.Phase) []string {
-	var args []string
-	if service == openvpn.Service {
-		args = append(args, "profile=openvpn")
+// prepare gives the lines that stand in a file their new arguments. Where one is to be repaired, they all go, to be placed
+// again.
+func (s System) prepare(f *pamconf.File, w wanted) *pamconf.File {
+	if w.Repair && s.faulty(f) {
+		f, _ = f.Without()
+		return f
 	}
-	if o.Operation != "" {
-		args = append(args, "operation="+o.Operation)
+	return f.EditArgs(func(r pamconf.Rule) ([]string, bool) {
+		return w.edit(r.Phase, r.Args), r.Phase != pamconf.Account || !slices.Contains(authOnly, f.Name) || w.everyUse()
+	})
+}
+
+// lost is a phase in which a file had a line of ours and has none any more, "" for none.
+func lost(before, after *pamconf.File) pamconf.Phase {
+	now := ownArgs(after)
+	for phase := range ownArgs(before) {
+		if _, has := now[phase]; !has {
+			return phase
+		}
 	}
-	if o.OTP != "" {
-		args = append(args, "otp="+o.OTP)
+	return ""
+}
+
+// faulty reports whether a file's own lines stand where they protect nothing, or too many times with the same arguments.
+func (s System) faulty(f *pamconf.File) bool {
+	var seen []pamconf.Rule
+	for _, r := range f.Rules {
+		if !r.IsLatch() {
+			continue
+		}
+		if slices.ContainsFunc(seen, func(other pamconf.Rule) bool { return other.Phase == r.Phase && slices.Equal(other.Args, r.Args) }) {
+			return true
+		}
+		seen = append(seen, r)
 	}
-	if o.EveryUse && phase == pamconf.Account && slices.Contains(authOnly, service) {
-		args = append(args, "notify=no") // a phone that shows every command is one that nobody looks at
+	for _, phase := range []pamconf.Phase{pamconf.Auth, pamconf.Account} {
+		stack, err := pamconf.Load(f, phase, s)
+		if at := stack.Asks(); err == nil && at >= 0 && stack.Steps[at].File == f.Name && len(stack.Judge()) > 0 {
+			return true
+		}
 	}
-	return args
+	return false
 }
 
 // Plan works out how to make a service ask. A service that asks already has nothing to change.
@@ -130,7 +144,11 @@ func (s System) Plan(service string, o Options) (Change, error) {
 	c := Change{Service: service, Path: filepath.Join(s.PamDirs[0], service), Mode: 0o644}
 	switch {
 	case errors.Is(err, ErrNoService) && service == openvpn.Service:
-		if text, err = s.vpnStack(o); err != nil {
+		w, err := s.want(pamconf.Parse(service, nil), o)
+		if err != nil {
+			return Change{}, err
+		}
+		if text, err = s.vpnStack(w); err != nil {
 			return Change{}, err
 		}
 	case err != nil:
@@ -143,13 +161,18 @@ func (s System) Plan(service string, o Options) (Change, error) {
 		c.Notes = append(c.Notes, fmt.Sprintf("%s is copied to %s, and the copy goes with latch uninstall", path, c.Path))
 	}
 	f := pamconf.Parse(service, text)
-	if differs(f, o) {
-		f, _ = f.Without() // to be placed anew with other arguments
-	}
-	after, err := s.edit(f, o, &c)
+	w, err := s.want(f, o)
 	if err != nil {
 		return Change{}, err
 	}
+	after, err := s.edit(s.prepare(f, w), w, &c)
+	if err != nil {
+		return Change{}, err
+	}
+	if gone := lost(f, after); w.Repair && gone != "" {
+		return Change{}, refuse("%s: there is no better place for its %s line: %s", service, gone, strings.Join(c.Notes, "; "))
+	}
+	c.Notes = append(c.Notes, w.differences(after)...)
 	c.After = after.Bytes()
 	if bytes.Equal(c.After, text) {
 		c.Before = c.After // the vendor's file needs no copy then
@@ -188,11 +211,6 @@ func (c *Change) existing(text []byte) error {
 	return nil
 }
 
-// differs reports whether the file has a line of ours with other arguments.
-func differs(f *pamconf.File, o Options) bool {
-	return slices.ContainsFunc(f.Rules, func(r pamconf.Rule) bool { return r.IsLatch() && !slices.Equal(r.Args, o.args(f.Name, r.Phase)) })
-}
-
 // PlanAll plans several services, each on top of what the others will be: a service that includes another one of them
 // needs no line of its own. The plans come in the order in which they are to be made.
 func (s System) PlanAll(options map[string]Options) ([]Change, error) {
@@ -205,24 +223,35 @@ func (s System) PlanAll(options map[string]Options) ([]Change, error) {
 		}
 		s.planned[service] = c.After
 		plans = append(plans, c)
-		if service == openvpn.Service {
-			more, err := s.planVPN(options[service])
-			if err != nil {
-				return nil, err
-			}
-			plans = append(plans, more...)
+		more, err := s.planBeside(service, options[service])
+		if err != nil {
+			return nil, err
 		}
-		if service == sshd.Service {
-			more, err := planSSHD(s.SSHD, service, sshdCode(options[service]))
-			if err != nil {
-				return nil, err
-			}
-			if more != nil {
-				plans = append(plans, *more)
-			}
-		}
+		plans = append(plans, more...)
 	}
 	return plans, nil
+}
+
+// planBeside plans what the program of a service needs besides its service file, as that is planned.
+func (s System) planBeside(service string, o Options) ([]Change, error) {
+	asked, configured := s.asksForCode(service)
+	switch service {
+	case openvpn.Service:
+		return s.planVPN(o.Server, asked || configured)
+	case sshd.Service:
+		code := sshd.NoCode
+		if asked && o.OTP != "" {
+			code = sshd.WantedCode
+		} else if asked || configured {
+			code = sshd.ConfiguredCode
+		}
+		c, err := planSSHD(s.SSHD, service, code)
+		if c == nil || err != nil {
+			return nil, err
+		}
+		return []Change{*c}, nil
+	}
+	return nil, nil
 }
 
 // inOrder puts services behind those that they include.
@@ -277,7 +306,7 @@ func (s System) writable(service string) (path string, text []byte, err error) {
 }
 
 // edit puts our lines into a service file.
-func (s System) edit(f *pamconf.File, o Options, c *Change) (*pamconf.File, error) {
+func (s System) edit(f *pamconf.File, o wanted, c *Change) (*pamconf.File, error) {
 	after, authErr := s.editAuth(f, o, c)
 	if errors.Is(authErr, errNoEffect) {
 		return nil, authErr
@@ -288,7 +317,7 @@ func (s System) edit(f *pamconf.File, o Options, c *Change) (*pamconf.File, erro
 	case skipped:
 		c.Notes = append(c.Notes, "its account phase does not ask (account_skip_services of the configuration)")
 		return after, nil
-	case slices.Contains(authOnly, f.Name) && !o.EveryUse:
+	case slices.Contains(authOnly, f.Name) && !o.everyUse():
 		if authErr != nil {
 			return nil, fmt.Errorf("%w; --every-use asks in the account phase instead, which root and commands without a password pass too", authErr)
 		}
@@ -308,9 +337,10 @@ func (s System) edit(f *pamconf.File, o Options, c *Change) (*pamconf.File, erro
 }
 
 // editAuth places the auth line. An error says why there is no place; the file then is as it was.
-func (s System) editAuth(f *pamconf.File, o Options, c *Change) (*pamconf.File, error) {
+func (s System) editAuth(f *pamconf.File, o wanted, c *Change) (*pamconf.File, error) {
 	after, err := s.editPhase(f, pamconf.Auth, o)
-	if err == nil || o.OTP == "" || o.OTP == "no" {
+	otp := value(o.args(pamconf.Auth), "otp")
+	if err == nil || otp == "" || otp == "no" {
 		return after, err
 	}
 	// Only the auth phase can ask for a code, so a place that guesses reach is better than none.
@@ -319,7 +349,7 @@ func (s System) editAuth(f *pamconf.File, o Options, c *Change) (*pamconf.File, 
 		return f, err
 	}
 	note := "a wrong password reaches the latch here, and may show on the phone"
-	if o.OTP != "yes" {
+	if otp != "yes" {
 		note += "; whoever has none can use up a user's guesses at a code, after which only addresses where one was right are heard"
 	}
 	c.Notes = append(c.Notes, note)
@@ -327,14 +357,18 @@ func (s System) editAuth(f *pamconf.File, o Options, c *Change) (*pamconf.File, 
 }
 
 // editPhase places one line. Without any rule in the phase, or with one of ours already, there is nothing to do.
-func (s System) editPhase(f *pamconf.File, phase pamconf.Phase, o Options, allowed ...pamconf.Problem) (*pamconf.File, error) {
-	after, findings, err := pamconf.Insert(f, phase, s, o.args(f.Name, phase), allowed...)
+func (s System) editPhase(f *pamconf.File, phase pamconf.Phase, o wanted, allowed ...pamconf.Problem) (*pamconf.File, error) {
+	after, findings, err := pamconf.Insert(f, phase, s, o.args(phase), allowed...)
 	switch {
 	case err != nil:
 		return f, err
 	case after != nil:
 		return after, nil
 	case findings[0].Problem == pamconf.AlreadyPresent:
+		if there := findings[0].Step; there.File != f.Name && !slices.Equal(there.Rule.Args, o.edit(phase, there.Rule.Args)) {
+			return f, fmt.Errorf("%s: %w: the line of %s decides, and has the arguments %q: install %s with these options", f.Name, errNoEffect,
+				there.Where(), strings.Join(there.Rule.Args, " "), there.File)
+		}
 		return f, s.noEffect(f, phase)
 	case findings[0].Problem == pamconf.Empty:
 		return f, fmt.Errorf("%s: %w in the %s phase", f.Name, errEmpty, phase)
@@ -363,6 +397,6 @@ func (s System) noEffect(f *pamconf.File, phase pamconf.Phase) error {
 	if len(findings) == 0 {
 		return nil
 	}
-	return fmt.Errorf("%s: %w: %s phase, %s: %s; take that line out first", f.Name, errNoEffect, phase, stack.Steps[stack.Asks()].Where(),
-		reasons(findings))
+	return fmt.Errorf("%s: %w: %s phase, %s: %s; place it again: latch install --repair %s", f.Name, errNoEffect, phase, stack.Steps[stack.Asks()].Where(),
+		reasons(findings), stack.Steps[stack.Asks()].File)
 }

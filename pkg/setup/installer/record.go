@@ -30,7 +30,8 @@ type record struct {
 	SHA256  string    `json:"sha256"` // of what was written
 	Options Options   `json:"options"`
 
-	Phases []pamconf.Phase `json:"phases,omitempty"` // that asked then, of a service
+	Phases []pamconf.Phase            `json:"phases,omitempty"` // that asked then, of a service
+	Lines  map[pamconf.Phase][]string `json:"lines,omitempty"`  // arguments of its lines, by phase
 
 	before []byte // nil where there was no file
 }
@@ -67,6 +68,9 @@ func (s System) loadRecord(key string) (*record, error) {
 	var r record
 	if err := json.Unmarshal(data, &r); err != nil {
 		return nil, fmt.Errorf("%s: %w", s.recordPath(key), err)
+	}
+	if r.Kind == PAM && r.Lines == nil {
+		r.Lines = r.Options.lines(r.Service, r.Phases)
 	}
 	if !r.Existed {
 		return &r, nil
@@ -140,7 +144,7 @@ func (s System) Apply(c Change, o Options, now time.Time) error {
 	}
 	r := record{Service: c.Service, Kind: c.Kind, Path: c.Path, At: now.UTC(), Existed: c.Before != nil, SHA256: digest(c.After), Options: o, before: c.Before}
 	if c.Kind == PAM {
-		r.Phases = s.preview(c).phases()
+		r.Phases, r.Lines = s.preview(c).phases(), ownArgs(pamconf.Parse(c.Service, c.After))
 	}
 	if old != nil && old.after(c.Before) {
 		r.Existed, r.before = old.Existed, old.before

@@ -46,16 +46,3 @@ func planSSHD(state *sshd.State, service string, code sshd.Code) (*Change, error
 	c.After = sshd.Text(lines)
 	return c, nil
 }
-
-// sshdCode is whether a service of sshd's asks for a code, and who says so.
-func sshdCode(o Options) sshd.Code {
-	switch {
-	case o.OTP == "no":
-		return sshd.NoCode
-	case o.OTP != "":
-		return sshd.WantedCode
-	case o.Codes:
-		return sshd.ConfiguredCode
-	}
-	return sshd.NoCode
-}
