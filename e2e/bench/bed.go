@@ -84,7 +84,7 @@ func (b *bed) startServer() (err error) {
 	if err := b.server.AddUser(paired); err != nil {
 		return err
 	}
-	b.conf = fixture.NewConf(b.server, app).With("action", "close").With("state_dir", b.path("state")).With("run_dir", b.path("run"))
+	b.conf = fixture.NewConf(b.server, app).With("timeout", "").With("action", "close").With("state_dir", b.path("state")).With("run_dir", b.path("run"))
 	conf, err := b.conf.Write(b.path("pairing.conf"))
 	if err != nil {
 		return err

@@ -192,44 +192,44 @@ func beside(values []int, f func(value int)) {
 }
 
 // The caller of a set-uid program chooses its limits. A row is run with the latch closed, where no value may open, and with
-// the latch open, where some must: otherwise the row would show nothing.
+// the latch open, where some must: otherwise the row would show nothing. A sample has every limit at one host, half of
+// them at su and half at sudo, with a third of the values.
 func TestLimits(t *testing.T) {
 	configure(t, mostOpen())
 	rows := []struct {
 		command string // the value comes right behind it
-		values  []int
+		values  []int  // the first one lets in where the latch is open
 	}{
-		{"ulimit -n ", []int{0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 14, 16, 20, 64}},
-		{"ulimit -u ", []int{0, 1, 2, 3, 4, 5, 6, 8, 10, 20}},
-		{"ulimit -v ", []int{4000, 8000, 12000, 16000, 20000, 24000, 28000, 32000, 48000, 64000, 100000, 500000, 2000000}},
-		{"ulimit -f ", []int{0, 1, 8}},
-		{"ulimit -t ", []int{0, 1, 2}},
-		{"ulimit -s ", []int{0, 16, 64, 256, 8192}},
-		{"ulimit -l ", []int{0, 64}},
+		{"ulimit -n ", []int{64, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 14, 16, 20}},
+		{"ulimit -u ", []int{20, 0, 1, 2, 3, 4, 5, 6, 8, 10}},
+		{"ulimit -v ", []int{2000000, 4000, 8000, 12000, 16000, 20000, 24000, 28000, 32000, 48000, 64000, 100000, 500000}},
+		{"ulimit -f ", []int{8, 0, 1}},
+		{"ulimit -t ", []int{60, 0, 1, 2}},
+		{"ulimit -s ", []int{8192, 0, 16, 64, 256}},
+		{"ulimit -l ", []int{64, 0}},
 		{"ulimit -c ", []int{0}},
-		{"ulimit -d ", []int{0, 512, 4096, 100000}},
-		{"prlimit --pid $$ --sigpending=", []int{0, 1}},
+		{"ulimit -d ", []int{100000, 0, 512, 4096}},
+		{"prlimit --pid $$ --sigpending=", []int{1, 0}},
 		{"prlimit --pid $$ --msgqueue=", []int{0}},
-		{"prlimit --pid $$ --rttime=", []int{0, 1}},
+		{"prlimit --pid $$ --rttime=", []int{1000000, 0, 1}},
 		{"prlimit --pid $$ --rtprio=", []int{0}},
 		{"prlimit --pid $$ --nice=", []int{0}},
 		{"prlimit --pid $$ --locks=", []int{0}},
 	}
-	hosts := []struct {
-		name, user string
+	type host struct {
+		name       string
 		shut, open attempt
-	}{
-		{"su", "", su(opened, closed), su(closed, opened)},
-		{"sudo", "root", sudo(closed), sudo(opened)},
 	}
-	for _, host := range hosts {
-		for _, row := range rows {
+	hosts := []host{{"su", su(opened, closed), su(closed, opened)}, {"sudo", sudo(closed), sudo(opened)}}
+	for i, row := range rows {
+		for _, host := range fixture.Sample(fixture.Rotated(hosts, i), 2) {
 			t.Run(host.name+" "+strings.TrimRight(row.command, " ="), func(t *testing.T) {
-				in := underLimits(t, row.command, row.values, host.shut, host.open)
+				values := fixture.Sample(row.values, 3)
+				in := underLimits(t, row.command, values, host.shut, host.open)
 				if len(in) == 0 {
-					t.Errorf("control: with the latch open no value of %v lets in", row.values)
+					t.Errorf("control: with the latch open no value of %v lets in", values)
 				}
-				t.Logf("latch open: in at %v of %v", in, row.values)
+				t.Logf("latch open: in at %v of %v", in, values)
 			})
 		}
 	}

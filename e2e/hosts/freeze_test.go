@@ -14,12 +14,17 @@ import (
 	"github.com/latch-linux/latch/e2e/fixture"
 )
 
-// The question's deadline in these tests is 2 s; pauses lie below what counts as lost, above it, and past the deadline.
-var pauses = []time.Duration{300 * time.Millisecond, 800 * time.Millisecond, 2500 * time.Millisecond}
+// queryLimit is latch.conf's timeout in these tests: more than a query takes on a slow machine, as a query without an
+// answer would let in.
+const queryLimit = 5 * time.Second
 
-func impatient() fixture.Conf { return mostOpen().With("timeout", "2") }
+// pauses lie past the deadline, above what counts as lost time, and below it. The longest come first, so that no one of
+// them is waited for alone.
+var pauses = []time.Duration{queryLimit + 500*time.Millisecond, queryLimit / 2, queryLimit / 16}
 
-// moments are when the pause begins after su has got the password, spread over the time that a question takes.
+func impatient() fixture.Conf { return mostOpen().With("timeout", fmt.Sprint(queryLimit.Seconds())) }
+
+// moments are when the pause begins after su has got the password, spread over the time that a query takes.
 func moments() []time.Duration {
 	var m []time.Duration
 	for at := time.Duration(0); at < 50*time.Millisecond; at += 3 * time.Millisecond {
@@ -61,61 +66,67 @@ func (h *held) in(user string) bool {
 	return result{stdout: h.stdout.String()}.in(user)
 }
 
-// trials runs attack for every moment and pause, as many side by side as there are users in the crowd, whose latches are
-// closed. attack becomes victim from caller and returns whether it got in.
-func trials(t *testing.T, attack func(t *testing.T, caller, victim string, at, pause time.Duration) bool) {
+// attack becomes victim by su from caller, who pauses it for a while after a moment, and reports whether su let in.
+type attack struct {
+	name string
+	run  func(t *testing.T, caller, victim string, at, pause time.Duration) bool
+}
+
+// TestPauses has the caller of su stop it, or freeze its cgroup, which stops the authenticator too. A sample tries every
+// attack and every pause at every fourth moment.
+func TestPauses(t *testing.T) {
+	attacks := append([]attack{{"kill -STOP", stopped}}, freezers(t)...)
+	configure(t, mostOpen())
+	for _, a := range attacks {
+		// A pause far below what counts as lost changes nothing.
+		if !a.run(t, crowd()[0], opened, time.Millisecond, time.Millisecond) {
+			t.Errorf("control: %s: with the latch open and a pause of 1 ms, not in", a.name)
+		}
+	}
+	configure(t, impatient())
+	// An attacker stops everything of the same user, so each attack has a caller of its own.
 	callers := make(chan string, len(crowd()))
 	for _, name := range crowd() {
 		callers <- name
 	}
 	var wg sync.WaitGroup
 	for _, pause := range pauses {
-		for _, at := range moments() {
-			caller := <-callers
-			wg.Go(func() {
-				defer func() { callers <- caller }()
-				if attack(t, caller, closed, at, pause) {
-					t.Errorf("paused for %v after %v: the closed latch let in", pause, at)
-				}
-			})
+		for _, at := range fixture.Sample(moments(), 4) {
+			for _, a := range attacks {
+				caller := <-callers
+				wg.Go(func() {
+					defer func() { callers <- caller }()
+					if a.run(t, caller, closed, at, pause) {
+						t.Errorf("%s for %v after %v: the closed latch let in", a.name, pause, at)
+					}
+				})
+			}
 		}
 	}
 	wg.Wait()
 }
 
-// A pause far below what counts as lost changes nothing: the control of every kind of attack.
-func control(t *testing.T, attack func(t *testing.T, caller, victim string, at, pause time.Duration) bool) {
-	t.Helper()
-	if !attack(t, crowd()[0], opened, time.Millisecond, time.Millisecond) {
-		t.Error("control: with the latch open and a pause of 1 ms, not in")
+// stopped sends signals as the caller. kill(-1) reaches everything that the caller may signal: su itself, and nothing that
+// the module started.
+func stopped(t *testing.T, caller, victim string, at, pause time.Duration) bool {
+	h := holdSu(t, caller, victim)
+	stop := attempt{as: caller, command: fmt.Sprintf(
+		`sh -c 'read go; sleep %f; kill -STOP -1; sleep %f; kill -CONT -1'`, at.Seconds(), pause.Seconds())}
+	cmd := stop.cmd()
+	cmd.Stdin = nil
+	trigger, err := cmd.StdinPipe()
+	if err != nil {
+		t.Error(err)
+		return false
 	}
-}
-
-// kill(-1) as the caller reaches everything that the caller may signal: su itself, and nothing that the module started.
-func TestSignals(t *testing.T) {
-	configure(t, impatient())
-	attack := func(t *testing.T, caller, victim string, at, pause time.Duration) bool {
-		h := holdSu(t, caller, victim)
-		stop := attempt{as: caller, command: fmt.Sprintf(
-			`sh -c 'read go; sleep %f; kill -STOP -1; sleep %f; kill -CONT -1'`, at.Seconds(), pause.Seconds())}
-		cmd := stop.cmd()
-		cmd.Stdin = nil
-		trigger, err := cmd.StdinPipe()
-		if err != nil {
-			t.Error(err)
-			return false
-		}
-		if err := cmd.Start(); err != nil {
-			t.Error(err)
-			return false
-		}
-		h.release()
-		io.WriteString(trigger, "go\n")
-		cmd.Wait()
-		return h.in(victim)
+	if err := cmd.Start(); err != nil {
+		t.Error(err)
+		return false
 	}
-	control(t, attack)
-	trials(t, attack)
+	h.release()
+	io.WriteString(trigger, "go\n")
+	cmd.Wait()
+	return h.in(victim)
 }
 
 // freezer is a cgroup that can be frozen, of the first or the second version.
@@ -151,19 +162,11 @@ func (f freezer) write(file, text string) error {
 }
 
 // remove waits until the last process is gone.
-func (f freezer) remove() {
-	for range 200 {
-		if os.Remove(f.dir) == nil {
-			return
-		}
-		time.Sleep(10 * time.Millisecond)
-	}
-}
+func (f freezer) remove() { fixture.Await(func() bool { return os.Remove(f.dir) == nil }) }
 
-// A caller with a delegated cgroup can freeze the authenticator too, which signals cannot.
-func TestFreezer(t *testing.T) {
-	configure(t, impatient())
-	tried := 0
+// freezers are the attacks of a caller with a delegated cgroup, who can freeze the authenticator too, which signals cannot.
+func freezers(t *testing.T) (attacks []attack) {
+	t.Helper()
 	for _, kind := range freezerKinds {
 		probe, err := kind.under(kind.parent)
 		if err != nil {
@@ -171,18 +174,14 @@ func TestFreezer(t *testing.T) {
 			continue
 		}
 		probe.remove()
-		tried++
-		t.Run(kind.name, func(t *testing.T) {
-			attack := func(t *testing.T, caller, victim string, at, pause time.Duration) bool {
-				return frozen(t, kind.freezer, kind.parent, caller, victim, at, pause)
-			}
-			control(t, attack)
-			trials(t, attack)
-		})
+		attacks = append(attacks, attack{kind.name, func(t *testing.T, caller, victim string, at, pause time.Duration) bool {
+			return frozen(t, kind.freezer, kind.parent, caller, victim, at, pause)
+		}})
 	}
-	if tried == 0 {
-		t.Error("this machine has no cgroup freezer that root may use; nothing was tested")
+	if len(attacks) == 0 {
+		t.Error("this machine has no cgroup freezer that root may use; none was tested")
 	}
+	return attacks
 }
 
 func frozen(t *testing.T, kind freezer, parent, caller, victim string, at, pause time.Duration) bool {
@@ -212,11 +211,11 @@ func frozen(t *testing.T, kind freezer, parent, caller, victim string, at, pause
 // that it keeps busy. The authenticator takes the class and the processor of its choice back.
 func TestIdleClassBesideBusyLoop(t *testing.T) {
 	configure(t, mostOpen())
-	slow := func(a attempt) attempt {
-		a.command = "taskset -c 0 chrt -i 0 timeout 30 " + a.command
+	idle := func(a attempt, seconds float64) attempt {
+		a.command = fmt.Sprintf("taskset -c 0 chrt -i 0 timeout %f %s", seconds, a.command)
 		return a
 	}
-	if r := slow(su(closed, opened)).run(); !r.in(opened) {
+	if r := idle(su(closed, opened), fixture.Patience.Seconds()).run(); !r.in(opened) {
 		t.Errorf("control: without the busy loop and with the latch open, not in: %s", r.stderr)
 	}
 	configure(t, impatient())
@@ -226,9 +225,13 @@ func TestIdleClassBesideBusyLoop(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer func() { busy.Process.Kill(); busy.Wait() }()
+	var wg sync.WaitGroup
 	for range 2 {
-		if r := slow(su(opened, closed)).run(); r.in(closed) {
-			t.Error("the closed latch let in")
-		}
+		wg.Go(func() {
+			if r := idle(su(opened, closed), 4*queryLimit.Seconds()).run(); r.in(closed) {
+				t.Error("the closed latch let in")
+			}
+		})
 	}
+	wg.Wait()
 }

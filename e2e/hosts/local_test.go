@@ -9,7 +9,6 @@ import (
 	"strings"
 	"sync"
 	"testing"
-	"time"
 
 	"github.com/creack/pty"
 
@@ -88,32 +87,6 @@ func TestWrongPasswordAsksNothing(t *testing.T) {
 	}
 }
 
-// How long a wrong password and a closed latch take where pam_unix asks for its usual delay, for people to compare: nothing
-// depends on it here, as this machine's load decides more than the code does.
-func TestTimeOfRefusal(t *testing.T) {
-	quick, err := os.ReadFile(commonAuth)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { os.WriteFile(commonAuth, quick, 0o644) })
-	if err := os.WriteFile(commonAuth, []byte(strings.ReplaceAll(string(quick), " nodelay", "")), 0o644); err != nil {
-		t.Fatal(err)
-	}
-	// Side by side, as libpam makes its jitter from the second of the clock.
-	passwords := []string{"wrong", fixture.Password}
-	times := make([]time.Duration, 8)
-	beside([]int{0, 1, 2, 3, 4, 5, 6, 7}, func(i int) {
-		started := time.Now()
-		if r := passwordHosts["su"](closed, passwords[i%2]); r.in(closed) {
-			t.Error("got in")
-		}
-		times[i] = time.Since(started).Round(time.Millisecond)
-	})
-	for i, took := range times {
-		t.Logf("su, closed latch, password %q: %v", passwords[i%2], took)
-	}
-}
-
 func TestLogin(t *testing.T) {
 	for user, want := range map[string]bool{opened: true, closed: false, unpaired: true} {
 		t.Run(user, func(t *testing.T) {
@@ -178,24 +151,22 @@ func (s *screen) read() {
 	}
 }
 
-// await waits for one of the texts after what was awaited before and says which it was; "" when none comes in 20 s.
-func (s *screen) await(texts ...string) string {
-	for end := time.Now().Add(20 * time.Second); time.Now().Before(end); time.Sleep(5 * time.Millisecond) {
+// await waits for one of the texts after what was awaited before and says which it was; "" when none comes.
+func (s *screen) await(texts ...string) (found string) {
+	fixture.Await(func() bool {
 		s.mu.Lock()
-		rest, ended := s.shown.String()[s.seen:], s.ended
+		defer s.mu.Unlock()
+		rest := s.shown.String()[s.seen:]
 		for _, text := range texts {
 			if at := strings.Index(rest, text); at >= 0 {
 				s.seen += at + len(text)
-				s.mu.Unlock()
-				return text
+				found = text
+				break
 			}
 		}
-		s.mu.Unlock()
-		if ended {
-			return ""
-		}
-	}
-	return ""
+		return found != "" || s.ended
+	})
+	return found
 }
 
 // text is what was shown up to the end of what was awaited last: what comes later depends on the moment.

@@ -88,7 +88,7 @@ func TestScheduleOverDaylightSaving(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	configure(t, fixture.Conf{"app_id": app.ID, "secret_key": secret, "latch_host": l.url, "ca_file": ca, "action": "close"})
+	configure(t, fixture.NewConf(&fixture.Server{URL: l.url, CA: ca}, fixture.App{ID: app.ID, Secret: secret}).With("action", "close"))
 
 	u, err := l.store.User(opened)
 	if err != nil {
