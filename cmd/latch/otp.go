@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -166,7 +165,7 @@ func (a *app) resync(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		typed = append(typed, strings.ReplaceAll(code, " ", ""))
+		typed = append(typed, otp.Typed(code))
 	}
 	ctx, cancel := storing(ctx)
 	defer cancel()

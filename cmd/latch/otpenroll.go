@@ -252,7 +252,7 @@ func (a *app) proveCode(ctx context.Context, right func(code string) (bool, erro
 		if err != nil {
 			return err
 		}
-		if ok, err := right(strings.ReplaceAll(code, " ", "")); err != nil || ok {
+		if ok, err := right(otp.Typed(code)); err != nil || ok {
 			return err
 		}
 		if err := a.terminal.Show("That is not its code.\n"); err != nil {

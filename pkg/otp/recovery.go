@@ -6,6 +6,7 @@ import (
 	"crypto/sha256"
 	"crypto/subtle"
 	"strings"
+	"unicode"
 )
 
 // RecoveryCount is how many recovery codes a person gets at a time.
@@ -31,13 +32,24 @@ func NewRecovery() []string {
 	return codes
 }
 
+// Typed returns a code without what apps show between its digits and pages add when it is copied: hyphens and white space of
+// every kind, no-break spaces included.
+func Typed(code string) string {
+	return strings.Map(func(r rune) rune {
+		if r == '-' || unicode.IsSpace(r) {
+			return -1
+		}
+		return r
+	}, code)
+}
+
 // NormalRecovery returns what a person typed in the form that is hashed: capitals, no hyphens and blanks, 0 for O, 1 for I
 // and L. ok is false for what cannot be a recovery code.
 func NormalRecovery(typed string) (normal string, ok bool) {
-	if len(typed) > 4*recoveryLength {
+	if len(typed) > 8*recoveryLength {
 		return "", false
 	}
-	normal = strings.NewReplacer("-", "", " ", "", "O", "0", "I", "1", "L", "1").Replace(strings.ToUpper(typed))
+	normal = strings.NewReplacer("O", "0", "I", "1", "L", "1").Replace(strings.ToUpper(Typed(typed)))
 	if len(normal) != recoveryLength {
 		return "", false
 	}

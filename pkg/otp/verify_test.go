@@ -216,3 +216,14 @@ func FuzzNormalRecovery(f *testing.F) {
 		}
 	})
 }
+
+func TestTyped(t *testing.T) {
+	for typed, want := range map[string]string{"123 456": "123456", "123\u00a0456": "123456", "12\u202f34-56\n": "123456", " A\tb ": "Ab"} {
+		if got := Typed(typed); got != want {
+			t.Errorf("%q is %q, want %q", typed, got, want)
+		}
+	}
+	if normal, ok := NormalRecovery("ABCDE\u00a0FGHJK"); !ok || normal != "ABCDEFGHJK" {
+		t.Errorf("a recovery code with a no-break space is %q, %v", normal, ok)
+	}
+}

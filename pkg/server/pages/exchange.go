@@ -191,7 +191,8 @@ func (e statusError) Error() string { return http.StatusText(int(e)) }
 
 // absences are the store's errors that mean the address is of nothing that is there.
 var absences = []error{store.ErrNoApplication, store.ErrNoOperation, store.ErrNoInstance, store.ErrNoUser, store.ErrNotPaired,
-	store.ErrNoSecret, store.ErrNoControl, store.ErrNoAPIUser, store.ErrNoTOTP, store.ErrNoChannel, store.ErrNoNotice}
+	store.ErrNoSecret, store.ErrNoControl, store.ErrNoAPIUser, store.ErrNoTOTP, store.ErrNoChannel, store.ErrNoNotice,
+	store.ErrNoPasskey, store.ErrNoSession, store.ErrNoPicture, store.ErrNoRequest}
 
 // fail answers with the page of an error; one that nobody expected is logged and not shown.
 func (x *exchange) fail(err error) {

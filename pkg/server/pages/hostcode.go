@@ -3,7 +3,6 @@ package pages
 import (
 	"errors"
 	"html/template"
-	"strings"
 
 	"github.com/latch-linux/latch/pkg/otp"
 	"github.com/latch-linux/latch/pkg/server/store"
@@ -75,7 +74,7 @@ func (s *Site) beginHostcode(x *exchange) error {
 }
 
 func (s *Site) proveHostcode(x *exchange) error {
-	code := strings.ReplaceAll(x.r.PostFormValue("code"), " ", "")
+	code := otp.Typed(x.r.PostFormValue("code"))
 	err := s.store.ProveOwnTOTP(x.context(), x.visitor.User.Name, func(secret string, last int64) (int64, bool) {
 		return otp.Match(secret, code, s.now(), last)
 	})

@@ -62,22 +62,30 @@ func (s *Site) losePhone(x *exchange) error {
 	return x.redirect("/signin/back")
 }
 
-// whoLost returns who lost their phone; byCode tells that a recovery code was used up for it.
+// whoLost returns who lost their phone; byCode reports whether a recovery code was used up for it.
 func (s *Site) whoLost(x *exchange, name string) (u store.User, byCode bool, err error) {
 	if x.visitor != nil {
 		return x.visitor.User, false, nil
 	}
 	typed := x.r.PostFormValue("proof")
-	if _, ok := otp.NormalRecovery(typed); !ok {
-		u, _, err = s.checkPassword(x, name, typed)
-		return u, false, err
-	}
-	u, err = s.store.User(name)
+	if _, ok := otp.NormalRecovery(typed); ok {
+		u, err = s.byRecovery(x, name, typed)
+		if !errors.Is(err, errWrong) {
+			return u, true, err
+		}
+	} // some passwords look like a recovery code
+	u, _, err = s.checkPassword(x, name, typed)
+	return u, false, err
+}
+
+// byRecovery returns whose recovery code this is; its errors are those of checkPassword.
+func (s *Site) byRecovery(x *exchange, name, typed string) (store.User, error) {
+	u, err := s.store.User(name)
 	if err != nil && !errors.Is(err, store.ErrNoUser) {
-		return u, false, err
+		return u, err
 	}
 	if err != nil || u.Disabled {
 		u = store.User{Name: name} // nobody: no row has recovery codes
 	}
-	return u, true, s.checkCode(x, store.GuessRecovery, u, typed)
+	return u, s.checkCode(x, store.GuessRecovery, u, typed)
 }

@@ -142,3 +142,17 @@ func TestLostPhone(t *testing.T) {
 		t.Errorf("lost %v, %v", u.Lost, err)
 	}
 }
+
+// TestAPasswordThatLooksLikeACode: Crockford's Base32 has ten-letter words in it.
+func TestAPasswordThatLooksLikeACode(t *testing.T) {
+	t.Parallel()
+	b := newBed(t)
+	old, row := b.join("ana")
+	const wordlike = "brightmoon"
+	phc, err := b.site.hasher.Hash(b.ctx, wordlike)
+	b.must(err)
+	b.must(b.store.SetPassword(b.ctx, row, phc, b.session(row)))
+	if to := b.client().post("/lost", url.Values{"name": {"ana"}, "proof": {wordlike}}); to != "/signin" || old.in() {
+		t.Errorf("to %q, still signed in: %v", to, old.in())
+	}
+}

@@ -1,6 +1,7 @@
 package pages
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -189,7 +190,11 @@ func (s *Site) showPasskey(x *exchange) error {
 // validatePasskey checks the answer in the body and returns whose passkey it is.
 func (s *Site) validatePasskey(x *exchange, state webauthn.SessionData) (store.User, error) {
 	var found holder
-	_, credential, err := s.passkeys.FinishPasskeyLogin(func(rawID, userHandle []byte) (webauthn.User, error) {
+	answer, err := protocol.ParseCredentialRequestResponse(x.r)
+	if err != nil {
+		return store.User{}, err
+	}
+	_, credential, err := s.passkeys.ValidatePasskeyLogin(func(rawID, userHandle []byte) (webauthn.User, error) {
 		k, err := s.store.Passkey(rawID)
 		if err != nil {
 			return nil, err
@@ -199,8 +204,9 @@ func (s *Site) validatePasskey(x *exchange, state webauthn.SessionData) (store.U
 			return nil, err
 		}
 		found, err = s.holder(u)
+		s.allowBackup(found, rawID, answer)
 		return found, err
-	}, state, x.r)
+	}, state, answer)
 	if err != nil {
 		return store.User{}, err
 	}
@@ -218,6 +224,18 @@ func (s *Site) validatePasskey(x *exchange, state webauthn.SessionData) (store.U
 		}
 	}
 	return store.User{}, errWrong
+}
+
+// allowBackup takes a passkey that its keeper has begun to synchronize. WebAuthn says that the flag "backup eligible" never
+// changes, and the library refuses another value; KeePassXC and iCloud do set it later. The signature covers the flag.
+func (s *Site) allowBackup(h holder, id []byte, answer *protocol.ParsedCredentialAssertionData) {
+	for i := range h.keys {
+		flags := &h.keys[i].Flags
+		if bytes.Equal(h.keys[i].ID, id) && !flags.BackupEligible && answer.Response.AuthenticatorData.Flags.HasBackupEligible() {
+			flags.BackupEligible = true
+			s.log.Info("passkey can be backed up from now on", "user", h.user.Name, "passkey", h.rows[i].Name)
+		}
+	}
 }
 
 func (s *Site) addOptions(x *exchange) error {

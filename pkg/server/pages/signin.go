@@ -380,19 +380,8 @@ func (s *Site) newPassword(x *exchange, u store.User) (phc, problem string, err 
 
 // matchCode compares a typed code with a seed's at this moment.
 func (s *Site) matchCode(typed string) func(secret string, last int64) (int64, bool) {
-	code := onlyDigits(typed)
+	code := otp.Typed(typed)
 	return func(secret string, last int64) (int64, bool) { return otp.Match(secret, code, s.now(), last) }
-}
-
-// onlyDigits leaves out the blanks that apps show and people type.
-func onlyDigits(typed string) string {
-	digits := make([]byte, 0, len(typed))
-	for _, c := range []byte(typed) {
-		if c != ' ' && c != '-' {
-			digits = append(digits, c)
-		}
-	}
-	return string(digits)
 }
 
 // withNext is a path of this site that leads on to next afterwards.

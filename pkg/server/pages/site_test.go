@@ -72,11 +72,18 @@ func (c *client) do(method, path string, form url.Values) *http.Response {
 		body = strings.NewReader(form.Encode())
 	}
 	r := httptest.NewRequest(method, testURL+path, body)
+	if form != nil {
+		r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+	}
+	return c.roundTrip(r)
+}
+
+// roundTrip sends a request as this browser.
+func (c *client) roundTrip(r *http.Request) *http.Response {
 	for name, values := range c.header {
 		r.Header[name] = values
 	}
-	if form != nil {
-		r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+	if r.Method == http.MethodPost {
 		if _, set := c.header["Sec-Fetch-Site"]; !set {
 			r.Header.Set("Sec-Fetch-Site", "same-origin")
 		}
