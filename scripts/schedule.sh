@@ -3,7 +3,7 @@
 # shellcheck shell=bash
 
 stages_run=() # in the order in which they ended
-declare -A result seconds since name_of
+declare -A result seconds cpu since name_of
 not_run='' skipped=0
 
 # prepare_run makes what all stages share: the lock of this checkout, a mark in the environment of every process, and a
@@ -63,6 +63,8 @@ begin_stage() {
 	set -m
 	(
 		trap - HUP INT TERM
+		times=$PWD/$(log_of "$1").times
+		trap 'times >"$times"' EXIT
 		export LATCH_TEST_RUN
 		run_stage "$1"
 	) >"$(log_of "$1")" 2>&1 </dev/null 8>&- &
@@ -83,7 +85,14 @@ end_stage() {
 record_stage() {
 	stages_run+=("$1")
 	seconds[$1]=$3
+	cpu[$1]=$(cpu_of "$(log_of "$1").times")
 	if [ "$2" = 0 ]; then result[$1]=ok; else result[$1]=FAILED; fi
+}
+
+# cpu_of FILE adds up what the shell's times wrote: the seconds of processor time of a stage, however busy the machine was.
+cpu_of() {
+	[ -s "$1" ] || { echo 0; return; }
+	tr -s ' ms' '\n' <"$1" | awk 'NR % 2 { all += 60 * $1; next } { all += $1 } END { printf "%.0f", all }'
 }
 
 # marked prints the ids of the processes that this run started and that have not ended: those that carry its mark, and
@@ -150,13 +159,14 @@ stop_run() {
 
 # report prints the table, what failed, and the closing line. It returns 0 only if every stage ran and passed.
 report() {
-	local name passed=0 failed=()
-	printf '\n%-18s %-8s %7s\n' stage result time
+	local name passed=0 failed=() all=0
+	printf '\n%-18s %-8s %7s %9s\n' stage result time processor
 	for name in "${stages_run[@]}"; do
-		printf '%-18s %-8s %5d s\n' "$name" "${result[$name]}" "${seconds[$name]}"
+		printf '%-18s %-8s %5d s %7d s\n' "$name" "${result[$name]}" "${seconds[$name]}" "${cpu[$name]}"
+		all=$((all + cpu[$name]))
 		if [ "${result[$name]}" = ok ]; then passed=$((passed + 1)); else failed+=("$name"); fi
 	done
-	printf '%-18s %-8s %5d s\n' all '' "$SECONDS"
+	printf '%-18s %-8s %5d s %7d s\n' all '' "$SECONDS" "$all"
 	for name in "${failed[@]}"; do
 		printf '\nFAILED %s (%s)\n' "$name" "$(log_of "$name")"
 		grep -E '^ *--- FAIL|^FAIL|^panic:|\.go:[0-9]+:' "$(log_of "$name")" | head -n 20
