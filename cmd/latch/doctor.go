@@ -11,6 +11,7 @@ import (
 
 	"github.com/latch-linux/latch/pkg/cli"
 	"github.com/latch-linux/latch/pkg/client"
+	"github.com/latch-linux/latch/pkg/host/adapters"
 	"github.com/latch-linux/latch/pkg/host/config"
 	"github.com/latch-linux/latch/pkg/setup/doctor"
 )
@@ -70,7 +71,7 @@ func (a *app) machine(c *cobra.Command) (doctor.Machine, error) {
 	quiet.Err = io.Discard // the findings say it
 	return doctor.Machine{Profiles: profiles, Only: only, PAM: a.pam, Authenticator: authenticator,
 		ModuleDirs: []string{moduleDir, "/usr/lib64/security", "/usr/lib/security", "/lib/security"},
-		Now:        a.now, Server: quiet.proveServer, Expiry: expiry, Run: doctor.RunProgram,
+		Now:        a.now, Server: quiet.proveServer, Connect: connectTo, Expiry: expiry, Run: doctor.RunProgram,
 		Find: func(name string) (int64, bool, error) {
 			p, err := a.find(name)
 			if errors.Is(err, errNoSuchUser) {
@@ -101,6 +102,9 @@ func (a *app) doctor(c *cobra.Command, driftOnly bool) error {
 	}
 	return nil
 }
+
+// connectTo makes the client that a configuration describes.
+func connectTo(c *config.Config) (doctor.LatchServer, error) { return adapters.NewClient(c, nil) }
 
 // expiry returns when the first certificate ends of those that the server shows.
 func expiry(ctx context.Context, c *config.Config) (time.Time, error) {

@@ -35,7 +35,7 @@ func TestDoctor(t *testing.T) {
 	}
 	for _, want := range []string{"ok - module", "ok - authenticator", "ok system configuration", "ok system DNS", "ok system TLS", "ok system credentials",
 		"ok system server", "ok system clock", "ok system certificate", "ok system pairings", "ok system service sshd asks in auth and account",
-		"ok system service su", "warn system action", "warn system root", "ok - drift"} {
+		"ok - log /dev/log", "ok system service su", "warn system action", "system root root is", "ok - drift"} {
 		if !strings.Contains(text, want) {
 			t.Errorf("no %q in\n%s", want, text)
 		}
@@ -50,6 +50,70 @@ func TestDoctor(t *testing.T) {
 	}
 	must(t, "uninstall", "--all", "--yes")
 	same(t, "uninstalling after the doctor", before)
+}
+
+// TestDoctorIsContent: a machine whose decisions are on record has no warning, and monitoring sees 0.
+func TestDoctorIsContent(t *testing.T) {
+	passwd, err := os.ReadFile("/etc/passwd")
+	if err != nil {
+		t.Fatal(err)
+	}
+	others := strings.Join(regexp.MustCompile("(?m)^[^:]+").FindAllString(strings.Replace(string(passwd), "\n"+ana+":", "\n", 1), -1), " ")
+	if _, err := bed.conf.With("action", "open").With("exempt_users", others).Write(confFile); err != nil {
+		t.Fatal(err)
+	}
+	must(t, "install", "sshd", "su", "sudo", "sudo-i", "--yes")
+	text, status := findings(t)
+	must(t, "uninstall", "--all", "--yes")
+	if _, err := bed.conf.Write(confFile); err != nil {
+		t.Fatal(err)
+	}
+	if status != 0 || !strings.Contains(text, "ok - mode exec: every login starts /usr/local/libexec/latch/latch-auth") {
+		t.Errorf("%d\n%s", status, text)
+	}
+}
+
+// TestDoctorAsksTheServer about pairings and operations, by queries that leave nothing in the person's history.
+func TestDoctorAsksTheServer(t *testing.T) {
+	must(t, "operation", "add", "asked", "--save")
+	working, err := os.ReadFile(confFile)
+	if err != nil {
+		t.Fatal(err)
+	}
+	paired, err := os.ReadFile(accounts)
+	if err != nil {
+		t.Fatal(err)
+	}
+	must(t, "install", "su", "--operation", "asked", "--yes")
+	defer func() {
+		must(t, "uninstall", "su", "--yes")
+		_, err := bed.conf.Write(confFile)
+		if err = errors.Join(err, os.WriteFile(accounts, paired, 0o600)); err != nil {
+			t.Error(err)
+		}
+	}()
+	before := history(t)
+	text, _ := findings(t)
+	if after := history(t); !slices.Equal(before, after) {
+		t.Errorf("the history was %q and is %q", before, after)
+	}
+	for _, want := range []string{"ok system operation operations that the server knows: 1 of 1", "ok system pairings at the server: 1 of 1"} {
+		if !strings.Contains(text, want) {
+			t.Errorf("no %q in\n%s", want, text)
+		}
+	}
+	unknown := regexp.MustCompile("(?m)^asked = .*$").ReplaceAllString(string(working), "asked = "+strings.Repeat("u", 20))
+	err = errors.Join(os.WriteFile(confFile, []byte(unknown), 0o600), os.WriteFile(accounts, append(paired, "root: "+strings.Repeat("r", 64)+"\n"...), 0o600))
+	if err != nil {
+		t.Fatal(err)
+	}
+	text, status := findings(t)
+	for _, want := range []string{"fail system operation", "(error 301): everybody who is paired is refused at su:", "fix: latch operation add asked --save",
+		`warn system pairings "root" is paired here and not at the server (error 201)`, "fix: latch unpair --user root, then latch pair CODE --user root", "at the server: 1 of 2"} {
+		if !strings.Contains(text, want) || status != 2 {
+			t.Errorf("%d, no %q in\n%s", status, want, text)
+		}
+	}
 }
 
 func TestDoctorFindsWhatIsWrong(t *testing.T) {

@@ -59,6 +59,9 @@ func setUp() (err error) {
 	if _, err := bed.conf.Write(confFile); err != nil {
 		return err
 	}
+	if _, err := fixture.ListenSyslog(); err != nil {
+		return err
+	}
 	if bed.user, err = fixture.AddUser(ana, 7101); err != nil {
 		return err
 	}

@@ -14,6 +14,8 @@ import (
 	"os/exec"
 	"time"
 
+	"github.com/latch-linux/latch/pkg/api"
+	"github.com/latch-linux/latch/pkg/client"
 	"github.com/latch-linux/latch/pkg/host/config"
 	"github.com/latch-linux/latch/pkg/setup/installer"
 )
@@ -51,12 +53,21 @@ type Machine struct {
 
 	// Server asks the server whether it knows the application, and returns by how much its clock is ahead.
 	Server func(context.Context, *config.Config) (time.Duration, error)
+	// Connect returns a client of the server, without asking it anything yet.
+	Connect func(*config.Config) (LatchServer, error)
 	// Expiry returns when the first certificate of the server's chain ends.
 	Expiry func(context.Context, *config.Config) (time.Time, error)
 	// Find returns the uid of a user, or false where the name service does not know the name.
 	Find func(name string) (uid int64, known bool, err error)
 	// Run runs a program and returns its standard output.
 	Run func(ctx context.Context, name string, args ...string) ([]byte, error)
+}
+
+// LatchServer is what the doctor asks of a server, beyond the application.
+type LatchServer interface {
+	Status(context.Context, client.Query) (client.Status, error)
+	Operations(ctx context.Context, parent string) (map[string]api.Operation, error)
+	Can(word string) bool // by its latest answer
 }
 
 // runTimeout bounds every program that is run.
@@ -83,6 +94,7 @@ type examination struct {
 	ours     []line         // of every service
 	profile  config.Profile // of the rows that are added; its name is "" in checks of the whole machine
 	config   *config.Config // nil where it cannot be read
+	remote   LatchServer    // nil where the server does not answer
 	stores   [][2]string    // of one-time passwords, directory and key, that were told about
 	findings []Finding
 }
@@ -101,10 +113,11 @@ func (e *examination) fail(check, fix, format string, args ...any) {
 
 // machineChecks run once, profileChecks for each set of files, between the first and the second of the others.
 var (
-	machineChecks = []func(*examination){(*examination).programs, (*examination).files, (*examination).services, (*examination).drift,
+	machineChecks = []func(*examination){(*examination).programs, (*examination).mode, (*examination).log, (*examination).files, (*examination).services, (*examination).drift,
 		(*examination).pending, (*examination).sshd, (*examination).sudo, (*examination).openvpn, (*examination).selinux,
 		(*examination).denials, (*examination).leftovers}
-	profileChecks = []func(*examination){(*examination).configuration, (*examination).server, (*examination).pairings, (*examination).codes}
+	profileChecks = []func(*examination){(*examination).configuration, (*examination).server, (*examination).operations,
+		(*examination).pairings, (*examination).codes}
 )
 
 // Examine runs every check.

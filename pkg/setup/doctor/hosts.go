@@ -38,6 +38,12 @@ func (e *examination) server() {
 	if err != nil {
 		return
 	}
+	remote, err := e.Connect(c)
+	if err != nil {
+		e.fail("server", "look at ca_file and proxy in the configuration", "%v", err)
+		return
+	}
+	e.remote = remote
 	switch ends, err := e.Expiry(e.ctx, c); {
 	case err != nil:
 		e.warn("certificate", "look at it by hand: openssl s_client -connect "+c.Host.Host, "%v", err)
@@ -95,9 +101,9 @@ func (e *examination) sshd() {
 		return
 	}
 	e.ok("sshd", "UsePAM yes")
-	if penalises(s.Set) {
-		e.warn("sshd", "exempt the addresses that many people share with PerSourcePenaltyExemptList",
-			"PerSourcePenalties is on: a few refusals of one closed user block everybody who comes from the same address")
+	if penalises(s.Set) { // as OpenSSH 9.8 and newer are delivered
+		e.ok("sshd", "PerSourcePenalties is on: a few refusals block the address that they come from for a while; "+
+			"exempt one that many people share with PerSourcePenaltyExemptList")
 	}
 	c := e.configOf(sshd.Service)
 	if c == nil || !c.Asks() {

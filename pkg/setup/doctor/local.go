@@ -3,11 +3,12 @@ package doctor
 import (
 	"errors"
 	"fmt"
+	"net"
 	"os"
 	"path/filepath"
-	"strconv"
 	"strings"
 
+	"github.com/latch-linux/latch/pkg/host/authlog"
 	"github.com/latch-linux/latch/pkg/host/config"
 	"github.com/latch-linux/latch/pkg/host/pairings"
 	"github.com/latch-linux/latch/pkg/host/securefile"
@@ -47,6 +48,21 @@ func (e *examination) programs() {
 		}
 		e.ok("authenticator", "%s", e.Authenticator)
 	}
+}
+
+// mode says which program decides about a login.
+func (e *examination) mode() { e.ok("mode", "exec: every login starts %s", e.Authenticator) }
+
+// log looks for the socket that takes the reasons of refusals, which no user is told.
+func (e *examination) log() {
+	path := e.Root + authlog.SyslogSocket
+	socket, err := net.Dial("unixgram", path)
+	if err != nil {
+		e.warn("log", "systemctl start systemd-journald-dev-log.socket, or start rsyslog", "nobody receives the log lines, so the reason of a refusal is lost: %v", err)
+		return
+	}
+	socket.Close()
+	e.ok("log", "%s", authlog.SyslogSocket)
 }
 
 // trusted opens a program as the module does. A directory that is a link of the distribution's (/lib) is followed.
@@ -122,19 +138,17 @@ func (e *examination) action() {
 	}
 }
 
-// pairings compares the pairing file with the users of the machine.
+// pairings compares the pairing file with the users of the machine, and with the server's pairings.
 func (e *examination) pairings() {
 	f, err := pairings.Load(e.profile.Accounts)
 	if err != nil {
-		e.fail("pairings", orElse(fixOf(err), "mend the line that is named, or pair anew"), "%v", err)
+		e.fail("pairings", orElse(fixOf(err), "repair the line that is named, or pair again"), "%v", err)
 		return
 	}
-	root := false
 	wrong := 0
 	for _, p := range f.All() {
 		uid, known, err := e.Find(p.User)
-		root = root || uid == 0 && known
-		unpair := e.latch("unpair --user " + p.User)
+		unpair := e.latch("unpair" + forUser(p.User))
 		switch {
 		case err != nil:
 			wrong++
@@ -150,47 +164,18 @@ func (e *examination) pairings() {
 	if wrong == 0 {
 		e.ok("pairings", "%d in %s", len(f.All()), e.profile.Accounts)
 	}
+	e.pairedThere(f)
+	if len(f.All()) == 0 {
+		e.warn("pairings", e.latch("pair CODE"), "nobody is paired, so no login queries a latch")
+	}
 	if e.profile.Name == "system" {
 		e.people(f)
-	}
-	if len(f.All()) == 0 {
-		e.warn("pairings", e.latch("pair CODE"), "nobody is paired, so nobody is asked about")
-	} else if !root && e.profile.Name == "system" {
-		e.warn("root", e.latch("pair --user root CODE")+", or keep root from logging in (PermitRootLogin no, passwd -l root)",
-			"root is not paired: whoever has root's password or key is not asked about")
+		e.root(f)
 	}
 }
 
-// firstPerson is where the numbers of people begin, as login.defs(5) has it everywhere that we know.
-const firstPerson = 1000
-
-// people names who can log in and is not paired.
-func (e *examination) people(paired *pairings.File) {
-	out, err := e.Run(e.ctx, "getent", "passwd")
-	if err != nil {
-		return // no getent, or a name service that lists nobody
-	}
-	var without []string
-	for _, line := range strings.Split(string(out), "\n") {
-		fields := strings.Split(line, ":")
-		if len(fields) < 7 || fields[0] == "nobody" || strings.HasSuffix(fields[6], "nologin") || strings.HasSuffix(fields[6], "false") {
-			continue
-		}
-		if uid, err := strconv.Atoi(fields[2]); err != nil || uid < firstPerson {
-			continue
-		}
-		if _, ok := paired.Find(fields[0]); !ok {
-			without = append(without, fields[0])
-		}
-	}
-	const shown = 5
-	switch n := len(without); {
-	case n > shown:
-		e.warn("people", e.latch("pair --user NAME CODE"), "%d users can log in and are not paired, such as %s", n, strings.Join(without[:shown], ", "))
-	case n > 0:
-		e.warn("people", e.latch("pair --user NAME CODE"), "not paired: %s", strings.Join(without, ", "))
-	}
-}
+// forUser is the option that names a user.
+func forUser(name string) string { return " --user " + securefile.ShellWord(name) }
 
 // denials looks for what a mandatory access control kept from us, in the kernel's log of this boot.
 func (e *examination) denials() {

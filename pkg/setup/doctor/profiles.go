@@ -7,11 +7,13 @@ import (
 	"github.com/latch-linux/latch/pkg/host/config"
 )
 
-// line is one of our lines in a service file: the files that it works on, and its own otp=.
+// line is one of our lines in a service file: the files that it works on, and its own otp= and operation=.
 type line struct {
-	service string
-	profile config.Profile
-	otp     string
+	service   string
+	where     string // file and line
+	profile   config.Profile
+	otp       string
+	operation string
 }
 
 // lines reads the arguments of every line of ours. One that cannot be read refuses everybody, and so does the trial of it.
@@ -23,7 +25,7 @@ func (e *examination) lines() []line {
 				e.fail("service "+s.Service, "mend the arguments in line "+l.Where+" (man pam_latch)", "%s: %v: everybody is refused", l.Where, l.Err)
 				continue
 			}
-			lines = append(lines, line{s.Service, e.filesOf(l.Args), l.OTP})
+			lines = append(lines, line{s.Service, l.Where, e.filesOf(l.Args), l.OTP, l.Operation})
 		}
 	}
 	return lines
@@ -71,7 +73,7 @@ func (e *examination) files() {
 	used := e.used()
 	system := e.named("system")
 	for _, p := range used {
-		e.profile, e.config = p, nil
+		e.profile, e.config, e.remote = p, nil, nil
 		if e.Only == "" && (len(used) > 1 || p != system) {
 			e.sayProfile(slices.Contains(used, system))
 		}

@@ -33,6 +33,7 @@ func (e *examination) services() {
 		before := len(e.findings)
 		e.stack(s)
 		e.exempt(s)
+		e.unused(s.Service)
 		if len(e.findings) == before {
 			e.ok("service "+s.Service, "asks in %s (%s)", strings.Join(phasesOf(s), " and "), strings.Join(s.Where, ", "))
 		}
