@@ -130,9 +130,7 @@ func (e *explanation) run(ctx context.Context, f *pamconf.File, phase pamconf.Ph
 	}
 	line := stack.Steps[at]
 	e.step("%s: %s", line.Where(), strings.Join(append([]string{string(phase), line.Rule.Control, line.Rule.Module}, line.Rule.Args...), " "))
-	for _, finding := range stack.Judge() {
-		e.step("beware: %v", finding)
-	}
+	e.judge(f.Name, stack)
 	o, err := e.decide(ctx, line.Rule.Args, phase, who)
 	var declined *declinedError
 	if errors.As(err, &declined) {
@@ -150,7 +148,22 @@ func (e *explanation) run(ctx context.Context, f *pamconf.File, phase pamconf.Ph
 	}
 	e.step("reason: %s", o.Reason)
 	e.verdict = map[policy.Verdict]string{policy.Success: "let in", policy.Ignore: "not asked about", policy.Refuse: "refused"}[o.Verdict]
+	if o.Verdict == policy.Ignore && !stack.Admits(pamconf.Ignore) {
+		e.verdict = "refused"
+		e.step("libpam: the latch ignores this user, and no other rule of the phase lets anybody in")
+	}
 	return nil
+}
+
+// judge says what is wrong with the line, whoever logs in, and how to repair it.
+func (e *explanation) judge(service string, stack *pamconf.Stack) {
+	findings := stack.Judge()
+	for _, finding := range findings {
+		e.step("beware: %v", finding)
+	}
+	if slices.ContainsFunc(findings, func(x pamconf.Finding) bool { return installer.Unworkable(x.Problem) }) {
+		e.step("repair: %s", e.pam.Remedy(service, stack.Phase))
+	}
 }
 
 func (e *explanation) decide(ctx context.Context, words []string, phase pamconf.Phase, who person) (login.Outcome, error) {

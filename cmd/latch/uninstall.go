@@ -54,17 +54,9 @@ func (a *app) uninstallServices(ctx context.Context, services []string, o uninst
 			return err
 		}
 	}
-	var plans []installer.Change
-	for _, service := range slices.Compact(slices.Sorted(slices.Values(services))) {
-		files, err := a.pam.PlanRemoval(service)
-		if err != nil {
-			return err
-		}
-		for _, file := range files {
-			if !slices.ContainsFunc(plans, func(c installer.Change) bool { return c.Path == file.Path }) { // two names of one file
-				plans = append(plans, file)
-			}
-		}
+	plans, err := a.planRemoval(services)
+	if err != nil {
+		return err
 	}
 	if o.dryRun || o.check || len(plans) == 0 {
 		err := a.reportChanges("would_change", plans, nil, nil)
@@ -82,7 +74,7 @@ func (a *app) uninstallServices(ctx context.Context, services []string, o uninst
 			return err
 		}
 	}
-	err := a.locked(ctx, func() error {
+	err = a.locked(ctx, func() error {
 		if err := a.undoChanges(plans); err != nil || !o.all {
 			return err
 		}
@@ -96,6 +88,23 @@ func (a *app) uninstallServices(ctx context.Context, services []string, o uninst
 		return nil
 	}
 	return a.nobodyAsks()
+}
+
+// planRemoval plans the removal of our lines from services, once for each file.
+func (a *app) planRemoval(services []string) ([]installer.Change, error) {
+	var plans []installer.Change
+	for _, service := range slices.Compact(slices.Sorted(slices.Values(services))) {
+		files, err := a.pam.PlanRemoval(service)
+		if err != nil {
+			return nil, err
+		}
+		for _, file := range files {
+			if !slices.ContainsFunc(plans, func(c installer.Change) bool { return c.Path == file.Path }) { // two names of one file
+				plans = append(plans, file)
+			}
+		}
+	}
+	return plans, a.pam.CheckRemoval(plans)
 }
 
 // forgetPending ends the waiting for a confirmation where nothing is left that could be undone.

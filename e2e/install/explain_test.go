@@ -84,6 +84,38 @@ func TestExplain(t *testing.T) {
 	}
 }
 
+// TestIgnoredUserIsRefusedByOldFile has a file like those of Telefónica's plugin for CentOS: a paired user comes in, and
+// libpam refuses the others because our module ignores them. explain, doctor, install and uninstall say so.
+func TestIgnoredUserIsRefusedByOldFile(t *testing.T) {
+	const service = pamDir + "/hatch"
+	const text = "auth required pam_permit.so\nauth sufficient pam_latch.so otp=yes\nauth required pam_deny.so\naccount required pam_permit.so\n"
+	if err := os.WriteFile(service, []byte(text), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	defer os.Remove(service)
+	for user, want := range map[string]bool{ana: true, "root": false} {
+		o, err := fixture.Transaction{Service: "hatch", User: user}.Run()
+		if err != nil || o.In() != want {
+			t.Errorf("%s: %v, %v", user, o, err)
+		}
+	}
+	got := explain(t, 3, "--user", "root", "--service", "hatch", "--phase", "auth")
+	steps := strings.Join(got[0].Steps, "\n")
+	if got[0].Verdict != "refused" || !strings.Contains(steps, "no other rule of the phase lets anybody in") || !strings.Contains(steps, "repair: replace the line in hatch:2") {
+		t.Errorf("explain: %q", got)
+	}
+	for _, args := range [][]string{{"install", "hatch", "--otp", "yes", "--yes"}, {"uninstall", "hatch", "--yes"}} {
+		_, errs, status := latch(t, nil, args...)
+		if now, err := os.ReadFile(service); status != 1 || !strings.Contains(errs, "replace the line in hatch:2") || err != nil || string(now) != text {
+			t.Errorf("%q: %d %s, %q %v", args, status, errs, now, err)
+		}
+	}
+	out, _, _ := latch(t, nil, "doctor")
+	if !strings.Contains(out, "unpaired or exempt user is refused") {
+		t.Errorf("doctor: %s", out)
+	}
+}
+
 // TestExplainAsksBeforeThePhoneShowsIt meets a server whose plan has no silent questions.
 func TestExplainAsksBeforeThePhoneShowsIt(t *testing.T) {
 	tap := throughTap(t)

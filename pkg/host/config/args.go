@@ -26,12 +26,18 @@ func (a *Args) fields() map[string]*string {
 // ArgNames returns every module argument, sorted.
 func ArgNames() []string { return slices.Sorted(maps.Keys(new(Args).fields())) }
 
-// ParseArgs reads upstream's arguments (config=, accounts=, operation=, otp=) and ours (profile=, notify=, and
-// authenticator=, which is the module's own). An unknown argument is an error.
+// ParseArgs reads the arguments of Telefónica's module (config=, accounts=, operation=, otp=) and ours (profile=, notify=,
+// and authenticator=, which is the module's own). An unknown argument is an error, except for two mistakes in Telefónica's
+// sample files that change nothing.
 func ParseArgs(args []string) (Args, error) {
 	var a Args
 	fields := a.fields()
-	for _, arg := range args {
+	account := ""
+	fields["account"] = &account
+	for i, arg := range args {
+		if strayWord(args, i) {
+			continue
+		}
 		name, value, _ := strings.Cut(arg, "=")
 		field, ok := fields[name]
 		switch {
@@ -53,7 +59,17 @@ func ParseArgs(args []string) (Args, error) {
 	if err := a.applyProfile(); err != nil {
 		return Args{}, err
 	}
+	// Telefónica's samples for FreeBSD write account=, which their module does not read: it takes the usual file.
+	if account != "" && account != a.Accounts {
+		return Args{}, fmt.Errorf("unknown module argument %q on the PAM line; did you mean %q?", "account="+account, "accounts="+account)
+	}
 	return a, nil
+}
+
+// strayWord reports whether an argument is the second "login" of "operation=sshd-login login" in Telefónica's samples for
+// Fedora, which their module does not read.
+func strayWord(args []string, i int) bool {
+	return args[i] == "login" && i > 0 && strings.HasPrefix(args[i-1], "operation=")
 }
 
 // Load reads the configuration that a PAM line names, with what the line overrides.

@@ -315,7 +315,7 @@ func TestParseArgs(t *testing.T) {
 			t.Errorf("%q: %+v, %v, want %+v", tt.args, got, err, tt.want)
 		}
 	}
-	for _, bad := range []string{"confg=/a", "config", "config=", "config=a", "accounts=b/c", "otp=maybe", "notify=maybe", "profile=other", "debug", "",
+	for _, bad := range []string{"account=/b", "login", "confg=/a", "config", "config=", "config=a", "accounts=b/c", "otp=maybe", "notify=maybe", "profile=other", "debug", "",
 		"authenticator="} {
 		if got, err := ParseArgs([]string{bad}); err == nil || got != (Args{}) {
 			t.Errorf("%q was taken as %+v (%v)", bad, got, err)
@@ -323,6 +323,43 @@ func TestParseArgs(t *testing.T) {
 	}
 	if _, err := ParseArgs([]string{"config=/a", "config=/b"}); err == nil {
 		t.Error("config= was taken twice")
+	}
+}
+
+// TestUpstreamArgs reads what Telefónica's sample files have beside the documented arguments, and nothing like it.
+func TestUpstreamArgs(t *testing.T) {
+	system := Profiles()[0]
+	want := Args{Config: system.Config, Accounts: system.Accounts, Operation: "sshd-login", OTP: "yes", Profile: "system"}
+	for _, args := range []string{"operation=sshd-login login otp=yes", "account=" + system.Accounts + " operation=sshd-login otp=yes",
+		"accounts=" + system.Accounts + " account=" + system.Accounts + " operation=sshd-login otp=yes"} {
+		if got, err := ParseArgs(strings.Fields(args)); err != nil || got != want {
+			t.Errorf("%q: %+v, %v, want %+v", args, got, err, want)
+		}
+	}
+	for args, says := range map[string]string{"login operation=x": `"login"`, "operation=x login login": `"login"`, "operation=x sudo": `"sudo"`,
+		"otp=yes login": `"login"`, "account=/other": `did you mean "accounts=/other"`} {
+		if _, err := ParseArgs(strings.Fields(args)); err == nil || !strings.Contains(err.Error(), says) {
+			t.Errorf("%q: %v, want %q in it", args, err, says)
+		}
+	}
+}
+
+// TestUpstreamConfiguration reads Telefónica's sample with operations that were never filled in.
+func TestUpstreamConfiguration(t *testing.T) {
+	text, err := os.ReadFile("../../../testdata/pam.d/upstream/latch.conf")
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := parsed(t, string(text))
+	for name, filled := range map[string]bool{"sshd-login": true, "login": true, "sudo": false, "su": false, "ftp": false} {
+		if id, err := c.Operation(name); (err == nil) != filled {
+			t.Errorf("operation %s: %q %v", name, id, err)
+		}
+	}
+	for _, line := range []string{"timout =", "acton = open", "web = yes"} {
+		if _, err := Parse("latch.conf", append(text, line...)); err == nil || !strings.Contains(err.Error(), "latch.conf:15:") {
+			t.Errorf("%q: %v", line, err)
+		}
 	}
 }
 

@@ -168,8 +168,9 @@ func (c *Config) set(s setting, value string) string {
 		return fmt.Sprintf("%q still has the sample's placeholder; put the real value there or let `latch setup` do it", s.key)
 	case known:
 		return setter(c, value)
-	// Upstream's sample names operations that nobody need use. They break nothing until a PAM line names one.
-	case placeholder, value == "" && closest(s.key) == "":
+	// Upstream's sample names operations that nobody need use. They break nothing until a PAM line names one. A short name
+	// without a value, such as "ftp =", looks like many keys; without a value it would change none of them.
+	case placeholder, value == "" && (len(s.key) < 5 || closest(s.key) == ""):
 		c.placeholders = append(c.placeholders, s.key)
 		return ""
 	case s.section == operations:

@@ -124,6 +124,9 @@ func TestWhatIsFound(t *testing.T) {
 		"action = open, chosen":    {configured("action = open"), "action", "ok", "latch.conf:3)"},
 		"on_error = open":          {configured("on_error = open"), "on_error", "warn", "opens every latch"},
 		"a phase that is skipped":  {file("/etc/pam.d/polkit-1", "auth requisite pam_unix.so\naccount required pam_latch.so\naccount required pam_unix.so\n"), "service polkit-1", "fail", "nobody is asked"},
+		"a line of Telefónica's plugin": {file("/etc/pam.d/door", "auth requisite pam_unix.so\nauth sufficient pam_latch.so\nauth required pam_deny.so\n"),
+			"service door", "fail", "an unpaired or exempt user is refused"},
+		"a line alone": {file("/etc/pam.d/door", "auth required pam_latch.so\n"), "service door", "fail", "an unpaired or exempt user is refused"},
 		"a service that is exempt": {func(t *testing.T, m *doctor.Machine) {
 			put(t, m.Root+"/etc/pam.d/door", "auth requisite pam_unix.so\nauth required pam_latch.so\n")
 			configured("exempt_services = door")(t, m)
@@ -131,6 +134,12 @@ func TestWhatIsFound(t *testing.T) {
 		"wrappers of the old plugin": {func(t *testing.T, m *doctor.Machine) {
 			put(t, m.Root+"/usr/sbin/unpairSYS", "")
 			if err := os.Chmod(m.Root+"/usr/sbin/unpairSYS", os.ModeSetuid|0o755); err != nil {
+				t.Fatal(err)
+			}
+		}, "leftovers", "fail", "set-uid"},
+		"the old plugin's shell": {func(t *testing.T, m *doctor.Machine) {
+			put(t, m.Root+"/usr/bin/latch-shell", "")
+			if err := os.Chmod(m.Root+"/usr/bin/latch-shell", os.ModeSetuid|0o755); err != nil {
 				t.Fatal(err)
 			}
 		}, "leftovers", "fail", "set-uid"},

@@ -28,7 +28,11 @@ func (e *examination) leftovers() {
 			}
 		}
 	}
-	wrappers, _ := filepath.Glob(e.Root + "/usr/*bin/*pair*")
+	var wrappers []string
+	for _, pattern := range []string{"/usr/*bin/*pair*", "/usr/bin/latch-shell*", "/usr/local/bin/latch-shell*"} {
+		paths, _ := filepath.Glob(e.Root + pattern) // patterns without errors
+		wrappers = append(wrappers, paths...)
+	}
 	for _, path := range wrappers {
 		if info, err := os.Lstat(path); err == nil && info.Mode()&os.ModeSetuid != 0 {
 			name := strings.TrimPrefix(path, e.Root)

@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"github.com/latch-linux/latch/pkg/host/config"
+	"github.com/latch-linux/latch/pkg/setup/installer"
 )
 
 // line is one of our lines in a service file: the files that it works on, and its own otp= and operation=.
@@ -22,7 +23,7 @@ func (e *examination) lines() []line {
 	for _, s := range e.scan {
 		for _, l := range s.Ours() {
 			if l.Err != nil {
-				e.fail("service "+s.Service, "mend the arguments in line "+l.Where+" (man pam_latch)", "%s: %v: everybody is refused", l.Where, l.Err)
+				e.fail("service "+s.Service, installer.CorrectArguments(l.Where), "%s: %v: everybody is refused", l.Where, l.Err)
 				continue
 			}
 			lines = append(lines, line{s.Service, l.Where, e.filesOf(l.Args), l.OTP, l.Operation})

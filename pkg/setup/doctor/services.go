@@ -35,7 +35,11 @@ func (e *examination) services() {
 		e.exempt(s)
 		e.unused(s.Service)
 		if len(e.findings) == before {
-			e.ok("service "+s.Service, "asks in %s (%s)", strings.Join(phasesOf(s), " and "), strings.Join(s.Where, ", "))
+			var phases []string
+			for _, phase := range phasesOf(s) {
+				phases = append(phases, string(phase))
+			}
+			e.ok("service "+s.Service, "asks in %s (%s)", strings.Join(phases, " and "), strings.Join(s.Where, ", "))
 		}
 	}
 	e.profile = config.Profile{}
@@ -45,10 +49,10 @@ func (e *examination) services() {
 }
 
 // phasesOf names the phases that have our line.
-func phasesOf(s installer.ServiceState) (phases []string) {
+func phasesOf(s installer.ServiceState) (phases []pamconf.Phase) {
 	for _, phase := range []pamconf.Phase{pamconf.Auth, pamconf.Account} {
 		if _, asks := s.Phases[phase]; asks {
-			phases = append(phases, string(phase))
+			phases = append(phases, phase)
 		}
 	}
 	return phases
@@ -57,9 +61,9 @@ func phasesOf(s installer.ServiceState) (phases []string) {
 // stack judges the lines of a service file, and who runs it.
 func (e *examination) stack(s installer.ServiceState) {
 	check := "service " + s.Service
-	for i, phase := range phasesOf(s) {
-		for _, f := range s.Phases[pamconf.Phase(phase)] {
-			e.add(check, severity(f.Problem), "latch install --repair "+fileOf(s.Where[i]), "%s phase: %v", phase, f)
+	for _, phase := range phasesOf(s) {
+		for _, f := range s.Phases[phase] {
+			e.add(check, severity(f.Problem), e.PAM.Remedy(s.Service, phase), "%s phase: %v", phase, f)
 		}
 	}
 	if _, asks := s.Phases[pamconf.Account]; !asks && s.Service == "sshd" {
@@ -102,10 +106,9 @@ func fewerLines(s installer.ServiceState) string {
 	return "latch install --repair " + s.Service
 }
 
-// severity tells a way past the latch from a nuisance.
+// severity tells what lets in or refuses the wrong people from a nuisance.
 func severity(p pamconf.Problem) State {
-	switch p {
-	case pamconf.Bypassed, pamconf.DenialIgnored:
+	if installer.Unworkable(p) {
 		return Fail
 	}
 	return Warn

@@ -100,9 +100,9 @@ func (s System) Services() ([]string, error) {
 	return slices.Compact(names), nil
 }
 
-// leftover tells of what package managers leave beside a file that an administrator changed.
+// leftover reports whether a file is a copy that a package manager or the setup of Telefónica's plugin left.
 func leftover(name string) bool {
-	for _, suffix := range []string{".dpkg-old", ".dpkg-dist", ".dpkg-new", ".rpmnew", ".rpmsave", ".pacnew", ".bak", "~"} {
+	for _, suffix := range []string{upstreamCopy, ".dpkg-old", ".dpkg-dist", ".dpkg-new", ".rpmnew", ".rpmsave", ".pacnew", ".bak", "~"} {
 		if strings.HasSuffix(name, suffix) {
 			return true
 		}

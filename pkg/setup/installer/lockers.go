@@ -1,7 +1,6 @@
 package installer
 
 import (
-	"maps"
 	"slices"
 	"strings"
 
@@ -19,10 +18,7 @@ func Unprivileged(service string) bool { return slices.Contains(lockers, service
 // look follows a change into the services that include the file: one that could not ask refuses it, and of the others
 // the person is told.
 func (s System) look(c *Change) error {
-	with := s
-	with.planned = map[string][]byte{}
-	maps.Copy(with.planned, s.planned)
-	with.planned[c.Service] = c.After
+	with := s.with(c.Service, c.After)
 	names, err := s.Services()
 	if err != nil {
 		return err

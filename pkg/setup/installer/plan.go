@@ -87,8 +87,8 @@ var unasked = []string{"cron", "crond", "atd", "systemd-user", "runuser", "runus
 // errEmpty means that ours would be the only module of a phase, which then refuses everybody whom it steps aside for.
 var errEmpty = fmt.Errorf("%w: there is no other rule", ErrRefused)
 
-// errNoEffect means that the phase has a line of ours that protects nothing.
-var errNoEffect = fmt.Errorf("%w: it has a line of pam_latch.so that has no effect", ErrRefused)
+// errPresentLine means that the phase has a line of ours already, and that it does not do what it should.
+var errPresentLine = fmt.Errorf("%w: it has a line of pam_latch.so that does not work", ErrRefused)
 
 func refuse(format string, args ...any) error {
 	return fmt.Errorf("%w: %w", ErrRefused, fmt.Errorf(format, args...))
@@ -171,6 +171,9 @@ func (s System) Plan(service string, o Options) (Change, error) {
 	}
 	if gone := lost(f, after); w.Repair && gone != "" {
 		return Change{}, refuse("%s: there is no better place for its %s line: %s", service, gone, strings.Join(c.Notes, "; "))
+	}
+	if err := s.with(service, after.Bytes()).checkAdmits(s, service); w.Repair && err != nil {
+		return Change{}, err
 	}
 	c.Notes = append(c.Notes, w.differences(after)...)
 	c.After = after.Bytes()
@@ -308,7 +311,7 @@ func (s System) writable(service string) (path string, text []byte, err error) {
 // edit puts our lines into a service file.
 func (s System) edit(f *pamconf.File, o wanted, c *Change) (*pamconf.File, error) {
 	after, authErr := s.editAuth(f, o, c)
-	if errors.Is(authErr, errNoEffect) {
+	if errors.Is(authErr, errPresentLine) {
 		return nil, authErr
 	}
 	switch skipped := slices.Contains(s.AccountSkip, f.Name); {
@@ -366,10 +369,10 @@ func (s System) editPhase(f *pamconf.File, phase pamconf.Phase, o wanted, allowe
 		return after, nil
 	case findings[0].Problem == pamconf.AlreadyPresent:
 		if there := findings[0].Step; there.File != f.Name && !slices.Equal(there.Rule.Args, o.edit(phase, there.Rule.Args)) {
-			return f, fmt.Errorf("%s: %w: the line of %s decides, and has the arguments %q: install %s with these options", f.Name, errNoEffect,
+			return f, fmt.Errorf("%s: %w: the line of %s decides, and has the arguments %q: install %s with these options", f.Name, errPresentLine,
 				there.Where(), strings.Join(there.Rule.Args, " "), there.File)
 		}
-		return f, s.noEffect(f, phase)
+		return f, s.checkPresentLine(f, phase)
 	case findings[0].Problem == pamconf.Empty:
 		return f, fmt.Errorf("%s: %w in the %s phase", f.Name, errEmpty, phase)
 	}
@@ -382,21 +385,4 @@ func reasons(findings []pamconf.Finding) string {
 		all = append(all, finding.String())
 	}
 	return strings.Join(all, "; ")
-}
-
-// noEffect refuses a phase that has a line already, in a place or with a control that lets people in whatever the latch
-// says.
-func (s System) noEffect(f *pamconf.File, phase pamconf.Phase) error {
-	stack, err := pamconf.Load(f, phase, s)
-	if err != nil {
-		return err
-	}
-	findings := slices.DeleteFunc(stack.Judge(), func(x pamconf.Finding) bool {
-		return x.Problem != pamconf.Bypassed && x.Problem != pamconf.DenialIgnored
-	})
-	if len(findings) == 0 {
-		return nil
-	}
-	return fmt.Errorf("%s: %w: %s phase, %s: %s; place it again: latch install --repair %s", f.Name, errNoEffect, phase, stack.Steps[stack.Asks()].Where(),
-		reasons(findings), stack.Steps[stack.Asks()].File)
 }

@@ -160,8 +160,7 @@ func (s System) Apply(c Change, o Options, now time.Time) error {
 
 // preview returns the state of the service after a change.
 func (s System) preview(c Change) ServiceState {
-	s.planned = map[string][]byte{c.Service: c.After}
-	return s.serviceState(c.Service)
+	return s.with(c.Service, c.After).serviceState(c.Service)
 }
 
 func (a ServiceState) phases() []pamconf.Phase { return slices.Sorted(maps.Keys(a.Phases)) }

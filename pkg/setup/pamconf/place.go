@@ -3,6 +3,7 @@ package pamconf
 import (
 	"bytes"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 )
@@ -18,6 +19,7 @@ const (
 	BreaksJump                     // a jump would end at another rule
 	ReachedWithoutPassword         // a login without a correct secret reaches our line
 	AltersResult                   // our line changes the result although the latch is open
+	RefusesIgnored                 // an unpaired or exempt user is refused where an open latch lets in
 	Bypassed                       // a login succeeds without reaching our line
 	DenialIgnored                  // a closed latch does not refuse the login
 	TooComplex                     // the simulation has too many states
@@ -26,7 +28,8 @@ const (
 func (p Problem) String() string {
 	return [...]string{"good", "the phase has our line already", "there is no other rule in this phase",
 		"a jump would end at another rule", "a login without a correct password reaches it",
-		"it would change the result although the latch is open", "a login can succeed without reaching it",
+		"it would change the result although the latch is open",
+		"an unpaired or exempt user is refused where an open latch lets in", "a login can succeed without reaching it",
 		"a closed latch would not refuse the login", "the stack is too complex to simulate"}[p]
 }
 
@@ -57,43 +60,68 @@ func (s *Stack) Judge() []Finding {
 	if asks < 0 {
 		return []Finding{{Problem: Bypassed}}
 	}
-	found := map[Problem]*Step{}
-	note := func(p Problem, by int) {
-		if found[p] == nil {
-			found[p] = nil
-			if by >= 0 {
-				found[p] = &s.Steps[by]
-			}
-		}
-	}
-	tooComplex := false
+	found := problems{}
 	if s.Phase == Auth && s.lastChecker(len(s.Steps)) >= 0 {
 		guess := s.run(s.wrongSecret(), true)
-		tooComplex = guess.tooComplex
+		found.noteIf(guess.tooComplex, TooComplex, nil)
 		for _, o := range guess.ends {
 			if o.Asked {
-				note(ReachedWithoutPassword, s.lastChecker(asks))
+				found.note(ReachedWithoutPassword, s.step(s.lastChecker(asks)))
 			}
 		}
 	}
 	login := s.run(anything, true)
-	if tooComplex || login.tooComplex {
-		note(TooComplex, -1)
-	}
+	found.noteIf(login.tooComplex, TooComplex, nil)
 	for _, o := range login.ends {
-		if p := o.problem(); p == Bypassed {
-			note(p, o.By)
-		} else if p != Good {
-			note(p, -1)
+		switch p := o.problem(); p {
+		case Good:
+		case Bypassed:
+			found.note(p, s.step(o.By))
+		default:
+			found.note(p, nil)
 		}
 	}
-	var findings []Finding
-	for p := ReachedWithoutPassword; p <= TooComplex; p++ {
-		if step, ok := found[p]; ok {
-			findings = append(findings, Finding{p, step})
+	if _, alters := found[AltersResult]; alters || s.latchLeads() {
+		refuses, tooComplex := s.refusesIgnored()
+		found.noteIf(tooComplex, TooComplex, nil)
+		if refuses {
+			found.note(RefusesIgnored, nil)
+			delete(found, AltersResult) // is the same, less exactly
 		}
 	}
-	return findings
+	return found.list()
+}
+
+// problems are those of a stack, with the rule that causes each, nil for none.
+type problems map[Problem]*Step
+
+// note keeps the first rule that causes a problem.
+func (f problems) note(p Problem, by *Step) {
+	if f[p] == nil {
+		f[p] = by
+	}
+}
+
+func (f problems) noteIf(yes bool, p Problem, by *Step) {
+	if yes {
+		f.note(p, by)
+	}
+}
+
+func (f problems) list() []Finding {
+	var all []Finding
+	for _, p := range slices.Sorted(maps.Keys(f)) {
+		all = append(all, Finding{p, f[p]})
+	}
+	return all
+}
+
+// step returns a step, nil for -1.
+func (s *Stack) step(i int) *Step {
+	if i < 0 {
+		return nil
+	}
+	return &s.Steps[i]
 }
 
 // problem returns what is wrong with one outcome of a stack that has our line.

@@ -11,7 +11,9 @@ type Outcome struct {
 }
 
 // LetIn reports whether a host lets the person in: one whose password is to be changed comes in as well.
-func (o Outcome) LetIn() bool { return o.Status == Success || o.Status == NewAuthtokReqd }
+func (o Outcome) LetIn() bool { return letsIn(o.Status) }
+
+func letsIn(status Code) bool { return status == Success || status == NewAuthtokReqd }
 
 // Answers returns what a step may return.
 type Answers func(Step) []Code
@@ -57,14 +59,19 @@ func (m impression) result() Code {
 // pair keeps count of the stack as it is and as it would be without our module.
 type pair struct{ with, without impression }
 
-// state is a point in the run of a stack. It is comparable: a state that was seen before leads nowhere new.
-type state struct {
+// position is a point in a stack with what libpam makes of the steps before it.
+type position struct {
 	next, level int // the step to come and its level
 	now         pair
 	entered     [maxDepth + 1]pair // as it was when a level was entered; of the levels that are open
-	asked       bool
-	latch       Code
-	excused     bool
+}
+
+// state is a point in the run of a stack. It is comparable: a state that was seen before leads nowhere new.
+type state struct {
+	position
+	asked   bool
+	latch   Code
+	excused bool
 }
 
 type run struct {
@@ -84,19 +91,37 @@ func (s *Stack) Run(answers Answers) []Outcome { return s.run(answers, false).en
 
 func (s *Stack) run(answers Answers, coarse bool) *run {
 	r := &run{stack: s, answers: answers, coarse: coarse, seen: map[state]bool{}, known: map[Outcome]bool{}}
-	start := state{now: pair{nothing, nothing}}
-	start.entered[0] = start.now
-	r.from(start, -1)
+	r.from(state{position: begin()}, -1)
 	return r
 }
 
+// begin is the position before the first step.
+func begin() position {
+	p := position{now: pair{nothing, nothing}}
+	p.entered[0] = p.now
+	return p
+}
+
 // enter comes to a step: whatever is deeper than it was left.
-func (s *state) enter(level int) {
-	if s.level < level {
-		s.entered[level] = s.now
+func (p *position) enter(level int) {
+	if p.level < level {
+		p.entered[level] = p.now
 	}
-	s.level = level
-	clear(s.entered[level+1:])
+	p.level = level
+	clear(p.entered[level+1:])
+}
+
+// arrive goes on to the next step that is no head of a substack, and reports whether there is one.
+func (p *position) arrive(s *Stack) bool {
+	for p.next < len(s.Steps) {
+		step := s.Steps[p.next]
+		p.enter(step.level)
+		if !step.opens {
+			return true
+		}
+		p.next++
+	}
+	return false
 }
 
 // end notes an outcome. by is the step that ended the stack before its end, or -1.
@@ -110,51 +135,62 @@ func (r *run) end(s state, status, without Code, by int) {
 }
 
 func (r *run) from(s state, by int) {
-	for s.next < len(r.stack.Steps) && r.stack.Steps[s.next].opens {
-		s.enter(r.stack.Steps[s.next].level)
-		s.next++
-	}
-	if s.next >= len(r.stack.Steps) {
+	if !s.arrive(r.stack) {
 		r.end(s, s.now.with.result(), s.now.without.result(), by)
 		return
 	}
-	step := r.stack.Steps[s.next]
-	s.enter(step.level)
 	if r.seen[s] || r.tooComplex {
 		return
 	}
 	r.seen[s] = true
 	r.tooComplex = r.coarse && len(r.seen) > maxStates
-	if step.fails {
-		r.after(s, step, mustFail, by)
-		return
-	}
-	for _, code := range r.answers(step) {
-		r.after(s, step, code, by)
+	for _, code := range r.stack.Steps[s.next].returns(r.answers) {
+		r.after(s, code, by)
 	}
 }
 
+// returns are the codes that a step may return to libpam.
+func (step Step) returns(answers Answers) []Code {
+	if step.fails {
+		return []Code{mustFail}
+	}
+	return answers(step)
+}
+
 // after goes on with what a step returned.
-func (r *run) after(s state, step Step, code Code, by int) {
-	ours := step.Rule.IsLatch() && !step.fails
-	if ours {
+func (r *run) after(s state, code Code, by int) {
+	at := s.next
+	step := r.stack.Steps[at]
+	if step.ours() {
 		s.asked, s.latch = true, code
 	}
 	if excuses(step) && code == Success {
 		s.excused = true
 	}
-	at := s.next
-	s.next = at + 1
-	apply := func(change func(*impression)) {
-		change(&s.now.with)
-		if !ours {
-			change(&s.now.without)
-		}
-	}
 	if code == Incomplete {
 		// The module wants to be called again; until then the host has this code.
 		r.end(s, code, code, at)
 		return
+	}
+	if s.take(r.stack, code, r.coarse) {
+		by = at
+	}
+	r.from(s, by)
+}
+
+// ours reports whether libpam calls our module at the step.
+func (step Step) ours() bool { return step.Rule.IsLatch() && !step.fails && !step.opens }
+
+// take moves the position by what its step returned, as libpam's dispatcher does. ends reports that the step ended its level.
+func (p *position) take(s *Stack, code Code, coarse bool) (ends bool) {
+	at := p.next
+	step := s.Steps[at]
+	p.next = at + 1
+	apply := func(change func(*impression)) {
+		change(&p.now.with)
+		if !step.ours() {
+			change(&p.now.without)
+		}
 	}
 	action := ActBad
 	if int(code) < len(step.control) {
@@ -162,30 +198,29 @@ func (r *run) after(s state, step Step, code Code, by int) {
 	} else {
 		code = mustFail
 	}
-	if r.coarse && code != Success && code != NewAuthtokReqd {
+	if coarse && code != Success && code != NewAuthtokReqd {
 		code = mustFail
 	}
 	switch {
 	case action == ActReset:
-		s.now = s.entered[step.level]
+		p.now = p.entered[step.level]
 	case action == ActOK || action == ActDone:
 		apply(func(m *impression) { m.good(code) })
-		if action == ActDone && s.now.with.sign > 0 {
-			s.next, by = r.stack.leave(at), at
-		}
+		ends = action == ActDone && p.now.with.sign > 0
 	case action == ActBad || action == ActDie:
 		apply(func(m *impression) { m.bad(code) })
-		if action == ActDie {
-			s.next, by = r.stack.leave(at), at
-		}
+		ends = action == ActDie
 	case action > 0:
-		target, ok := r.stack.jump(at, int(action))
-		s.next = target
+		target, ok := s.jump(at, int(action))
+		p.next = target
 		if !ok {
 			apply(func(m *impression) { *m = impression{-1, mustFail} })
 		}
 	}
-	r.from(s, by)
+	if ends {
+		p.next = s.leave(at)
+	}
+	return ends
 }
 
 // leave returns the step after the level of step at.
