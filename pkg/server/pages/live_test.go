@@ -12,11 +12,11 @@ import (
 	"github.com/latch-linux/latch/pkg/server/store"
 )
 
-// served is the bed's site on a real connection, with limits as tight as a test can wait for.
-func (b *bed) served() *httptest.Server {
+// served is the bed's site on a real connection, with limits of time for a request and its answer, 0 for none.
+func (b *bed) served(limit time.Duration) *httptest.Server {
 	b.t.Helper()
 	s := httptest.NewUnstartedServer(b.site)
-	s.Config.ReadTimeout, s.Config.WriteTimeout = 500*time.Millisecond, 500*time.Millisecond
+	s.Config.ReadTimeout, s.Config.WriteTimeout = limit, limit
 	s.EnableHTTP2 = true
 	s.StartTLS()
 	b.t.Cleanup(s.Close)
@@ -32,6 +32,13 @@ type stream struct {
 // listen opens a stream; status is what it is answered with.
 func (c *client) listen(t *testing.T, s *httptest.Server) (*stream, int) {
 	t.Helper()
+	st, status, err := c.tryToListen(t, s)
+	c.b.must(err)
+	return st, status
+}
+
+func (c *client) tryToListen(t *testing.T, s *httptest.Server) (*stream, int, error) {
+	t.Helper()
 	r, err := http.NewRequestWithContext(t.Context(), "GET", s.URL+"/live", nil)
 	c.b.must(err)
 	r.Host = strings.TrimPrefix(testURL, "https://")
@@ -40,7 +47,9 @@ func (c *client) listen(t *testing.T, s *httptest.Server) (*stream, int) {
 		r.AddCookie(&http.Cookie{Name: name, Value: value})
 	}
 	resp, err := s.Client().Do(r)
-	c.b.must(err)
+	if err != nil {
+		return nil, 0, err
+	}
 	t.Cleanup(func() { resp.Body.Close() })
 	st := &stream{t, make(chan string, 100)}
 	go func() {
@@ -52,23 +61,47 @@ func (c *client) listen(t *testing.T, s *httptest.Server) (*stream, int) {
 			}
 		}
 	}()
-	return st, resp.StatusCode
+	return st, resp.StatusCode, nil
 }
 
-// waits until an event comes, "" for the end of the stream. The bound only keeps a broken one from hanging the test.
+// waits until an event comes, "" for the end of the stream. Where nothing comes the test binary's own time ends the test.
 func (st *stream) waits(what, want string) {
 	st.t.Helper()
-	for {
-		select {
-		case event := <-st.events:
-			if event == want {
-				return
-			}
-			if event == "" {
-				st.t.Fatalf("%s: the stream ended", what)
-			}
-		case <-time.After(30 * time.Second):
-			st.t.Fatalf("%s: nothing came", what)
+	if !st.gets(want) {
+		st.t.Fatalf("%s: the stream ended", what)
+	}
+}
+
+// gets reports whether an event comes before the end of the stream.
+func (st *stream) gets(want string) bool {
+	for event := range st.events {
+		if event == want {
+			return true
+		}
+	}
+	return want == ""
+}
+
+// TestLiveOutlastsTheServersLimits: a stream goes on for longer than the server gives a request and its answer, and longer than a
+// message may take. A machine may be too slow for limits that a test can wait for; then longer ones are tried.
+func TestLiveOutlastsTheServersLimits(t *testing.T) {
+	t.Parallel()
+	b := newBed(t)
+	c, _ := b.join("ana")
+	for limit := 250 * time.Millisecond; ; limit *= 2 {
+		b.site.pace = pace{beat: limit + limit/4, write: limit / 2}
+		s := b.served(limit)
+		st, status, err := c.tryToListen(t, s)
+		if err == nil && status != http.StatusOK {
+			t.Fatalf("status %d", status)
+		}
+		lasts := err == nil && st.gets("beat") && st.gets("beat") && st.gets("beat")
+		s.CloseClientConnections()
+		if lasts {
+			return
+		}
+		if limit > 30*time.Second {
+			t.Fatalf("no stream lasts: %v", err)
 		}
 	}
 }
@@ -76,8 +109,8 @@ func (st *stream) waits(what, want string) {
 func TestLive(t *testing.T) {
 	t.Parallel()
 	b := newBed(t)
-	b.site.pace = pace{pause: 10 * time.Millisecond, beat: 600 * time.Millisecond, write: 200 * time.Millisecond}
-	s := b.served()
+	b.site.pace = pace{pause: time.Millisecond, beat: 10 * time.Millisecond, write: time.Hour}
+	s := b.served(0)
 	c, ana := b.join("ana")
 	app, _, err := b.store.AddApplication(b.ctx, store.Application{Name: "servers"})
 	b.must(err)
@@ -94,9 +127,7 @@ func TestLive(t *testing.T) {
 	_, err = b.store.Status(b.ctx, store.StatusRequest{App: app, AccountID: ids[0]})
 	b.must(err)
 	st.waits("an attempt", "change")
-	for range 2 { // longer than the server lets an answer take, and than a message may take
-		st.waits("nothing", "beat")
-	}
+	st.waits("nothing", "beat")
 	_, err = b.store.Switch(b.ctx, store.Switch{User: ana, App: app.ID})
 	b.must(err)
 	st.waits("a latch that closes", "change")
@@ -112,7 +143,7 @@ func TestLiveLimits(t *testing.T) {
 	b := newBed(t)
 	ctx, stop := context.WithCancel(context.Background())
 	b.site.stopping = ctx
-	s := b.served()
+	s := b.served(0)
 	c, _ := b.join("ana")
 	d, _ := b.join("eva")
 	var all []*stream

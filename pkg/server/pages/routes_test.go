@@ -1,7 +1,6 @@
 package pages
 
 import (
-	"context"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -84,12 +83,7 @@ func (b *bed) tryRoute(pattern, need string, who asker, number int) {
 		method, path = "GET", pattern+"nothing"
 	}
 	path = hole.ReplaceAllString(strings.TrimSuffix(path, "{$}"), "1")
-	ctx, cancel := context.WithTimeout(b.ctx, 20*time.Millisecond) // a stream ends with its reader
-	defer cancel()
-	if path != "/live" {
-		ctx = b.ctx
-	}
-	r := httptest.NewRequestWithContext(ctx, method, testURL+path, nil)
+	r := httptest.NewRequestWithContext(b.ctx, method, testURL+path, nil)
 	r.Header.Set("Sec-Fetch-Site", "same-origin")
 	b.offset.Add(int64(time.Millisecond))
 	if who.name != "signed out" {

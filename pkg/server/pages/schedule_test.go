@@ -15,7 +15,7 @@ import (
 
 // spoken is an exchange in a language, at an instant.
 func spoken(b *bed, lang string, now time.Time) *exchange {
-	b.offset.Store(int64(time.Until(now)))
+	b.start = now
 	x := b.site.newExchange(httptest.NewRecorder(), httptest.NewRequest("GET", testURL, nil))
 	x.lang, x.visitor = lang, &visitor{}
 	return x
@@ -102,7 +102,7 @@ func TestReadWeek(t *testing.T) {
 func TestSchedulePages(t *testing.T) {
 	t.Parallel()
 	b := newBed(t)
-	b.offset.Store(int64(time.Until(time.Date(2026, 3, 27, 12, 0, 0, 0, time.UTC)))) // a Friday, 13:00 in Madrid
+	b.start = time.Date(2026, 3, 27, 12, 0, 0, 0, time.UTC) // a Friday, 13:00 in Madrid
 	c, ana := b.join("ana")
 	app, _, err := b.store.AddApplication(b.ctx, store.Application{Name: "servers"})
 	b.must(err)

@@ -210,7 +210,7 @@ func (s *Site) pairPage(x *exchange) error {
 		return err
 	}
 	d := pairing{Done: r.State == store.RequestConfirmed, Link: r.Link, App: r.App.Name, Contact: r.App.ContactEmail, Host: r.Host, User: r.User,
-		Asker: r.Attempt.IP, Check: r.Check, Made: x.moment(r.Created), Minutes: int((r.Expires-s.now().UnixMilli())/60000) + 1}
+		Asker: r.Attempt.IP, Check: r.Check, Made: x.moment(r.Created), Minutes: int((r.Expires - s.now().UnixMilli() + 59_999) / 60_000)}
 	list, err := x.services()
 	if err != nil {
 		return err

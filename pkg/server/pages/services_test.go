@@ -56,6 +56,7 @@ func TestAddAServiceByCode(t *testing.T) {
 	_, err := b.store.Pair(b.ctx, store.PairRequest{App: app, Code: code[1], CommonName: "web1, ana", Subject: "x", Attempt: store.Attempt{IP: "203.0.113.7"}})
 	b.must(err)
 	b.shows(c.get(to+"&fragment=1"), "Paired: servers", "web1, ana")
+	b.offset.Add(int64(time.Second))
 	late := c.post("/services/add", url.Values{})
 	b.offset.Add(int64(store.CodeLife + time.Second))
 	b.shows(c.get(late), "expired", "Show a new code")

@@ -24,7 +24,8 @@ type bed struct {
 	ctx    context.Context
 	store  store.Backend
 	site   *Site
-	offset atomic.Int64 // of the clock, in nanoseconds
+	start  time.Time
+	offset atomic.Int64 // of the clock, which stands still, from its start, in nanoseconds
 }
 
 // quick hashes the passwords of tests: what a hash costs is pkg/server/password's to test, and the race detector makes it ten times as dear.
@@ -32,7 +33,7 @@ var quick = password.NewHasher(password.Cost{Memory: 64, Passes: 1, Lanes: 1})
 
 func newBed(t testing.TB) *bed {
 	t.Helper()
-	b := &bed{t: t, ctx: context.Background()}
+	b := &bed{t: t, ctx: context.Background(), start: time.Now()}
 	dir := t.TempDir()
 	b.must(store.Create(dir))
 	var err error
@@ -44,7 +45,7 @@ func newBed(t testing.TB) *bed {
 	return b
 }
 
-func (b *bed) now() time.Time { return time.Now().Add(time.Duration(b.offset.Load())) }
+func (b *bed) now() time.Time { return b.start.Add(time.Duration(b.offset.Load())) }
 
 func (b *bed) must(err error) {
 	b.t.Helper()

@@ -14,11 +14,13 @@ import (
 // Limits of the writer.
 const (
 	maxBatch  = 256                    // changes in one transaction: bounds how long one answer waits
-	busyLimit = 10 * time.Second       // how long another process may hold the write lock
 	busyPoll  = 500 * time.Microsecond // SQLite's own waiting sleeps up to 100 ms and starves beside a busy server
 	restAfter = 100 * time.Millisecond // after this much work on end …
 	restFor   = 2 * time.Millisecond   // … the lock stays free this long, so that a command gets its turn
 )
+
+// busyLimit is how long another process may hold the write lock.
+var busyLimit = 10 * time.Second
 
 // job is one caller's change. run may be called more than once (see commit), so it sets its results
 // anew each time.

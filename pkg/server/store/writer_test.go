@@ -87,10 +87,16 @@ func TestACallerThatGaveUpChangesNothing(t *testing.T) {
 
 func TestCloseEndsEverybody(t *testing.T) {
 	b := newBed(t)
-	var wg sync.WaitGroup
+	var wg, begun sync.WaitGroup
 	for i := range 20 {
+		begun.Add(1)
 		wg.Go(func() {
+			begin := sync.OnceFunc(begun.Done)
+			defer begin()
 			for j := 0; ; j++ {
+				if j == 1 {
+					begin()
+				}
 				err := b.SetSetting(b.ctx, fmt.Sprint(i), fmt.Sprint(j))
 				if errors.Is(err, ErrClosed) {
 					return
@@ -102,13 +108,14 @@ func TestCloseEndsEverybody(t *testing.T) {
 			}
 		})
 	}
-	time.Sleep(20 * time.Millisecond)
+	begun.Wait()
 	b.must(b.Close())
 	wg.Wait()
 }
 
 // TestMain lets the test binary play another process.
 func TestMain(m *testing.M) {
+	busyLimit = 24 * time.Hour // no change fails because another process is slow
 	switch os.Getenv("LATCH_STORE_TEST") {
 	case "writer":
 		childWriter()
@@ -206,7 +213,7 @@ func TestAnotherProcessWritesBesideABusyServer(t *testing.T) {
 		}
 	}()
 	for i := range 30 {
-		b.set("ana", "", i%2 == 1) // fails where the lock is not had within busyLimit
+		b.set("ana", "", i%2 == 1) // waits for ever where the other never lets go of the lock
 		b.reads(account, i%2 == 1)
 	}
 	// SQLite's own waiting, with its sleeps of up to 100 ms, takes seconds here now and then.
