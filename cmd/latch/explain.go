@@ -19,10 +19,12 @@ import (
 	"github.com/latch-linux/latch/pkg/host/policy"
 	"github.com/latch-linux/latch/pkg/setup/installer"
 	"github.com/latch-linux/latch/pkg/setup/pamconf"
+	"github.com/latch-linux/latch/pkg/setup/sshd"
 )
 
 type explainOptions struct {
 	service, phase, rhost string
+	named                 bool // service was given
 	yes                   bool
 }
 
@@ -38,10 +40,13 @@ asks you first. An error that has a remedy (an unknown operation, wrong credenti
 is followed by the line or command that repairs it.
 ` + cli.ExitHelp,
 		Example: "  sudo latch explain --user ana --service sshd\n  sudo latch explain --user ana --service sudo --phase auth --json",
-		RunE:    func(c *cobra.Command, _ []string) error { return a.explainLogin(c.Context(), o) },
+		RunE: func(c *cobra.Command, _ []string) error {
+			o.named = c.Flags().Changed("service")
+			return a.explainLogin(c.Context(), o)
+		},
 	}
 	f := c.Flags()
-	f.StringVar(&o.service, "service", "sshd", "PAM `service`")
+	f.StringVar(&o.service, "service", sshd.Service, "PAM `service`; by default the one that sshd uses")
 	f.StringVar(&o.phase, "phase", "", "auth or account; both by default")
 	f.StringVar(&o.rhost, "rhost", "", "remote `address`; it decides nothing and is told back")
 	f.BoolVarP(&o.yes, "yes", "y", false, "let the phone show an attempt where the server refuses silent queries")
@@ -79,6 +84,10 @@ func (a *app) explainLogin(ctx context.Context, o explainOptions) error {
 	if err != nil {
 		return err
 	}
+	a.findPrograms(ctx)
+	if !o.named {
+		o.service = a.sshdServices()[0]
+	}
 	text, err := a.pam.Read(o.service)
 	if err != nil {
 		return err
@@ -114,8 +123,31 @@ func (a *app) explainLogin(ctx context.Context, o explainOptions) error {
 	return nil
 }
 
+// unused says that no program uses a service any more.
+func (e *explanation) unused(service string) bool {
+	p, unused := e.pam.Unused(service)
+	if unused {
+		text, _ := p.Instead()
+		e.verdict = "not asked"
+		e.step("%s, and not %s: latch explain --service %s", text, service, p.Services[0])
+	}
+	return unused
+}
+
+// sideDoors says by which other services the same program lets in.
+func (e *explanation) sideDoors(service string) {
+	for _, door := range e.pam.SideDoors(nil) {
+		if door.Program.Name == e.pam.UsedBy(service) {
+			e.step("beware: %s: %s", door.Text(), door.Remedy())
+		}
+	}
+}
+
 // run explains one phase. What goes wrong on the way is what would go wrong at a login: a step, and a refusal.
 func (e *explanation) run(ctx context.Context, f *pamconf.File, phase pamconf.Phase, who person) error {
+	if e.unused(f.Name) {
+		return nil
+	}
 	stack, err := pamconf.Load(f, phase, e.pam)
 	if err != nil {
 		e.verdict = "refused"
@@ -131,6 +163,7 @@ func (e *explanation) run(ctx context.Context, f *pamconf.File, phase pamconf.Ph
 	line := stack.Steps[at]
 	e.step("%s: %s", line.Where(), strings.Join(append([]string{string(phase), line.Rule.Control, line.Rule.Module}, line.Rule.Args...), " "))
 	e.judge(f.Name, stack)
+	e.sideDoors(f.Name)
 	o, err := e.decide(ctx, line.Rule.Args, phase, who)
 	var declined *declinedError
 	if errors.As(err, &declined) {
@@ -186,7 +219,7 @@ func (e *explanation) decide(ctx context.Context, words []string, phase pamconf.
 	if err != nil {
 		return login.Outcome{}, err
 	}
-	r := login.Request{Account: phase == pamconf.Account, Service: e.options.service, User: who.name, NSS: login.NSSUnknown, SSH: e.options.service == "sshd"}
+	r := login.Request{Account: phase == pamconf.Account, Service: e.options.service, User: who.name, NSS: login.NSSUnknown, SSH: e.pam.UsedBy(e.options.service) == sshd.Service}
 	if !who.unknown() {
 		r.NSS, r.Canonical, r.UID = login.NSSFound, who.name, who.uid
 		e.step("the name service knows %q, uid %d", who.name, who.uid)
@@ -212,7 +245,7 @@ func (e *explanation) tellOTP(p policy.Policies, phase pamconf.Phase) {
 	switch {
 	case p.Code == policy.TokenCode && phase == pamconf.Auth:
 		e.step("otp: a one-time token of the server's would be asked for where it sends one")
-	case p.Code != policy.NoCode && p.Required && phase == pamconf.Account && e.options.service == "sshd":
+	case p.Code != policy.NoCode && p.Required && phase == pamconf.Account && e.pam.UsedBy(e.options.service) == sshd.Service:
 		e.step("otp_required: this is a login by a key alone; one that typed its code in the auth phase is not asked about again")
 	}
 }

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"slices"
@@ -22,7 +23,7 @@ func (a *app) linesWhere(holds func(installer.Line) bool) ([]installer.Line, err
 	var lines []installer.Line
 	for _, s := range all {
 		for _, l := range s.Ours() {
-			if s.Err == nil && l.Err == nil && holds(l) {
+			if _, unused := a.pam.Unused(s.Service); s.Err == nil && l.Err == nil && !unused && holds(l) {
 				lines = append(lines, l)
 			}
 		}
@@ -30,20 +31,30 @@ func (a *app) linesWhere(holds func(installer.Line) bool) ([]installer.Line, err
 	return lines, nil
 }
 
-// reportLatch reports a result about a latch, and warns where closing that latch keeps nobody out.
+// reportLatch reports a result about a latch, and warns where closing that latch keeps nobody out, or not everywhere.
 func (a *app) reportLatch(c *config.Config, operation string, fields map[string]any, format string, args ...any) error {
+	a.findPrograms(context.Background()) // each of them has a time limit of its own
+	warnings, hints := []string{}, []string{}
 	warning, hint, err := a.unprotected(c, operation)
 	if err != nil {
 		warning, hint = "the PAM services cannot be examined: "+err.Error(), "run: "+a.asRoot("latch doctor")
 	}
 	if warning != "" {
-		fields["warnings"] = []string{warning}
+		warnings, hints = append(warnings, warning), append(hints, hint)
 	}
-	if err := a.Report(fields, format, args...); err != nil || warning == "" {
+	for _, door := range a.pam.SideDoors(nil) {
+		warnings, hints = append(warnings, door.Text()), append(hints, "run: "+a.asRoot(door.Remedy()))
+	}
+	if len(warnings) > 0 {
+		fields["warnings"] = warnings
+	}
+	if err := a.Report(fields, format, args...); err != nil {
 		return err
 	}
-	a.Say("warning: %s", warning)
-	a.Hint("%s", hint)
+	for i := range warnings {
+		a.Say("warning: %s", warnings[i])
+		a.Hint("%s", hints[i])
+	}
 	return nil
 }
 

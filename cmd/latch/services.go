@@ -15,7 +15,6 @@ import (
 	"github.com/latch-linux/latch/pkg/cli"
 	"github.com/latch-linux/latch/pkg/host/config"
 	"github.com/latch-linux/latch/pkg/setup/installer"
-	"github.com/latch-linux/latch/pkg/setup/sshd"
 )
 
 type installOptions struct {
@@ -139,7 +138,7 @@ func (a *app) installServices(ctx context.Context, services []string, o installO
 			return err
 		}
 	}
-	options, left, err := a.wanted(services, o)
+	options, left, err := a.wanted(ctx, services, o)
 	if err != nil {
 		return err
 	}
@@ -159,7 +158,7 @@ func (e *undoneError) Error() string { return e.rest }
 
 // install plans, shows, tries and makes the change. It tells what is left unrepaired in its JSON.
 func (a *app) install(ctx context.Context, options map[string]installer.Options, left []string, o installOptions) error {
-	plans, err := a.planInstall(ctx, options)
+	plans, err := a.planInstall(options)
 	if err != nil {
 		return err
 	}
@@ -193,7 +192,8 @@ func (a *app) install(ctx context.Context, options map[string]installer.Options,
 }
 
 // wanted are the services to be installed, and the names of those that cannot be repaired.
-func (a *app) wanted(services []string, o installOptions) (options map[string]installer.Options, left []string, err error) {
+func (a *app) wanted(ctx context.Context, services []string, o installOptions) (options map[string]installer.Options, left []string, err error) {
+	a.findPrograms(ctx)
 	a.pam.AccountSkip = config.Defaults().AccountSkip
 	if c, err := a.load(); err == nil { // else the proof says what is wrong with it
 		a.pam.AccountSkip = c.AccountSkip
@@ -222,12 +222,7 @@ func (a *app) wanted(services []string, o installOptions) (options map[string]in
 }
 
 // planInstall plans service by service, each on top of the one before, since one may include the other.
-func (a *app) planInstall(ctx context.Context, options map[string]installer.Options) ([]installer.Change, error) {
-	if _, ok := options[sshd.Service]; ok {
-		if err := a.lookAtSSHD(ctx); err != nil {
-			return nil, err
-		}
-	}
+func (a *app) planInstall(options map[string]installer.Options) ([]installer.Change, error) {
 	plans, err := a.pam.PlanAll(options)
 	if errors.Is(err, installer.ErrNoService) {
 		err = cli.WithHint(cli.ExitError, err, "see ls /etc/pam.d")

@@ -17,11 +17,15 @@ import (
 // sshdPID is where sshd of every distribution that we know leaves the number of its process.
 const sshdPID = "/run/sshd.pid"
 
-// lookAtSSHD notes how sshd is configured, for the plan.
-func (a *app) lookAtSSHD(ctx context.Context) (err error) {
-	a.pam.SSHD, err = sshd.Load(ctx, doctor.RunProgram, sshd.Files{})
-	return err
+// findPrograms notes which PAM services sshd and sudo use, and how sshd is configured. Only root is told.
+func (a *app) findPrograms(ctx context.Context) {
+	if a.uid == 0 {
+		a.pam.FindPrograms(ctx, doctor.RunProgram, sshd.Files{})
+	}
 }
+
+// sshdServices are the PAM services that sshd uses.
+func (a *app) sshdServices() []string { return a.pam.SSHD.Services() }
 
 // reloadSSHD makes a running sshd read its configuration anew. Sessions go on, and so does sshd itself.
 func (a *app) reloadSSHD(ctx context.Context, changes []installer.Change) {

@@ -9,7 +9,7 @@ import (
 
 	"github.com/latch-linux/latch/pkg/host/config"
 	"github.com/latch-linux/latch/pkg/setup/installer"
-	"github.com/latch-linux/latch/pkg/setup/pamconf"
+	"github.com/latch-linux/latch/pkg/setup/sshd"
 )
 
 // resolveTimeout bounds the look-up of the server's name for a warning.
@@ -26,32 +26,18 @@ func (a *app) warnings(ctx context.Context, plans []installer.Change) []string {
 		all = append(all, "with the Latch server gone nobody gets in by console or SSH (action = "+c.Action.String()+
 			"): keep a way that does not ask, such as the console's login, or exempt one user")
 	}
-	if slices.ContainsFunc(plans, func(p installer.Change) bool { return p.Service == "sshd" && !p.None() }) && isHere(ctx, c.Host.Hostname()) {
+	if slices.ContainsFunc(plans, func(p installer.Change) bool { return a.pam.UsedBy(p.Service) == sshd.Service && !p.None() }) && isHere(ctx, c.Host.Hostname()) {
 		all = append(all, "the Latch server runs on this machine: when it is down, SSH to it is decided by action = "+c.Action.String())
 	}
-	if a.sideDoor(plans) {
-		all = append(all, "sudo -i is a PAM service of its own, which does not ask: with a closed latch it works still. Run: latch install sudo-i")
+	for _, door := range a.pam.SideDoors(plans) {
+		all = append(all, door.Text()+". Run: "+door.Remedy())
 	}
 	return all
 }
 
-// sideDoor reports whether sudo will ask and "sudo -i" will not.
-func (a *app) sideDoor(plans []installer.Change) bool {
-	planned := func(service string) bool {
-		return slices.ContainsFunc(plans, func(p installer.Change) bool { return p.Service == service })
-	}
-	text, err := a.pam.Read("sudo-i")
-	if err != nil || !planned("sudo") || planned("sudo-i") || a.pam.Asks("sudo-i") {
-		return false
-	}
-	return !slices.ContainsFunc(pamconf.Parse("sudo-i", text).Rules, func(r pamconf.Rule) bool {
-		return r.Inclusion != pamconf.NotIncluding && r.Base() == "sudo"
-	})
-}
-
 // noWayIn reports whether every door that this machine has will ask.
 func (a *app) noWayIn(plans []installer.Change) bool {
-	for _, door := range []string{"sshd", "login"} {
+	for _, door := range append(a.sshdServices(), "login") {
 		planned := slices.ContainsFunc(plans, func(p installer.Change) bool { return p.Service == door })
 		if _, err := a.pam.Read(door); err == nil && !planned && !a.pam.Asks(door) {
 			return false

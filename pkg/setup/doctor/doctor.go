@@ -18,6 +18,7 @@ import (
 	"github.com/latch-linux/latch/pkg/client"
 	"github.com/latch-linux/latch/pkg/host/config"
 	"github.com/latch-linux/latch/pkg/setup/installer"
+	"github.com/latch-linux/latch/pkg/setup/sshd"
 )
 
 // State is how bad a finding is, in the order of monitoring plugins: their exit status is its number.
@@ -114,7 +115,7 @@ func (e *examination) fail(check, fix, format string, args ...any) {
 // machineChecks run once, profileChecks for each set of files, between the first and the second of the others.
 var (
 	machineChecks = []func(*examination){(*examination).programs, (*examination).mode, (*examination).log, (*examination).files, (*examination).services, (*examination).drift,
-		(*examination).pending, (*examination).sshd, (*examination).sudo, (*examination).openvpn, (*examination).selinux,
+		(*examination).pending, (*examination).sideDoors, (*examination).sshd, (*examination).sudo, (*examination).openvpn, (*examination).selinux,
 		(*examination).denials, (*examination).leftovers}
 	profileChecks = []func(*examination){(*examination).configuration, (*examination).server, (*examination).operations,
 		(*examination).pairings, (*examination).codes}
@@ -123,6 +124,7 @@ var (
 // Examine runs every check.
 func (m Machine) Examine(ctx context.Context) []Finding {
 	e := &examination{Machine: m, ctx: ctx}
+	e.PAM.FindPrograms(ctx, m.Run, sshd.Files{Root: m.Root})
 	e.scan, e.scanErr = m.PAM.Scan()
 	e.ours = e.lines()
 	for _, check := range machineChecks {

@@ -116,7 +116,26 @@ func TestWhatIsFound(t *testing.T) {
 			m.Run = runs("semodule -l", "abrt\nlatch\t1.0\n")
 		}, "SELinux", "ok", ""},
 		"the kernel denied something": {printed("journalctl -k", "apparmor=\"DENIED\" name=\"/usr/libexec/latch/latch-auth\"\n"), "denials", "fail", "1 times"},
-		"certificates alone":          {file("/etc/openvpn/server/a.conf", "server 10.8.0.0 255.255.255.0\n"), "openvpn", "warn", "certificates alone"},
+		"sudo by another name": {func(t *testing.T, m *doctor.Machine) {
+			put(t, m.Root+"/etc/pam.d/sudo", "auth requisite pam_unix.so\nauth required pam_latch.so\n")
+			put(t, m.Root+"/etc/pam.d/corp", "auth requisite pam_unix.so\n")
+			m.Run = runs("env LC_ALL=C sudo -V", "PAM service name to use: corp\nPAM service name to use for login shells: sudo-i\n")
+		}, "service corp", "fail", "sudo uses the PAM service corp (pam_service in sudoers), which does not ask"},
+		"sshd by another name": {func(t *testing.T, m *doctor.Machine) {
+			put(t, m.Root+"/etc/pam.d/sshd", "auth requisite pam_unix.so\nauth required pam_latch.so\naccount required pam_latch.so\n")
+			m.Run = runs("/usr/sbin/sshd -T", "usepam yes\npamservicename corp-ssh\n")
+		}, "service corp-ssh", "fail", "has no file, so /etc/pam.d/other decides"},
+		"sshd by another name for some": {func(t *testing.T, m *doctor.Machine) {
+			put(t, m.Root+"/etc/pam.d/sshd", "auth requisite pam_unix.so\nauth required pam_latch.so\naccount required pam_latch.so\n")
+			put(t, m.Root+"/etc/pam.d/bob-ssh", "auth requisite pam_unix.so\n")
+			put(t, m.Root+"/etc/ssh/sshd_config", "Match User bob\nPAMServiceName bob-ssh\n")
+			m.Run = runs("/usr/sbin/sshd -T", "usepam yes\npamservicename sshd\n")
+		}, "service bob-ssh", "warn", "sshd uses the PAM service bob-ssh"},
+		"a service that nobody uses": {func(t *testing.T, m *doctor.Machine) {
+			put(t, m.Root+"/etc/pam.d/sudo", "auth requisite pam_unix.so\nauth required pam_latch.so\n")
+			m.Run = runs("env LC_ALL=C sudo -V", "PAM service name to use: corp\nPAM service name to use for login shells: corp\n")
+		}, "service sudo", "warn", "nobody uses it"},
+		"certificates alone": {file("/etc/openvpn/server/a.conf", "server 10.8.0.0 255.255.255.0\n"), "openvpn", "warn", "certificates alone"},
 		"tokens as passwords": {file("/etc/openvpn/a.conf", "mode server\nplugin openvpn-plugin-auth-pam.so openvpn\nauth-gen-token 0 external-auth\n"),
 			"openvpn", "fail", "every tunnel ends"},
 		"people without a pairing": {printed("getent passwd", "root:x:0:0::/:/bin/sh\nana:x:1000:1000::/:/bin/sh\nsvc:x:1001:1::/:/usr/sbin/nologin\n"), "people", "warn", "no latch: ana"},

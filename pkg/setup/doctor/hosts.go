@@ -89,10 +89,7 @@ func (e *examination) answer(host string, err error) {
 
 func (e *examination) sshd() {
 	e.about("sshd")
-	s, err := sshd.Load(e.ctx, e.Run, sshd.Files{Root: e.Root})
-	if err != nil {
-		e.warn("sshd", "run sshd -t", "%v", err)
-	}
+	s := e.PAM.SSHD
 	if s == nil {
 		return
 	}
@@ -105,7 +102,7 @@ func (e *examination) sshd() {
 		e.ok("sshd", "PerSourcePenalties is on: a few refusals block the address that they come from for a while; "+
 			"exempt one that many people share with PerSourcePenaltyExemptList")
 	}
-	c := e.configOf(sshd.Service)
+	c := e.configOf(s.Services()[0])
 	if c == nil || !c.Asks() {
 		return
 	}
@@ -137,13 +134,27 @@ func penalises(sshd map[string]string) bool {
 	return len(penalties) > 0 && penalties[0] != "no" && !slices.Contains(penalties, "authfail:0") && (exempt == "" || exempt == "none")
 }
 
+// sideDoors finds the services by which sshd and sudo let in past a closed latch.
+func (e *examination) sideDoors() {
+	for _, p := range e.PAM.Programs() {
+		if p.Err != nil {
+			e.warn(p.Name, "repair its configuration: sshd -t, visudo -c", "%v", p.Err)
+		}
+	}
+	for _, door := range e.PAM.SideDoors(nil) {
+		state := Warn
+		if door.Only {
+			state = Fail
+		}
+		e.about(door.Program.Name)
+		e.add("service "+door.Service, state, door.Remedy(), "%s", door.Text())
+	}
+}
+
 func (e *examination) sudo() {
 	e.about("sudo")
-	if !e.PAM.Asks("sudo") {
+	if !slices.ContainsFunc(e.scan, func(a installer.ServiceState) bool { return e.PAM.UsedBy(a.Service) == "sudo" && len(a.Phases) > 0 }) {
 		return
-	}
-	if _, err := e.PAM.Read("sudo-i"); err == nil && !e.PAM.Asks("sudo-i") {
-		e.warn("service sudo-i", "latch install sudo-i", "sudo asks and sudo -i does not: with a closed latch it works still")
 	}
 	files, _ := filepath.Glob(e.Root + "/etc/sudoers.d/*") // a pattern without errors
 	for _, path := range append([]string{e.Root + "/etc/sudoers"}, files...) {

@@ -4,6 +4,8 @@ import (
 	"context"
 	"strings"
 	"testing"
+
+	"github.com/latch-linux/latch/pkg/setup/sshd"
 )
 
 // TestPenalties reads what `sshd -T` of OpenSSH 9.2 and 10.0 prints.
@@ -19,6 +21,7 @@ func TestPenalties(t *testing.T) {
 		e := examination{ctx: t.Context(), Machine: Machine{Run: func(context.Context, string, ...string) ([]byte, error) {
 			return []byte("usepam yes\n" + settings + "\n"), nil
 		}}}
+		e.PAM.FindPrograms(e.ctx, e.Run, sshd.Files{Root: t.TempDir()})
 		e.sshd()
 		found := false
 		for _, f := range e.findings {

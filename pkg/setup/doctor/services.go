@@ -11,6 +11,7 @@ import (
 	"github.com/latch-linux/latch/pkg/host/config"
 	"github.com/latch-linux/latch/pkg/setup/installer"
 	"github.com/latch-linux/latch/pkg/setup/pamconf"
+	"github.com/latch-linux/latch/pkg/setup/sshd"
 )
 
 // services judges every service file.
@@ -66,8 +67,12 @@ func (e *examination) stack(s installer.ServiceState) {
 			e.add(check, severity(f.Problem), e.PAM.Remedy(s.Service, phase), "%s phase: %v", phase, f)
 		}
 	}
-	if _, asks := s.Phases[pamconf.Account]; !asks && s.Service == "sshd" {
-		e.fail(check, "latch install sshd", "the account phase does not ask, so a public key comes in past the latch")
+	if _, asks := s.Phases[pamconf.Account]; !asks && e.PAM.UsedBy(s.Service) == sshd.Service {
+		e.fail(check, "latch install "+s.Service, "the account phase does not ask, so a public key comes in past the latch")
+	}
+	if p, unused := e.PAM.Unused(s.Service); unused {
+		text, _ := p.Instead()
+		e.warn(check, "latch uninstall "+s.Service, "it has our line, and nobody uses it: %s", text)
 	}
 	if installer.Unprivileged(s.Service) {
 		e.fail(check, "latch uninstall "+fileOf(s.Where[0]),

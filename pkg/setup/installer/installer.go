@@ -26,7 +26,8 @@ type System struct {
 	SSHD        *sshd.State // for a plan that changes sshd
 	AccountSkip []string    // services that latch.conf does not ask about in the account phase
 
-	planned map[string][]byte // what service files will be, while several are planned
+	programs []Program         // nil where nobody looked
+	planned  map[string][]byte // what service files will be, while several are planned
 }
 
 // Default is this machine, with the places that Linux-PAM of Debian, Fedora, Arch and openSUSE look at.

@@ -29,16 +29,22 @@ const (
 // authOnly are services whose account phase is used too often: root's own su, and every sudo without a password.
 var authOnly = []string{"su", "su-l", "sudo", "sudo-i"}
 
+// authOnly reports whether a service is one of them, by whatever name.
+func (s System) authOnly(service string) bool {
+	return slices.Contains(authOnly, service) || s.UsedBy(service) == "sudo"
+}
+
 // wanted are the options for one service, on top of what its lines say.
 type wanted struct {
 	Options
 	service string
+	special bool                       // it asks in its auth phase alone, unless somebody says every use
 	lines   map[pamconf.Phase][]string // arguments of our first line of each phase, as it is or was
 }
 
 // want finds out what the lines of a service file say, or said when they were installed.
 func (s System) want(f *pamconf.File, o Options) (wanted, error) {
-	w := wanted{Options: o, service: f.Name, lines: ownArgs(f)}
+	w := wanted{Options: o, service: f.Name, special: s.authOnly(f.Name), lines: ownArgs(f)}
 	if len(w.lines) > 0 {
 		return w, nil
 	}
@@ -52,7 +58,7 @@ func (s System) want(f *pamconf.File, o Options) (wanted, error) {
 
 // lines are the arguments that options alone give the lines of a service: what a record without lines stands for.
 func (o Options) lines(service string, phases []pamconf.Phase) map[pamconf.Phase][]string {
-	w := wanted{Options: o, service: service}
+	w := wanted{Options: o, service: service, special: slices.Contains(authOnly, service)}
 	lines := map[pamconf.Phase][]string{}
 	for _, phase := range phases {
 		lines[phase] = w.args(phase)
@@ -99,7 +105,7 @@ func (w wanted) edit(phase pamconf.Phase, args []string) []string {
 	}
 	args = set(args, "operation", w.Operation, NoOperation)
 	args = set(args, "otp", w.OTP, ConfiguredOTP)
-	if w.EveryUse != nil && *w.EveryUse && phase == pamconf.Account && slices.Contains(authOnly, w.service) {
+	if w.EveryUse != nil && *w.EveryUse && phase == pamconf.Account && w.special {
 		args = set(args, "notify", "no", "") // a phone that shows every command is one that nobody looks at
 	}
 	return args

@@ -102,7 +102,7 @@ func (s System) prepare(f *pamconf.File, w wanted) *pamconf.File {
 		return f
 	}
 	return f.EditArgs(func(r pamconf.Rule) ([]string, bool) {
-		return w.edit(r.Phase, r.Args), r.Phase != pamconf.Account || !slices.Contains(authOnly, f.Name) || w.everyUse()
+		return w.edit(r.Phase, r.Args), r.Phase != pamconf.Account || !w.special || w.everyUse()
 	})
 }
 
@@ -238,10 +238,10 @@ func (s System) PlanAll(options map[string]Options) ([]Change, error) {
 // planBeside plans what the program of a service needs besides its service file, as that is planned.
 func (s System) planBeside(service string, o Options) ([]Change, error) {
 	asked, configured := s.asksForCode(service)
-	switch service {
-	case openvpn.Service:
+	switch {
+	case service == openvpn.Service:
 		return s.planVPN(o.Server, asked || configured)
-	case sshd.Service:
+	case s.UsedBy(service) == sshd.Service:
 		code := sshd.NoCode
 		if asked && o.OTP != "" {
 			code = sshd.WantedCode
@@ -294,6 +294,13 @@ func (s System) writable(service string) (path string, text []byte, err error) {
 	case Unprivileged(service):
 		return "", nil, refuse("%s unlocks a screen without privileges: it could not ask, and nobody could unlock any more", service)
 	}
+	if err := s.unknown(service); err != nil {
+		return "", nil, err
+	}
+	if p, unused := s.Unused(service); unused {
+		text, command := p.Instead()
+		return "", nil, refuse("%s, and not %s: %s", text, service, command)
+	}
 	if path, text, err = s.find(service); err != nil {
 		return "", nil, err
 	}
@@ -320,7 +327,7 @@ func (s System) edit(f *pamconf.File, o wanted, c *Change) (*pamconf.File, error
 	case skipped:
 		c.Notes = append(c.Notes, "its account phase does not ask (account_skip_services of the configuration)")
 		return after, nil
-	case slices.Contains(authOnly, f.Name) && !o.everyUse():
+	case o.special && !o.everyUse():
 		if authErr != nil {
 			return nil, fmt.Errorf("%w; --every-use asks in the account phase instead, which root and commands without a password pass too", authErr)
 		}

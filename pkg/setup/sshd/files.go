@@ -47,11 +47,7 @@ func (b *Block) keep(keyword string, values []string) {
 	if _, known := b.set[keyword]; known {
 		return
 	}
-	value := strings.Join(values, " ")
-	if keyword != pamService { // everything else that counts here is yes, no or a method
-		value = strings.ToLower(value)
-	}
-	b.set[keyword] = value
+	b.set[keyword] = strings.ToLower(strings.Join(values, " "))
 }
 
 // Blocks reads every Match block of sshd's configuration, in included files too. A file that cannot be read is an error.

@@ -82,15 +82,15 @@ func parseSettings(text string) map[string]string {
 	return set
 }
 
-// Services returns the names of the PAM services that sshd uses: that of PAMServiceName (OpenSSH 9.8 and newer), in Match
-// blocks too, sorted.
+// Services returns the names of the PAM services that sshd uses, sorted: that of PAMServiceName (OpenSSH 9.8 and newer), in
+// Match blocks too. libpam makes them lower-case.
 func (s *State) Services() []string {
-	names := map[string]bool{Service: true}
 	if s == nil {
 		return []string{Service}
 	}
+	names := map[string]bool{Service: true}
 	if name := s.Set[pamService]; name != "" {
-		names = map[string]bool{name: true}
+		names = map[string]bool{strings.ToLower(name): true}
 	}
 	for _, b := range s.Blocks {
 		if name, ok := b.get(pamService); ok {
