@@ -37,7 +37,8 @@ var homes = map[string][]string{
 	"golang.org/x/crypto/acme":              {"pkg/server/httpapi"},
 	"golang.org/x/crypto/chacha20poly1305":  {"pkg/seal"},
 	"golang.org/x/crypto/cryptobyte":        {"pkg/client"},
-	"golang.org/x/sys/unix":                 {"pkg/host/laststate", "pkg/host/securefile", "pkg/cli", "pam/", "e2e/"},
+	"golang.org/x/net/dns/dnsmessage":       {"pkg/client/pollnet"},
+	"golang.org/x/sys/unix":                 {"pkg/client/pollnet", "pkg/host/laststate", "pkg/host/securefile", "pkg/cli", "pam/", "e2e/"},
 	"gopkg.in/ini.v1":                       {"pkg/host/config"},
 	"modernc.org/sqlite":                    {"pkg/server/store"},
 }

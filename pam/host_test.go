@@ -80,16 +80,19 @@ func TestHostThatIsKilled(t *testing.T) {
 // TestHostThatIsStopped finds frames that came in time, but finds them late: the caller of su may stop it at any moment, and
 // what was open then may be closed now.
 func TestHostThatIsStopped(t *testing.T) {
-	for name, script := range map[string][]string{
-		"before HOLD":    {"read", "sleep 2000", send(hold(9)), send(success)},
-		"before VERDICT": {"read", send(hold(4)), "sleep 2500", send(success)},
+	for name, c := range map[string]struct {
+		script []string
+		stop   time.Duration
+	}{
+		"before HOLD":    {[]string{"read", "sleep 2000", send(hold(9)), send(success)}, 21 * time.Second},
+		"before VERDICT": {[]string{"read", send(hold(4)), "sleep 2500", send(success)}, 6 * time.Second},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			b := newBed(t, script...)
+			b := newBed(t, c.script...)
 			cmd := b.startHost()
 			must(t, cmd.Process.Signal(syscall.SIGSTOP))
-			time.Sleep(6 * time.Second)
+			time.Sleep(c.stop)
 			must(t, cmd.Process.Signal(syscall.SIGCONT))
 			must(t, cmd.Wait())
 			if out := cmd.Stdout.(*bytes.Buffer).String(); !strings.HasPrefix(out, "codes 7 6\n") {

@@ -21,7 +21,7 @@
 #include "spawn.h"
 
 enum {
-	START_MS = 5000,           /* silence allowed until HOLD */
+	START_MS = 20000,          /* silence allowed until HOLD */
 	PROMPT_BUDGET_MS = 110000, /* for all prompts together */
 	FRAMES_MAX = 64,
 	NSS_BUFFER_MAX = 1 << 20,

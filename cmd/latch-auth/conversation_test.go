@@ -24,8 +24,8 @@ func TestLineOfAVerdict(t *testing.T) {
 	s.set("timeout", "7")
 	s.serve("none")
 	c := ask(t, s.hello(nil))
-	if hold := c.expect(relay.Hold); hold != "\x08" {
-		t.Errorf("HOLD %q, want the question's 7 s and one more", hold)
+	if hold := c.expect(relay.Hold); hold != "\x1c" {
+		t.Errorf("HOLD %q, want 20 s for files, the query's 7 s and one more", hold)
 	}
 	if v := c.verdict(); v != relay.Success {
 		t.Errorf("verdict %d", v)
@@ -211,23 +211,36 @@ func status(t *testing.T, pid int, key string) int {
 	return n
 }
 
-// TestFrozen: a server that gives no answer opens under this policy, unless this process was stopped meanwhile: then
-// nobody knows what the server would have said.
+// TestFrozen: a server that gives no answer opens under this policy. A pause of this process is no server's silence where most of the
+// time is gone, or where a caller may have made it: the caller of a set-uid host may own the cgroup.
 func TestFrozen(t *testing.T) {
+	const timeout = 6 * time.Second
 	for name, c := range map[string]struct {
-		stop   time.Duration
-		want   byte
-		reason string
+		delegated bool
+		stop      time.Duration
+		want      byte
+		reason    string
+		detail    string
 	}{
-		"not at all":   {0, relay.Success, "no-answer-open"},
-		"for 1 s":      {time.Second, relay.Refuse, "local-failure"},
-		"past the end": {3 * time.Second, relay.Refuse, "local-failure"},
+		"not at all":                  {true, 0, relay.Success, "no-answer-open", "no answer before the deadline"},
+		"half of the time":            {false, timeout / 2, relay.Success, "no-answer-open", "no answer before the deadline"},
+		"half of the time, delegated": {true, timeout / 2, relay.Refuse, "local-failure", "its caller may control the cgroup"},
+		"past the end":                {false, timeout + time.Second, relay.Refuse, "local-failure", ""},
+		"past the end, delegated":     {true, timeout + time.Second, relay.Refuse, "local-failure", ""},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			s := newSite(t)
+			s.set("timeout", strconv.Itoa(int(timeout/time.Second)))
 			server := s.serve("connect: silent")
-			a := ask(t, s.hello(nil))
+			a := begin(t, nil)
+			must(t, a.module.SetDeadline(time.Now().Add(10*timeout)))
+			if c.delegated {
+				dir, err := fixture.DelegateCgroup(4242)
+				must(t, err)
+				must(t, os.WriteFile(filepath.Join(dir, "cgroup.procs"), []byte(strconv.Itoa(a.cmd.Process.Pid)), 0o644))
+			}
+			a.greet(s.hello(nil))
 			await(t, "the connection", func() bool { return server.Connections() == 1 })
 			if c.stop > 0 {
 				must(t, a.cmd.Process.Signal(syscall.SIGSTOP))
@@ -237,27 +250,28 @@ func TestFrozen(t *testing.T) {
 			if v := a.verdict(); v != c.want {
 				t.Errorf("verdict %d, want %d", v, c.want)
 			}
-			a.logged("reason=" + strconv.Quote(c.reason))
+			a.logged("reason="+strconv.Quote(c.reason), c.detail)
 		})
 	}
 }
 
-// TestFrozenBeforeTheQuestion: a moment at which nobody counts would be enough for whoever can freeze this process.
-func TestFrozenBeforeTheQuestion(t *testing.T) {
+// TestFrozenBeforeTheQuery: the query's time has not begun yet, so a pause takes nothing from it.
+func TestFrozenBeforeTheQuery(t *testing.T) {
 	t.Parallel()
 	s := newSite(t)
+	s.serve("none")
 	s.set("exempt_groups", "ops")
 	a := ask(t, s.hello(nil))
 	a.expect(relay.Hold)
 	a.expect(relay.Group)
 	must(t, a.cmd.Process.Signal(syscall.SIGSTOP))
-	time.Sleep(time.Second)
+	time.Sleep(3 * time.Second) // longer than the timeout
 	must(t, a.cmd.Process.Signal(syscall.SIGCONT))
 	a.send(relay.Member, "\x00")
-	if v := a.verdict(); v != relay.Refuse {
+	if v := a.verdict(); v != relay.Success {
 		t.Errorf("verdict %d", v)
 	}
-	a.logged(`reason="local-failure"`, "held up for")
+	a.logged(`reason="open"`)
 }
 
 // TestNoCoreDump: the kernel makes none of a process whose files it gives to root. A host that is not root shows it.

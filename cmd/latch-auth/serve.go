@@ -8,7 +8,6 @@ import (
 
 	"github.com/latch-linux/latch/pkg/api"
 	"github.com/latch-linux/latch/pkg/host/adapters"
-	"github.com/latch-linux/latch/pkg/host/authlog"
 	"github.com/latch-linux/latch/pkg/host/config"
 	"github.com/latch-linux/latch/pkg/host/login"
 	"github.com/latch-linux/latch/pkg/host/policy"
@@ -22,7 +21,7 @@ func serve(conn *relay.Conn, line *record) error {
 		return err
 	}
 	line.begin(g)
-	o, err := decide(conn, line.log, g)
+	o, err := decide(conn, line, g)
 	switch {
 	case errors.Is(err, relay.ErrProtocol):
 		o.Decision, o.Detail = policy.Failed(policy.BadRequest), err.Error()
@@ -35,7 +34,7 @@ func serve(conn *relay.Conn, line *record) error {
 }
 
 // decide reads the files and runs the login. An error means that the conversation broke.
-func decide(conn *relay.Conn, log authlog.Log, g relay.Greeting) (login.Outcome, error) {
+func decide(conn *relay.Conn, line *record, g relay.Greeting) (login.Outcome, error) {
 	args, err := config.ParseArgs(g.Args)
 	if err != nil {
 		return failed(policy.BadConfig, err), nil
@@ -48,17 +47,20 @@ func decide(conn *relay.Conn, log authlog.Log, g relay.Greeting) (login.Outcome,
 	if err != nil {
 		return failed(policy.BadConfig, err), nil
 	}
-	if err := conn.Hold(c.Hold()); err != nil {
+	hold, local := c.Hold()
+	if err := conn.Hold(hold); err != nil {
 		return login.Outcome{}, err
 	}
+	reads := boundReads(local, conn, line)
+	defer reads.done()
 	client, err := adapters.NewClient(c, hostContext(c, g))
 	if err != nil {
 		return failed(policy.Local, err), nil
 	}
 	book := &adapters.Pairings{Path: args.Accounts}
-	warn := func(err error) { log.Warn("cannot remember what was seen: " + err.Error()) }
+	warn := func(err error) { line.log.Warn("cannot remember what was seen: " + err.Error()) }
 	attempt := login.Login{
-		Request: requestOf(g), Settings: settings, Pairings: book, Server: server{adapters.Server{Client: client}, startWatch()}, Person: conn,
+		Request: requestOf(g), Settings: settings, Pairings: book, Server: newServer(c, client, reads), Person: conn,
 		Codes: adapters.NewCodes(c, from(args, g)), Tokens: adapters.NewTokens(c),
 		Host: host{conn}, Memory: adapters.NewMemory(c, warn), Clock: adapters.Clock{},
 	}

@@ -112,7 +112,7 @@ func (r row) outcome(t *testing.T, worst *extremes) string {
 	var verdicts, kinds []string
 	for _, p := range columns {
 		c := login(t, p, r.place(t))
-		for again := 0; c.heldUp() && again < 3; again++ {
+		for again := 0; c.busy() && again < 3; again++ {
 			t.Logf("%v: once more after %s", p, c.line)
 			c = login(t, p, r.place(t))
 		}

@@ -12,12 +12,14 @@ import (
 	"net/http/httptrace"
 	"net/url"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"time"
 
 	"github.com/hashicorp/go-retryablehttp"
 
 	"github.com/latch-linux/latch/pkg/api"
+	"github.com/latch-linux/latch/pkg/client/pollnet"
 	"github.com/latch-linux/latch/pkg/version"
 )
 
@@ -45,6 +47,7 @@ type Options struct {
 	Context     map[string]string // extra signed headers, see api.HeaderHost
 	Spends      bool              // a token that an answer brings may be told of as typed: see SpendToken
 	Now         func() time.Time  // nil for time.Now
+	Local       *Local            // nil to have CAFile, or the system's CAs, and the files of name lookups read
 }
 
 // ReadFile returns a file's content, at most limit bytes, or refuses a file that this machine does not trust.
@@ -53,7 +56,9 @@ type ReadFile func(path string, limit int64) ([]byte, error)
 // Client asks one server for one application. It is safe for use by several goroutines.
 type Client struct {
 	options Options
-	trust   *roots
+	local   chan *Local // holds one, once the machine's files have been read
+	reading sync.Once
+	meter   atomic.Pointer[pollnet.Meter] // of the latest deadline
 	offset  atomic.Int64                  // what the server's clock is ahead of ours, once it has complained
 	skew    atomic.Pointer[time.Duration] // the same by the latest answer, nil before there was one
 	server  atomic.Pointer[string]        // api.HeaderServer of the latest answer, nil before there was one
@@ -71,7 +76,73 @@ func New(o Options) (*Client, error) {
 	if o.Now == nil {
 		o.Now = time.Now
 	}
-	return &Client{options: o, trust: &roots{file: o.CAFile, read: o.ReadCAFile}}, nil
+	return &Client{options: o, local: make(chan *Local, 1)}, nil
+}
+
+// Prepare reads the files of this machine that calls need, unless Options hold what is in them. A call does so too, but then in
+// its own time. A deadline that passes before they have been read is a fault of this machine.
+func (c *Client) Prepare(ctx context.Context) error {
+	_, err := c.prepared(ctx)
+	return err
+}
+
+func (c *Client) prepared(ctx context.Context) (*Local, error) {
+	c.reading.Do(func() {
+		if c.options.Local != nil {
+			c.local <- c.options.Local
+			return
+		}
+		go func() { c.local <- ReadLocal(c.options) }()
+	})
+	select {
+	case l := <-c.local:
+		c.local <- l
+		return l, l.err
+	case <-ctx.Done():
+		return nil, &Error{Kind: KindLocal, Err: fmt.Errorf("the CA certificates and the files of name lookups were not read in time: %w", ctx.Err())}
+	}
+}
+
+// Waited returns for how long the calls under one deadline have waited for the network, or paused between two tries.
+func (c *Client) Waited(deadline time.Time) time.Duration {
+	if m := c.meter.Load(); m != nil {
+		if latest, _ := m.Deadline(); latest.Equal(deadline) {
+			return m.Waited()
+		}
+	}
+	return 0
+}
+
+// meterFor returns the meter of a call. Calls one after the other under one deadline share it.
+func (c *Client) meterFor(ctx context.Context) *pollnet.Meter {
+	if m := c.meter.Load(); m != nil {
+		latest, _ := m.Deadline()
+		if deadline, bounded := ctx.Deadline(); bounded && latest.Equal(deadline) {
+			return m
+		}
+	}
+	m := pollnet.NewMeter(ctx)
+	c.meter.Store(m)
+	return m
+}
+
+// grace is for what is on its way when the deadline passes: then package pollnet says whose turn it was. Whoever has not come
+// back by its end was kept from running.
+const grace = 250 * time.Millisecond
+
+// extended is ctx without its deadline, which package pollnet watches, but for what has not ended by itself after the grace.
+func extended(ctx context.Context) (context.Context, context.CancelFunc) {
+	longer, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	stop := context.AfterFunc(ctx, func() {
+		if errors.Is(ctx.Err(), context.DeadlineExceeded) {
+			select {
+			case <-longer.Done():
+			case <-time.After(grace):
+			}
+		}
+		cancel()
+	})
+	return longer, func() { stop(); cancel() }
 }
 
 // Offset returns by how much the server's clock is ahead of this machine's, 0 while nothing is known: it is
@@ -100,9 +171,14 @@ func (c *Client) call(ctx context.Context, method string, params url.Values, seg
 }
 
 func (c *Client) send(ctx context.Context, method string, params url.Values, segments []string) (answer, error) {
-	c.trust.prefetch()
+	local, err := c.prepared(ctx)
+	if err != nil {
+		return answer{}, err
+	}
 	path := api.Path(c.options.APIVersion, segments...)
-	t := &try{keeps: c.options.Spends}
+	t := &try{keeps: c.options.Spends, local: local, meter: c.meterFor(ctx)}
+	ctx, cancel := extended(ctx)
+	defer cancel()
 	req, err := c.request(httptrace.WithClientTrace(ctx, t.trace()), method, path, params)
 	if err != nil {
 		return answer{}, &Error{Kind: KindLocal, Err: err}
@@ -123,7 +199,7 @@ func (c *Client) send(ctx context.Context, method string, params url.Values, seg
 	var body []byte
 	if succeeded(resp) { // else the status says it all, whether its body comes or not
 		if body, err = io.ReadAll(io.LimitReader(resp.Body, maxBody+1)); err != nil {
-			return answer{}, t.weigh(classifyBody(err))
+			return answer{}, t.weigh(t.classifyBody(err))
 		}
 	}
 	a, err := readAnswer(resp, body)

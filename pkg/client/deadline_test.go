@@ -109,12 +109,12 @@ func TestCallerGone(t *testing.T) {
 	})
 }
 
-// TestNoTimeLeft: a question whose time is over before it begins reaches nobody.
+// TestNoTimeLeft: a question whose time is over before it begins reaches nobody, and says nothing of the server.
 func TestNoTimeLeft(t *testing.T) {
 	s := start(t, "none")
 	event, happen := newEvent()
 	happen()
-	if status, err := askIn(deadlineAt(event), clientFor(t, s)); word(status, err) != "no-answer" || s.Connections() != 0 {
+	if status, err := askIn(deadlineAt(event), clientFor(t, s)); word(status, err) != "local-failure" || s.Connections() != 0 {
 		t.Errorf("%s after %d connections: %v", word(status, err), s.Connections(), err)
 	}
 }

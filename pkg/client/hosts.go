@@ -91,6 +91,9 @@ func (c *Client) keep(t *try) {
 		t.transport.CloseIdleConnections()
 		return
 	}
+	if conn := t.conn.Load(); conn != nil {
+		conn.Release()
+	}
 	if before := c.kept.Swap(t); before != nil {
 		before.transport.CloseIdleConnections()
 	}

@@ -8,12 +8,12 @@ import (
 	"io"
 	"net"
 	"net/url"
-	"os"
 	"slices"
 	"syscall"
 	"time"
 
 	"github.com/latch-linux/latch/pkg/api"
+	"github.com/latch-linux/latch/pkg/client/pollnet"
 )
 
 // Kind says what sort of failure an error is; latch.conf has a policy for each.
@@ -89,20 +89,30 @@ func hasErrno(err error, list []syscall.Errno) bool {
 // isFault reports whether err has an error number of this machine's own.
 func isFault(err error) bool { return hasErrno(err, localErrnos) && !lacksIPv6(err) }
 
-func isLocal(err error) bool { return isFault(err) || errors.Is(err, context.Canceled) }
+func isLocal(err error) bool { return isFault(err) || isLate(err) || errors.Is(err, context.Canceled) }
 
-func isTimeout(err error) bool {
-	var n net.Error
-	return errors.Is(err, context.DeadlineExceeded) || errors.Is(err, os.ErrDeadlineExceeded) || (errors.As(err, &n) && n.Timeout())
+// errStuck is for what has not come back after the deadline.
+var errStuck = errors.New("this machine was still busy after the deadline")
+
+// isSilence reports whether the network owed the next packet when the time was over. Any other end of the time is a fault of
+// this machine: it had not sent yet, or had not read yet.
+func isSilence(err error) bool { return errors.Is(err, pollnet.ErrSilent) }
+
+// IsSilence reports whether a call ended at its deadline, when everything was sent and nothing more had arrived.
+func IsSilence(err error) bool { return KindOf(err) == KindNoAnswer && isSilence(err) }
+
+func isLate(err error) bool {
+	return errors.Is(err, pollnet.ErrUnsent) || errors.Is(err, errStuck) || errors.Is(err, context.DeadlineExceeded)
 }
 
 // classify judges a request that brought no HTTP answer.
 func (c *Client) classify(err error, t *try) *Error {
+	err = t.cause(err)
 	kind := kindOfTransport(err, t.reached.Load())
-	if local := t.local.Load(); local != nil && !t.reached.Load() {
-		kind, err = KindLocal, *local
+	if fault := t.fault.Load(); fault != nil && !t.reached.Load() {
+		kind, err = KindLocal, *fault
 	}
-	if kind == KindNoAnswer && !t.reached.Load() && isTimeout(err) && tableFull(connectionTable) {
+	if kind == KindNoAnswer && !t.reached.Load() && isSilence(err) && tableFull(connectionTable) {
 		kind, err = KindLocal, fmt.Errorf("this machine's table of connections is full (nf_conntrack): %w", err)
 	}
 	var where *url.Error
@@ -123,7 +133,7 @@ func kindOfTransport(err error, reached bool) Kind {
 		return KindLocal
 	case isCertificate(err):
 		return KindCertificate
-	case isTimeout(err), hasErrno(err, remoteErrnos), lacksIPv6(err):
+	case isSilence(err), hasErrno(err, remoteErrnos), lacksIPv6(err):
 		return KindNoAnswer
 	case errors.As(err, &dns):
 		return kindOfDNS(dns)
@@ -145,12 +155,13 @@ func kindOfDNS(err *net.DNSError) Kind {
 }
 
 // classifyBody judges an answer that began and did not end.
-func classifyBody(err error) *Error {
+func (t *try) classifyBody(err error) *Error {
+	err = t.cause(err)
 	kind := KindBadAnswer
 	switch {
 	case isLocal(err):
 		kind = KindLocal
-	case isTimeout(err), hasErrno(err, remoteErrnos):
+	case isSilence(err), hasErrno(err, remoteErrnos):
 		kind = KindNoAnswer
 	}
 	return &Error{Kind: kind, Err: fmt.Errorf("the answer broke off: %w", err)}

@@ -12,11 +12,12 @@ import (
 	"iter"
 	"net"
 	"os"
-	"sync"
 	"time"
 
 	"golang.org/x/crypto/cryptobyte"
 	"golang.org/x/crypto/cryptobyte/asn1"
+
+	"github.com/latch-linux/latch/pkg/client/pollnet"
 )
 
 // bundles are where distributions keep the CAs that the machine trusts, in the order of preference. A fixed
@@ -31,42 +32,26 @@ var bundles = []string{
 
 const bundleLimit = 8 << 20
 
-// roots trusts the CAs of one file, or the system's. To parse the system's 140-odd certificates takes longer than
-// the whole rest of a login, so only those are parsed that the presented chain names.
-type roots struct {
-	file string // "" for the system's
-	read ReadFile
-	once sync.Once
-	all  authorities
-	err  error
-}
-
-// authorities are DER certificates by their raw subjects.
+// authorities are the CAs of one file, or the system's: DER certificates by their raw subjects. To parse the system's 140-odd
+// certificates takes longer than the whole rest of a login, so only those are parsed that the presented chain names.
 type authorities map[string][][]byte
 
-// prefetch reads the file while packets are under way: over a slow link that costs no time at all.
-func (r *roots) prefetch() { go r.once.Do(r.load) }
-
-func (r *roots) load() {
-	var bundle []byte
-	path, err := r.file, error(nil)
-	if path != "" {
-		bundle, err = r.read(path, bundleLimit)
+// readAuthorities reads a file, or the system's if there is none.
+func readAuthorities(file string, read ReadFile) (authorities, error) {
+	path, bundle, err := file, []byte(nil), error(nil)
+	if file != "" {
+		bundle, err = read(path, bundleLimit)
 	} else {
 		path, bundle, err = systemBundle()
 	}
-	if err == nil {
-		r.all = index(bundle)
-		if len(r.all) == 0 { // which must not pass for a server's bad certificate
-			err = fmt.Errorf("%s holds no PEM certificate", path)
-		}
+	all := index(bundle)
+	if err == nil && len(all) == 0 { // which must not pass for a server's bad certificate
+		err = fmt.Errorf("%s holds no PEM certificate", path)
 	}
-	if err != nil && r.file != "" {
+	if err != nil && file != "" {
 		err = fmt.Errorf("ca_file: %w", err)
 	}
-	if err != nil {
-		r.err = &Error{Kind: KindLocal, Err: err}
-	}
+	return all, err
 }
 
 func systemBundle() (path string, bundle []byte, err error) {
@@ -91,22 +76,18 @@ func index(bundle []byte) authorities {
 
 // config checks the chain itself, with crypto/x509 and as strictly as crypto/tls does, but against the roots that
 // the chain needs.
-func (r *roots) config(host string, now func() time.Time) *tls.Config {
+func (a authorities) config(host string, now func() time.Time) *tls.Config {
 	return &tls.Config{
 		MinVersion:         tls.VersionTLS12,
 		ServerName:         host,
 		InsecureSkipVerify: true, // VerifyConnection verifies
 		VerifyConnection: func(cs tls.ConnectionState) error {
-			return r.verify(cs.PeerCertificates, host, now())
+			return a.verify(cs.PeerCertificates, host, now())
 		},
 	}
 }
 
-func (r *roots) verify(chain []*x509.Certificate, host string, now time.Time) error {
-	r.once.Do(r.load)
-	if r.err != nil {
-		return r.err
-	}
+func (a authorities) verify(chain []*x509.Certificate, host string, now time.Time) error {
 	if len(chain) == 0 {
 		return certificateError{errors.New("the server shows no certificate")}
 	}
@@ -119,7 +100,7 @@ func (r *roots) verify(chain []*x509.Certificate, host string, now time.Time) er
 		}
 	}
 	_, err := chain[0].Verify(x509.VerifyOptions{
-		Roots: r.all.pick(wanted), Intermediates: intermediates, DNSName: host, CurrentTime: now,
+		Roots: a.pick(wanted), Intermediates: intermediates, DNSName: host, CurrentTime: now,
 		KeyUsages: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth},
 	})
 	if err != nil {
@@ -178,27 +159,32 @@ func FetchAuthority(ctx context.Context, host, port string) (top *x509.Certifica
 	if err != nil {
 		return nil, false, err
 	}
-	system := &roots{}
-	return chain[len(chain)-1], system.verify(chain, host, time.Now()) == nil, nil
+	system, err := readAuthorities("", nil)
+	return chain[len(chain)-1], err == nil && system.verify(chain, host, time.Now()) == nil, nil
 }
 
 // FetchChain connects to an address "host:port" without trusting it and returns the certificates that it shows, its
 // own first; at least one.
 func FetchChain(ctx context.Context, host, port string) ([]*x509.Certificate, error) {
-	var chain []*x509.Certificate
-	dialer := tls.Dialer{Config: &tls.Config{
-		MinVersion: tls.VersionTLS12, ServerName: host,
-		InsecureSkipVerify: true, // nothing but the handshake is sent
-		VerifyConnection: func(cs tls.ConnectionState) error {
-			chain = cs.PeerCertificates
-			return nil
-		},
-	}}
-	conn, err := dialer.DialContext(ctx, "tcp", net.JoinHostPort(host, port))
+	names, err := pollnet.ReadNames(host)
+	if err != nil {
+		return nil, &Error{Kind: KindLocal, Err: err}
+	}
+	raw, err := (&pollnet.Dialer{Names: names, Meter: pollnet.NewMeter(ctx)}).Dial(ctx, net.JoinHostPort(host, port))
 	if err != nil {
 		return nil, &Error{Kind: kindOfTransport(err, false), Err: err}
 	}
-	conn.Close()
+	conn := tls.Client(raw, &tls.Config{
+		MinVersion: tls.VersionTLS12, ServerName: host,
+		InsecureSkipVerify: true, // nothing but the handshake is sent
+	})
+	defer conn.Close()
+	longer, cancel := extended(ctx)
+	defer cancel()
+	if err := conn.HandshakeContext(longer); err != nil {
+		return nil, &Error{Kind: kindOfTransport(err, true), Err: err}
+	}
+	chain := conn.ConnectionState().PeerCertificates
 	if len(chain) == 0 {
 		return nil, badAnswer("the server shows no certificate")
 	}

@@ -1,6 +1,7 @@
 package client
 
 import (
+	"context"
 	"crypto/tls"
 	"crypto/x509"
 	"encoding/pem"
@@ -142,7 +143,7 @@ func environmentChild() int {
 		return 1
 	}
 	proxy := "none"
-	if p := c.transport(&try{}).Proxy; p == nil {
+	if p := c.transport(&try{local: &Local{}}).Proxy; p == nil {
 		proxy = "<nil>"
 	}
 	verdict := ""
@@ -183,8 +184,11 @@ func descriptorsChild() int {
 		return c
 	}
 	address, name := client(own), client("https://latch.invalid")
-	address.trust.once.Do(address.trust.load)
-	name.trust.once.Do(name.trust.load)
+	for _, c := range []*Client{address, name} {
+		if err := c.Prepare(context.Background()); err != nil {
+			panic(err)
+		}
+	}
 	before := word(ask(address))
 	limit := syscall.Rlimit{Cur: 64, Max: 64}
 	if err := syscall.Setrlimit(syscall.RLIMIT_NOFILE, &limit); err != nil {

@@ -15,6 +15,8 @@ import (
 	"time"
 
 	"github.com/hashicorp/go-retryablehttp"
+
+	"github.com/latch-linux/latch/pkg/client/pollnet"
 )
 
 // try is what is known of one call's latest attempt.
@@ -22,8 +24,15 @@ type try struct {
 	reached   atomic.Bool           // somebody accepted the connection: from here on what is wrong was said by a peer
 	connected atomic.Bool           // proxy and TLS included: from here on the request may have reached the server
 	limited   atomic.Bool           // of any attempt: the server has answered 429
-	local     atomic.Pointer[error] // a fault of this machine that another error would hide
+	fault     atomic.Pointer[error] // of this machine, that another error would hide
 
+	local  *Local
+	meter  *pollnet.Meter
+	tries  int
+	pause  time.Duration // before the next attempt
+	before error         // what came of the attempt before, if there was one
+
+	conn      atomic.Pointer[pollnet.Conn]
 	keeps     bool            // the connection stays open after the answer
 	transport *http.Transport // with keeps
 	over      atomic.Bool     // nothing is connected any more
@@ -32,67 +41,70 @@ type try struct {
 func (t *try) trace() *httptrace.ClientTrace {
 	return &httptrace.ClientTrace{
 		GetConn: func(string) { t.reached.Store(false); t.connected.Store(false) },
-		DNSDone: func(i httptrace.DNSDoneInfo) {
-			if i.Err == nil {
-				t.local.Store(nil) // another name server has answered
-			}
-		},
-		// Of a host with several addresses net returns one address's error, which may be another's.
-		ConnectDone: func(_, _ string, err error) {
-			if err == nil {
-				t.reached.Store(true)
-			}
-			t.note(err)
-		},
-		GotConn: func(httptrace.GotConnInfo) { t.connected.Store(true) },
+		// net/http reads from a connection before it has written the request.
+		TLSHandshakeDone: func(tls.ConnectionState, error) { t.owe(true) },
+		GotConn:          func(httptrace.GotConnInfo) { t.connected.Store(true) },
+		WroteRequest:     func(httptrace.WroteRequestInfo) { t.owe(false) },
+	}
+}
+
+// owe notes whether the request is still to be sent.
+func (t *try) owe(owes bool) {
+	if c := t.conn.Load(); c != nil {
+		c.Owe(owes)
 	}
 }
 
 // note keeps an error number of this machine.
 func (t *try) note(err error) {
 	if isFault(err) {
-		t.local.Store(&err)
+		t.fault.Store(&err)
 	}
 }
 
-// dialNameServer notes a fault of this machine: net.DNSError keeps only its text.
-func (t *try) dialNameServer(ctx context.Context, network, address string) (net.Conn, error) {
-	conn, err := new(net.Dialer).DialContext(ctx, network, address)
-	t.note(err)
-	if datagrams, ok := conn.(*net.UDPConn); ok {
-		return noting{datagrams, t}, err
+// cause returns the deadline's verdict where that has ended the connection: net/http may take a text cut short for a wrong one.
+// An attempt that had no time to ask says nothing, so what came of the one before stands.
+func (t *try) cause(err error) error {
+	if c := t.conn.Load(); c != nil && c.Cut() != nil {
+		err = c.Cut()
 	}
-	return conn, err
+	if errors.Is(err, context.Canceled) && t.meter.Over() {
+		err = errStuck
+	}
+	if errors.Is(err, pollnet.ErrUnsent) && t.before != nil {
+		return t.before
+	}
+	return err
 }
 
-// noting is a connection to a name server whose packets a firewall, or a full table, of this machine may stop.
-type noting struct {
-	*net.UDPConn
-	try *try
-}
-
-func (n noting) Write(b []byte) (int, error) {
-	sent, err := n.UDPConn.Write(b)
-	n.try.note(err)
-	return sent, err
+func (t *try) dial(ctx context.Context, _, address string) (net.Conn, error) {
+	if t.over.Load() {
+		return nil, errOver
+	}
+	t.fault.Store(nil)
+	d := &pollnet.Dialer{Names: t.local.names, Meter: t.meter, Note: t.note}
+	if trace := httptrace.ContextClientTrace(ctx); trace != nil && trace.ConnectStart != nil {
+		d.Start = func(address string) { trace.ConnectStart("tcp", address) }
+	}
+	c, err := d.Dial(ctx, address)
+	if err != nil {
+		return nil, err
+	}
+	t.reached.Store(true)
+	t.conn.Store(c)
+	return c, nil
 }
 
 // transport serves one call: on a reused connection net/http repeats a request by itself, and every status call
 // may make a token.
 func (c *Client) transport(t *try) *http.Transport {
-	dialer := &net.Dialer{Resolver: &net.Resolver{PreferGo: true, Dial: t.dialNameServer}}
 	transport := &http.Transport{
-		DialContext: func(ctx context.Context, network, address string) (net.Conn, error) {
-			if t.over.Load() {
-				return nil, errOver
-			}
-			return dialer.DialContext(ctx, network, address)
-		},
+		DialContext:            t.dial,
 		MaxResponseHeaderBytes: maxHeaders,
 		DisableCompression:     true,
 		DisableKeepAlives:      !t.keeps,
 		TLSNextProto:           map[string]func(string, *tls.Conn) http.RoundTripper{},
-		TLSClientConfig:        c.trust.config(c.options.Host.Hostname(), c.options.Now),
+		TLSClientConfig:        t.local.trust.config(c.options.Host.Hostname(), c.options.Now),
 		OnProxyConnectResponse: weighProxy,
 	}
 	if c.options.Proxy != nil {
@@ -131,47 +143,69 @@ func (c *Client) retrying(t *try) *retryablehttp.Client {
 		},
 		Logger:       nil,
 		RetryMax:     c.options.Retries,
-		RetryWaitMin: firstBackoff,
-		RetryWaitMax: lastBackoff,
 		ErrorHandler: retryablehttp.PassthroughErrorHandler,
 		CheckRetry: func(ctx context.Context, resp *http.Response, err error) (bool, error) {
 			return t.again(ctx, resp, err), nil
 		},
-		Backoff: backoff,
+		Backoff:      func(time.Duration, time.Duration, int, *http.Response) time.Duration { return 0 },
+		PrepareRetry: t.rest,
 	}
 }
 
 // again decides whether to try again: only what did not reach the server, or what the server itself put off.
 func (t *try) again(ctx context.Context, resp *http.Response, err error) bool {
-	if ctx.Err() != nil {
-		return false
-	}
 	if err != nil {
-		return !t.connected.Load() && kindOfTransport(err, t.reached.Load()) == KindNoAnswer
-	}
-	if resp.StatusCode != http.StatusTooManyRequests && resp.StatusCode != http.StatusServiceUnavailable {
-		return false
-	}
-	if resp.StatusCode == http.StatusTooManyRequests {
-		t.limited.Store(true)
-	}
-	end, bounded := ctx.Deadline()
-	return !bounded || time.Until(end) > retryAfter(resp)
-}
-
-// backoff waits as long as the server says, or exponentially with jitter.
-func backoff(least, most time.Duration, n int, resp *http.Response) time.Duration {
-	if resp != nil {
-		if wait := retryAfter(resp); wait > 0 {
-			return wait
+		if t.connected.Load() || kindOfTransport(err, t.reached.Load()) != KindNoAnswer {
+			return false
+		}
+	} else {
+		err = badStatus(resp.StatusCode, "")
+		if resp.StatusCode != http.StatusTooManyRequests && resp.StatusCode != http.StatusServiceUnavailable {
+			return false
+		}
+		if resp.StatusCode == http.StatusTooManyRequests {
+			t.limited.Store(true)
 		}
 	}
-	ceiling := min(least<<min(n, 16), most)
+	deadline, bounded := t.meter.Deadline()
+	left := time.Until(deadline)
+	if t.pause = retryAfter(resp); t.pause == 0 {
+		t.pause = backoff(t.tries)
+		if bounded {
+			t.pause = min(t.pause, left-firstBackoff)
+		}
+	}
+	if ctx.Err() != nil || t.meter.Over() || t.pause <= 0 || bounded && left <= t.pause {
+		return false
+	}
+	t.tries++
+	t.before = err
+	return true
+}
+
+// rest pauses before another try. Where no time is left for one, what came of the last one stands.
+func (t *try) rest(req *http.Request) error {
+	t.meter.Sleep(req.Context(), t.pause)
+	if err := req.Context().Err(); err != nil {
+		return err
+	}
+	if t.meter.Over() {
+		return t.before
+	}
+	return nil
+}
+
+// backoff is the pause after n pauses, exponential with jitter.
+func backoff(n int) time.Duration {
+	ceiling := min(firstBackoff<<min(n, 16), lastBackoff)
 	return ceiling/2 + rand.N(ceiling/2)
 }
 
 // retryAfter reads seconds or a date, 0 for none.
 func retryAfter(resp *http.Response) time.Duration {
+	if resp == nil {
+		return 0
+	}
 	value := resp.Header.Get("Retry-After")
 	if n, err := strconv.Atoi(value); err == nil && n > 0 {
 		return time.Duration(min(n, 3600)) * time.Second

@@ -109,11 +109,18 @@ func (p *Pairings) load() (*pairings.File, error) {
 }
 
 // Server asks through the client.
-type Server struct{ Client *client.Client }
+type Server struct {
+	Client *client.Client
+	Watch  *Watch // nil for a process that no caller can stop
+}
+
+// Prepare implements login.Server.
+func (s Server) Prepare(ctx context.Context) error { return s.Client.Prepare(ctx) }
 
 // Ask turns every failure into an answer of package policy.
 func (s Server) Ask(ctx context.Context, q login.Question) login.Answer {
-	return Answered(s.Client.Status(ctx, client.Query{AccountID: q.AccountID, OperationID: q.OperationID, NoOTP: q.NoToken, Silent: q.Silent}))
+	status, err := s.Client.Status(ctx, client.Query{AccountID: q.AccountID, OperationID: q.OperationID, NoOTP: q.NoToken, Silent: q.Silent})
+	return s.answered(ctx, status, err)
 }
 
 // CanAwait implements login.Server.
@@ -121,7 +128,15 @@ func (s Server) CanAwait() bool { return s.Client.Can(api.CanAwait) }
 
 // Await implements login.Server.
 func (s Server) Await(ctx context.Context, q login.Question) login.Answer {
-	return Answered(s.Client.Await(ctx, client.Query{AccountID: q.AccountID, OperationID: q.OperationID}))
+	status, err := s.Client.Await(ctx, client.Query{AccountID: q.AccountID, OperationID: q.OperationID})
+	return s.answered(ctx, status, err)
+}
+
+func (s Server) answered(ctx context.Context, status client.Status, err error) login.Answer {
+	if err != nil {
+		return s.failed(ctx, err)
+	}
+	return Answered(status, nil)
 }
 
 // Answered turns what the client returned into an answer, failures included.
@@ -144,7 +159,7 @@ func (s Server) Validate(ctx context.Context, id, code string) login.Answer {
 	right, err := s.Client.ValidateTOTP(ctx, id, code)
 	switch {
 	case err != nil:
-		return login.Answer{Kind: kindOf(err), Detail: detailOf(err)}
+		return s.failed(ctx, err)
 	case right:
 		return login.Answer{Kind: policy.On}
 	}
@@ -159,7 +174,7 @@ func (s Server) ValidateOwn(ctx context.Context, accountID, code string) login.A
 	right, enrolled, err := s.Client.ValidateOwnTOTP(ctx, accountID, code)
 	switch {
 	case err != nil:
-		return login.Answer{Kind: kindOf(err), Detail: detailOf(err)}
+		return s.failed(ctx, err)
 	case !enrolled:
 		return login.Answer{Kind: policy.Off, NotEnrolled: true}
 	case right:

@@ -134,8 +134,19 @@ func (c *Config) Operation(name string) (string, error) {
 // LocalCode is what checking a code on this machine may take, other logins of the same user included.
 const LocalCode = 5 * time.Second
 
-// Hold returns how long one authentication may take without the person's own time, in whole seconds.
-func (c *Config) Hold() int {
+// LocalReads is what reading the other files of this machine may take, where a timeout leaves that much.
+const LocalReads = 20 * time.Second
+
+// Hold returns how long one authentication may take without the person's own time, in whole seconds, and how much of it is for
+// the files that are read before the server is asked.
+func (c *Config) Hold() (seconds int, local time.Duration) {
+	rest := c.asking()
+	local = max(time.Second, min(LocalReads, maxHold*time.Second-rest))
+	return int(min(rest+local, max(rest, maxHold*time.Second)) / time.Second), local
+}
+
+// asking is the part of Hold that begins when all files have been read.
+func (c *Config) asking() time.Duration {
 	hold := c.Timeout + c.Wait + time.Second
 	if c.OTP == "server-totp" {
 		hold += c.Timeout // the server is asked once more
@@ -146,7 +157,7 @@ func (c *Config) Hold() int {
 	case c.OTP == "yes": // where a recovery code passes, too; a timeout that was long enough without stays so
 		hold = min(hold+LocalCode, max(hold, maxHold*time.Second))
 	}
-	return int(hold / time.Second)
+	return hold
 }
 
 // Asks reports whether a login may come to be asked for a code of any kind.

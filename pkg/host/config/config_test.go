@@ -392,26 +392,26 @@ func FuzzParse(f *testing.F) {
 // TestOTP: the ways to ask for a code, in latch.conf and on the PAM line, which wins.
 func TestOTP(t *testing.T) {
 	c := parsed(t, required+"otp = Server-TOTP\naction = OTP\non_error = otp\nunpaired_by_server = otp\ntimeout = 47")
-	if c.OTP != "server-totp" || c.Action != OTP || c.OnError != OTP || c.UnpairedByServer != OTP || c.Hold() != 100 || !c.AsksHere() {
-		t.Errorf("read as %+v, hold %d", c, c.Hold())
+	if c.OTP != "server-totp" || c.Action != OTP || c.OnError != OTP || c.UnpairedByServer != OTP || held(c) != 100 || !c.AsksHere() {
+		t.Errorf("read as %+v, hold %d", c, held(c))
 	}
 	path := filepath.Join(t.TempDir(), "latch.conf")
 	if err := os.WriteFile(path, []byte(required+"timeout = 60\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	for mode, hold := range map[string]int{"": 61, "no": 61, "yes": 66, "totp": 66} {
+	for mode, hold := range map[string]int{"": 81, "no": 81, "yes": 86, "totp": 86} {
 		c, err := Args{Config: path, OTP: mode}.Load()
-		if err != nil || c.Hold() != hold || c.AsksHere() != (mode == "totp") {
-			t.Errorf("otp=%s: hold %d, %v", mode, c.Hold(), err)
+		if err != nil || held(c) != hold || c.AsksHere() != (mode == "totp") {
+			t.Errorf("otp=%s: hold %d, %v", mode, held(c), err)
 		}
 	}
 	for timeout, hold := range map[string]int{"96": 100, "99": 100} {
-		if c := parsed(t, required+"otp = yes\ntimeout = "+timeout); c.Hold() != hold {
-			t.Errorf("a timeout of %s that was in order before recovery codes passed for a token: hold %d", timeout, c.Hold())
+		if c := parsed(t, required+"otp = yes\ntimeout = "+timeout); held(c) != hold {
+			t.Errorf("a timeout of %s that was in order before recovery codes passed for a token: hold %d", timeout, held(c))
 		}
 	}
-	if c := parsed(t, required+"otp = yes\notp_required = yes"); !c.AsksHere() || c.Hold() != 14 {
-		t.Errorf("a token that is required: hold %d", c.Hold())
+	if c := parsed(t, required+"otp = yes\notp_required = yes"); !c.AsksHere() || held(c) != 34 {
+		t.Errorf("a token that is required: hold %d", held(c))
 	}
 	if _, err := (Args{Config: path, OTP: "server-totp"}).Load(); err == nil || !strings.Contains(err.Error(), "otp=server-totp of the PAM line") {
 		t.Errorf("two questions of a minute: %v", err)
@@ -446,6 +446,34 @@ func TestFindLine(t *testing.T) {
 	for key, want := range map[string]int{"action": 2, "root rights": 4, "otp": 0} {
 		if got, err := FindLine(path, key); got != want || err != nil {
 			t.Errorf("%s: line %d, %v; want %d", key, got, err, want)
+		}
+	}
+}
+
+func held(c *Config) int {
+	hold, _ := c.Hold()
+	return hold
+}
+
+// TestTimeForLocalFiles: reading them has a time of its own, as far as the module's longest wait allows. A file that was in order
+// before there was such a time stays so.
+func TestTimeForLocalFiles(t *testing.T) {
+	for text, want := range map[string]struct {
+		hold  int
+		local time.Duration
+	}{
+		"":                              {29, 20 * time.Second},
+		"timeout = 79":                  {100, 20 * time.Second},
+		"timeout = 80":                  {100, 19 * time.Second},
+		"timeout = 99":                  {100, time.Second},
+		"timeout = 10\nwait = 80":       {100, 9 * time.Second},
+		"otp = totp\ntimeout = 8":       {34, 20 * time.Second},
+		"otp = server-totp":             {42, 20 * time.Second},
+		"otp = yes\ntimeout = 99":       {100, time.Second},
+		"otp = server-totp\ntimeout=47": {100, time.Second},
+	} {
+		if hold, local := parsed(t, required+text).Hold(); hold != want.hold || local != want.local {
+			t.Errorf("%q: hold %d, %v of it for files; want %d, %v", text, hold, local, want.hold, want.local)
 		}
 	}
 }

@@ -245,7 +245,7 @@ func (c *Config) at(settings []setting, problem string, keys ...string) error {
 
 // tooLong says why a login could take longer than pam_latch.so waits, or "".
 func (c *Config) tooLong() string {
-	beyond := c.Hold() - maxHold
+	beyond := int(c.asking()/time.Second) - maxHold
 	switch {
 	case beyond <= 0:
 		return ""

@@ -104,6 +104,8 @@ type Pairings interface {
 
 // Server asks the Latch server. It returns by ctx's deadline.
 type Server interface {
+	// Prepare reads what queries need of this machine, which is no part of their time.
+	Prepare(ctx context.Context) error
 	Ask(ctx context.Context, q Question) Answer
 	// CanAwait reports whether its latest answer said that it can hold an answer until a latch is open.
 	CanAwait() bool
@@ -264,9 +266,8 @@ func (l *Login) question(p Pairing) Question {
 	return Question{AccountID: p.AccountID, OperationID: l.Settings.Operation, NoToken: !l.wantsToken()}
 }
 
+// ask queries the server. Its time begins when everything that the query needs of this machine has been read.
 func (l *Login) ask(ctx context.Context, p Pairing) (Outcome, Answer) {
-	ctx, cancel := context.WithTimeout(ctx, l.Settings.Timeout)
-	defer cancel()
 	ask := l.query
 	// By the name in the pairing file: a directory takes "ana", "ANA" and "ana@REALM" for one, and whoever has the
 	// password could try them all.
@@ -277,6 +278,12 @@ func (l *Login) ask(ctx context.Context, p Pairing) (Outcome, Answer) {
 		l.Memory.Asking(p.User, l.Request.Service)
 	}
 	q := l.question(p)
+	if err := l.Server.Prepare(ctx); err != nil {
+		a := Answer{Kind: policy.LocalFailure, Detail: err.Error()}
+		return l.weigh(p, q, a), a
+	}
+	ctx, cancel := context.WithTimeout(ctx, l.Settings.Timeout)
+	defer cancel()
 	a := ask(ctx, q)
 	return l.weigh(p, q, a), a
 }

@@ -23,26 +23,28 @@ var now = time.Date(2026, 3, 9, 7, 5, 3, 0, time.UTC)
 
 // world stands in for everything that a login asks, and notes what was asked.
 type world struct {
-	pairings  map[string]login.Pairing
-	broken    error // of the pairing file
-	listed    bool  // /etc/passwd has the name
-	groups    map[string]bool
-	answers   []login.Answer // one per question, the last for all further ones
-	questions []login.Question
-	reply     string
-	cannotAsk bool
-	unbounded int // questions without a deadline
-	prompts   []string
-	told      []string
-	awaits    time.Duration // how long the server holds an answer; 0 = it cannot
-	denied    bool          // denied within the last minute
-	seen      policy.Seen
-	memory    []string
-	spans     [][2]time.Duration // of what was remembered: sent, answered
-	takes     time.Duration      // a query
-	asked     map[string]bool    // denied, or still being asked, by user and service
-	time      time.Time
-	hostGone  error
+	pairings   map[string]login.Pairing
+	broken     error // of the pairing file
+	listed     bool  // /etc/passwd has the name
+	groups     map[string]bool
+	answers    []login.Answer // one per question, the last for all further ones
+	questions  []login.Question
+	reply      string
+	cannotAsk  bool
+	unbounded  int // questions without a deadline
+	hurried    int // preparations with one
+	unprepared error
+	prompts    []string
+	told       []string
+	awaits     time.Duration // how long the server holds an answer; 0 = it cannot
+	denied     bool          // denied within the last minute
+	seen       policy.Seen
+	memory     []string
+	spans      [][2]time.Duration // of what was remembered: sent, answered
+	takes      time.Duration      // a query
+	asked      map[string]bool    // denied, or still being asked, by user and service
+	time       time.Time
+	hostGone   error
 
 	enrolled  map[string]login.Enrolment
 	noStore   error
@@ -73,6 +75,13 @@ func (w *world) Ask(ctx context.Context, q login.Question) login.Answer {
 	w.questions = append(w.questions, q)
 	w.time = w.time.Add(w.takes)
 	return w.answers[min(len(w.questions), len(w.answers))-1]
+}
+
+func (w *world) Prepare(ctx context.Context) error {
+	if _, bounded := ctx.Deadline(); bounded {
+		w.hurried++
+	}
+	return w.unprepared
 }
 
 func (w *world) CanAwait() bool { return w.awaits > 0 }
@@ -154,7 +163,8 @@ func TestWhoIsAskedAbout(t *testing.T) {
 		"NSS misses what passwd has": {func(w *world, l *login.Login) {
 			l.Request.NSS, w.listed, w.pairings = login.NSSUnknown, true, nil
 		}, policy.Refuse, policy.NSSDisagrees, 0},
-		"exempt user": {func(_ *world, l *login.Login) { l.Settings.ExemptUsers = []string{"ana"} }, policy.Ignore, policy.ExemptUser, 0},
+		"files that cannot be read": {func(w *world, _ *login.Login) { w.unprepared = errors.New("slow disk") }, policy.Refuse, policy.Local, 0},
+		"exempt user":               {func(_ *world, l *login.Login) { l.Settings.ExemptUsers = []string{"ana"} }, policy.Ignore, policy.ExemptUser, 0},
 		"exempt group": {func(w *world, l *login.Login) {
 			l.Settings.ExemptGroups, w.groups = []string{"ops"}, map[string]bool{"ops": true}
 		}, policy.Ignore, policy.ExemptGroup, 0},
@@ -169,6 +179,9 @@ func TestWhoIsAskedAbout(t *testing.T) {
 			w, l := scene()
 			c.change(w, l)
 			o, err := l.Run(t.Context())
+			if w.hurried > 0 {
+				t.Error("the machine's files are read in the query's time")
+			}
 			if err != nil || o.Verdict != c.want || o.Reason != c.reason || len(w.questions) != c.questions {
 				t.Errorf("verdict %v, reason %q, %d questions, error %v; want %v, %q, %d", o.Verdict, o.Reason, len(w.questions), err, c.want, c.reason, c.questions)
 			}
