@@ -22,6 +22,9 @@ func Examine(text []byte, codes bool) ([]Finding, error) {
 	if err != nil {
 		return nil, err
 	}
+	if ours, err := f.twice(); ours {
+		return []Finding{{Grave: true, Text: err.Error()}}, nil
+	}
 	if err := f.broken(); err != nil {
 		return []Finding{{true, err.Error(), "edit that line and restart the server"}}, nil
 	}
@@ -33,10 +36,10 @@ func Examine(text []byte, codes bool) ([]Finding, error) {
 	if err != nil {
 		return nil, err
 	}
-	if !slices.ContainsFunc(f.directives, deferred) {
+	if f.first(deferred) == nil {
 		finding := Finding{Text: "the traffic of all clients stands still while one login is asked about (no deferred_auth_pam)"}
-		if f.jailed() {
-			finding = Finding{Text: jailNote, Fix: "see docs/openvpn.md"}
+		if note := f.instead(); note != "" {
+			finding = Finding{Text: note, Fix: "see docs/openvpn.md"}
 		}
 		all = append(all, finding)
 	}

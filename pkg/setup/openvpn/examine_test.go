@@ -1,6 +1,9 @@
 package openvpn
 
 import (
+	"os"
+	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -75,5 +78,63 @@ func TestExamineInstalled(t *testing.T) {
 		if found, err := Examine(after, w.OTP); err != nil || len(found) > 0 {
 			t.Errorf("%v %v:\n%s", err, found, after)
 		}
+	}
+}
+
+// TestOtherPlugins installs beside plugins of others: what is written, and what the doctor finds then.
+func TestOtherPlugins(t *testing.T) {
+	cases, err := filepath.Glob("testdata/*/server.conf")
+	if err != nil || len(cases) < 5 {
+		t.Fatalf("%q %v", cases, err)
+	}
+	read := func(name string) []byte {
+		t.Helper()
+		text, err := os.ReadFile(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return text
+	}
+	for _, file := range cases {
+		dir := filepath.Dir(file)
+		text, want := read(file), string(read(dir+"/want"))
+		after, _, err := Install(text, plain)
+		if reason, refused := strings.CutPrefix(strings.SplitN(want, "\n", 2)[0], "refused "); refused {
+			if err == nil || !strings.Contains(err.Error(), reason) {
+				t.Errorf("%s: %v, want %q", dir, err, reason)
+			}
+			after = append(text, freshLine...)
+		} else if right := string(read(dir + "/after.conf")); err != nil || string(after) != right {
+			t.Errorf("%s: %v\n%s", dir, err, after)
+		}
+		found, err := Examine(after, false)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, line := range strings.Split(strings.TrimSpace(want), "\n") {
+			state, what, _ := strings.Cut(line, " ")
+			if state == "refused" || state == "" {
+				continue
+			}
+			if i := slices.IndexFunc(found, func(f Finding) bool { return strings.Contains(f.Text, what) && f.Grave == (state == "fail") }); i < 0 {
+				t.Errorf("%s: found %v, want %s %q", dir, found, state, what)
+			}
+		}
+	}
+}
+
+// TestPluginThatCameLater: our own line goes at the next installation, and until then the doctor fails.
+func TestPluginThatCameLater(t *testing.T) {
+	after, _, err := Install([]byte("mode server\n"), plain)
+	if err != nil {
+		t.Fatal(err)
+	}
+	later := append([]byte("plugin /opt/duo/duo_openvpn.so x\n"), after...)
+	if found, err := Examine(later, false); err != nil || len(found) != 1 || !found[0].Grave || found[0].Fix != "" {
+		t.Errorf("%v %v", found, err)
+	}
+	again, _, err := Install(later, plain)
+	if err != nil || strings.Contains(string(again), "deferred_auth_pam") || !strings.Contains(string(again), freshLine) {
+		t.Errorf("%v\n%s", err, again)
 	}
 }

@@ -65,10 +65,14 @@ func Install(text []byte, w Wanted) (after []byte, notes []string, err error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	if notes, err = f.judge(w); err != nil {
+	ours, _ := f.twice()
+	if !ours {
+		notes, err = f.judge(w)
+	}
+	if err != nil {
 		return nil, nil, err
 	}
-	if f.stale(w) {
+	if ours || f.stale(w) {
 		clean, _ := Uninstall(text)
 		return Install(clean, w)
 	}
@@ -77,10 +81,11 @@ func Install(text []byte, w Wanted) (after []byte, notes []string, err error) {
 		return nil, nil, err
 	}
 	notes = append(notes, more...)
-	switch deferring := slices.ContainsFunc(f.directives, deferred); {
-	case !deferring && f.jailed():
-		notes = append(notes, jailNote)
-	case !deferring:
+	switch note := f.instead(); {
+	case f.first(deferred) != nil:
+	case note != "":
+		notes = append(notes, note)
+	default:
 		add = append(add, "setenv deferred_auth_pam 1")
 		notes = append(notes, "setenv deferred_auth_pam 1 is recommended and part of the change: without it the traffic of all clients stands still while one login is asked about")
 	}
@@ -97,17 +102,9 @@ func Install(text []byte, w Wanted) (after []byte, notes []string, err error) {
 	return after, notes, err
 }
 
-// deferred finds the variable that makes the plugin work beside OpenVPN. Its mere presence does, whatever its value.
-func deferred(d directive) bool {
-	return d.name() == "setenv" && len(d.words) > 1 && d.words[1] == "deferred_auth_pam"
-}
-
+// find returns the first directive of a name, nil for none.
 func (f file) find(name string) *directive {
-	i := slices.IndexFunc(f.directives, func(d directive) bool { return d.name() == name })
-	if i < 0 {
-		return nil
-	}
-	return &f.directives[i]
+	return f.first(func(d directive) bool { return d.name() == name })
 }
 
 // jailNote is what chroot costs. The plugin's process was made before it and stays outside: PAM works, but the file in
@@ -124,11 +121,12 @@ func (f file) broken() error {
 		return fmt.Errorf("line %d: auth-gen-token with external-auth hands the token to PAM as if it were the password, "+
 			"and every tunnel ends at its first renegotiation: take external-auth away", token.line+1)
 	}
-	if i := slices.IndexFunc(f.directives, deferred); i >= 0 && f.jailed() {
+	if d := f.first(deferred); d != nil && f.jailed() {
 		return fmt.Errorf("line %d: with chroot (line %d) no deferred answer of the plugin's is found, and nobody gets in: "+
-			"take one of the two away", f.directives[i].line+1, f.find("chroot").line+1)
+			"take one of the two away", d.line+1, f.find("chroot").line+1)
 	}
-	return nil
+	_, err := f.twice()
+	return err
 }
 
 // judge refuses what cannot work, and tells what weakens a latch or a login.

@@ -41,7 +41,7 @@ func TestInstall(t *testing.T) {
 			p + ` "openvpn login USERNAME password PASSWORD latch OTP"` + "\nauth-gen-token 3600\n" + pamLine},
 		{"a certificate that looks like options", "<ca>\nplugin /x/openvpn-plugin-auth-pam.so\n  </ca>\n", plain,
 			"<ca>\nplugin /x/openvpn-plugin-auth-pam.so\n  </ca>\n" + freshLine + deferLine},
-		{"other plugin", "--plugin 'down root.so' \"x\\\" y\"\n", plain, "--plugin 'down root.so' \"x\\\" y\"\n" + freshLine + deferLine},
+		{"other plugin", "--plugin 'down root.so' \"x\\\" y\"\n", plain, "--plugin 'down root.so' \"x\\\" y\"\n" + freshLine + windowLine},
 	}
 	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {
@@ -205,7 +205,7 @@ func check(t *testing.T, text []byte, w Wanted) {
 		t.Fatalf("installing twice: %v\n%q\nonce\n%q", err, again, after)
 	}
 	f, err := parse(after)
-	if f.jailed() {
+	if f.instead() != "" {
 		return
 	}
 	if err != nil || !slices.ContainsFunc(f.directives, deferred) {
@@ -222,7 +222,7 @@ var pieces = []string{"server 10.8.0.0 255.255.255.0", "mode server", "port 1194
 	"plugin /x/openvpn-plugin-auth-pam.so login", "plugin openvpn-auth-pam.so \"openvpn login USERNAME\"", "\tplugin 'openvpn-plugin-auth-pam.so' openvpn",
 	"plugin openvpn-plugin-auth-pam.so openvpn password PASSWORD otp OTP", "plugin /x y/openvpn-plugin-auth-pam.so openvpn",
 	`plugin "/x \"y\\/openvpn-plugin-auth-pam.so" "openvpn 'a b' c\"#d"`, "setenv deferred_auth_pam 1", "setenv x y", "auth-gen-token", "auth-gen-token 60",
-	"reneg-sec 0", "reneg-sec 60", "tran-window 60", "chroot /jail", "tmp-dir /jail/tmp", "<ca>\nMIIB\n</ca>", "<tls-crypt>\n\n  </tls-crypt> # x", "push \"route 10.0.0.0 255.0.0.0\"", "user nobody", "config other", "--verb 3 # x"}
+	"reneg-sec 0", "reneg-sec 60", "tran-window 60", "chroot /jail", "tmp-dir /jail/tmp", "<ca>\nMIIB\n</ca>", "<tls-crypt>\n\n  </tls-crypt> # x", "push \"route 10.0.0.0 255.0.0.0\"", "user nobody", "plugin /opt/duo/duo_openvpn.so x", "config other", "--verb 3 # x"}
 
 func TestInstallUninstallIsTheIdentity(t *testing.T) {
 	random := rand.New(rand.NewPCG(1, 2))
