@@ -27,8 +27,8 @@ import (
 // playVariable makes the test binary the program itself, in a process of its own.
 const playVariable = "LATCH_TEST_PLAY"
 
-// patience is a deadline for what needs no time at all.
-const patience = 30 * time.Second
+// patience ends a test that hangs.
+const patience = 5 * time.Minute
 
 // nowhere is an address on loopback where nobody listens.
 const nowhere = "https://127.0.0.1:1"

@@ -64,7 +64,9 @@ func TestInterruptAfterTheAnswer(t *testing.T) {
 		}
 	}
 	w.must(cmd.Process.Signal(syscall.SIGTERM))
-	time.Sleep(100 * time.Millisecond) // for the signal to be noticed; without it the test sees less, and never fails for it
+	for pending(t, cmd.Process.Pid) {
+		time.Sleep(time.Millisecond)
+	}
 	close(release)
 	<-released
 	if err := cmd.Wait(); err != nil {
@@ -73,6 +75,16 @@ func TestInterruptAfterTheAnswer(t *testing.T) {
 	if p, ok := w.pairing("ana"); !ok || p.AccountID != id {
 		t.Errorf("stored %+v, %v", p, ok)
 	}
+}
+
+// pending reports whether a signal has not reached the process yet.
+func pending(t *testing.T, pid int) bool {
+	t.Helper()
+	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return !strings.Contains(string(text), "\nShdPnd:\t0000000000000000\n")
 }
 
 // holdsOpen tells whether a process has a file open.

@@ -166,6 +166,7 @@ func remove(t *testing.T, s installer.System) {
 func TestInstallOnDistributions(t *testing.T) {
 	for _, name := range slices.Sorted(maps.Keys(machines)) {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			s := unpack(t, machines[name])
 			before := snapshot(t, s)
 			options := map[string]installer.Options{}

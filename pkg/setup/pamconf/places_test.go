@@ -21,8 +21,10 @@ func load(t *testing.T, f *pamconf.File, phase pamconf.Phase, tree pamconf.Tree)
 
 // TestPlacesHold tries logins on every place that Insert finds in a distribution's files.
 func TestPlacesHold(t *testing.T) {
+	t.Parallel()
 	for _, machine := range slices.Sorted(maps.Keys(machines)) {
 		t.Run(machine, func(t *testing.T) {
+			t.Parallel()
 			tree, places, in := dirs(machines[machine]), 0, 0
 			for _, service := range tree.services(t) {
 				f := tree.file(t, service)
@@ -35,7 +37,7 @@ func TestPlacesHold(t *testing.T) {
 						continue
 					}
 					places++
-					if hold(t, string(after.Bytes()), load(t, f, phase, tree), load(t, after, phase, tree), 1, 300) > 0 {
+					if hold(t, string(after.Bytes()), load(t, f, phase, tree), load(t, after, phase, tree), 1, sample(300)) > 0 {
 						in++
 					}
 				}

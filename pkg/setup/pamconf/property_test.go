@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io/fs"
 	"math/rand/v2"
+	"os"
 	"slices"
 	"strings"
 	"testing"
@@ -90,11 +91,20 @@ func (a author) tree() texts {
 	}
 }
 
+// sample returns how many of so many made-up files or logins a test tries: all of them for `make test-all`.
+func sample(all int) int {
+	if os.Getenv("LATCH_TEST_ALL") != "" {
+		return all
+	}
+	return all / 10
+}
+
 // TestInsertAndWithoutOnMadeUpFiles holds what is true of every file: what Insert puts in Without takes out, to the byte;
 // there is no second line; the other rules stay what they were; and a place is a good one, whatever the modules say.
 func TestInsertAndWithoutOnMadeUpFiles(t *testing.T) {
-	placed, in := map[pamconf.Phase]int{}, 0
-	for seed := range uint64(6000) {
+	t.Parallel()
+	placed, in, files := map[pamconf.Phase]int{}, 0, sample(6000)
+	for seed := range uint64(files) {
 		a := author{rand.New(rand.NewPCG(seed, 7))}
 		tree := a.tree()
 		f := pamconf.Parse("tried", []byte(tree["tried"]))
@@ -123,7 +133,7 @@ func TestInsertAndWithoutOnMadeUpFiles(t *testing.T) {
 			return
 		}
 	}
-	if placed[pamconf.Auth] < 300 || placed[pamconf.Account] < 1000 || in < 1000 {
+	if placed[pamconf.Auth] < files/20 || placed[pamconf.Account] < files/6 || in < files/6 {
 		t.Errorf("places: %v, logins at %d: that says little", placed, in)
 	}
 }
@@ -168,8 +178,9 @@ func sameRules(a, b *pamconf.File) bool {
 
 // TestBothLinesComeOut puts in both lines, as an installation does, and takes out both.
 func TestBothLinesComeOut(t *testing.T) {
-	both := 0
-	for seed := range uint64(6000) {
+	t.Parallel()
+	both, files := 0, sample(6000)
+	for seed := range uint64(files) {
 		tree := author{rand.New(rand.NewPCG(seed, 8))}.tree()
 		f := pamconf.Parse("tried", []byte(tree["tried"]))
 		first, _, err := pamconf.Insert(f, pamconf.Auth, tree, nil)
@@ -185,7 +196,7 @@ func TestBothLinesComeOut(t *testing.T) {
 			t.Fatalf("seed %d: taking %d lines out of %q leaves %q, not %q", seed, lines, second.Bytes(), back.Bytes(), f.Bytes())
 		}
 	}
-	if both < 200 {
+	if both < files/30 {
 		t.Errorf("only %d files got both lines", both)
 	}
 }

@@ -63,6 +63,7 @@ func heavy() map[string]texts {
 
 // TestStatesStayFew bounds what a simulation costs: states per step, whatever the stack.
 func TestStatesStayFew(t *testing.T) {
+	t.Parallel()
 	const perStep = 50
 	for name, tree := range heavy() {
 		f := Parse("tried", []byte(tree["tried"]))
@@ -86,6 +87,7 @@ func TestStatesStayFew(t *testing.T) {
 
 // TestTooComplexStackIsRefused takes resets in 15 nested substacks, whose states nobody can go through.
 func TestTooComplexStackIsRefused(t *testing.T) {
+	t.Parallel()
 	r := rand.New(rand.NewPCG(5, 5))
 	tree := texts{"tried": anyCode(r, 4) + "auth substack f0\n"}
 	for i := range 14 {
