@@ -95,9 +95,10 @@ func TestLinesThatWentComeBackWithTheirArguments(t *testing.T) {
 func TestRepairKeepsArguments(t *testing.T) {
 	const front = " operation=front config=/c"
 	for text, want := range map[string]string{
-		"auth sufficient pam_permit.so\nauth requisite pam_unix.so\nauth required pam_latch.so" + front + "\naccount required pam_unix.so\n":   "",
-		"auth requisite pam_unix.so\nauth optional pam_latch.so" + front + "\naccount required pam_unix.so\n":                                  "auth required pam_latch.so" + front + "; account required pam_latch.so" + front,
-		"auth required pam_latch.so otp=totp\nauth requisite pam_unix.so\nauth required pam_latch.so otp=totp\naccount required pam_unix.so\n": "auth required pam_latch.so otp=totp; account required pam_latch.so otp=totp",
+		"auth sufficient pam_permit.so\nauth requisite pam_unix.so\nauth required pam_latch.so" + front + "\naccount required pam_unix.so\n":                                "auth required pam_latch.so" + front + "; account required pam_latch.so" + front,
+		"auth sufficient pam_succeed_if.so user ingroup nopasswdlogin\nauth requisite pam_unix.so\nauth required pam_latch.so" + front + "\naccount required pam_unix.so\n": "",
+		"auth requisite pam_unix.so\nauth optional pam_latch.so" + front + "\naccount required pam_unix.so\n":                                                               "auth required pam_latch.so" + front + "; account required pam_latch.so" + front,
+		"auth required pam_latch.so otp=totp\nauth requisite pam_unix.so\nauth required pam_latch.so otp=totp\naccount required pam_unix.so\n":                              "auth required pam_latch.so otp=totp; account required pam_latch.so otp=totp",
 	} {
 		s, _ := one(t, text)
 		if _, err := s.Plan("door", installer.Options{}); strings.Contains(text, "front") && (err == nil || !strings.Contains(err.Error(), "latch install --repair door")) {

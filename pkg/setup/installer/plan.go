@@ -337,13 +337,20 @@ func (s System) edit(f *pamconf.File, o wanted, c *Change) (*pamconf.File, error
 	switch {
 	case errors.Is(err, errEmpty) && authErr == nil:
 		c.Notes = append(c.Notes, "it has no account rules, so only the auth phase asks")
+	case err != nil && authErr == nil && f.Name != sshd.Service && !errors.Is(err, errPresentLine): // at sshd a key passes by the auth phase
+		c.Notes = append(c.Notes, "only the auth phase asks: "+reason(f, err))
+		return after, nil
 	case err != nil:
 		return nil, err
 	case authErr != nil:
-		c.Notes = append(c.Notes, "only the account phase asks: "+strings.TrimPrefix(authErr.Error(), f.Name+": "+ErrRefused.Error()+": ")+
-			"; a closed latch then looks different from a wrong password")
+		c.Notes = append(c.Notes, "only the account phase asks: "+reason(f, authErr)+"; a closed latch then looks different from a wrong password")
 	}
 	return both, nil
+}
+
+// reason is why a service file is refused, without what every refusal begins with.
+func reason(f *pamconf.File, err error) string {
+	return strings.TrimPrefix(err.Error(), f.Name+": "+ErrRefused.Error()+": ")
 }
 
 // editAuth places the auth line. An error says why there is no place; the file then is as it was.

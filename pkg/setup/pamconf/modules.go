@@ -14,7 +14,7 @@ var checkers = map[string]bool{
 	"pam_pgsql.so": true, "pam_himmelblau.so": true, "pam_aad.so": true, "pam_authd.so": true, "pam_authd_exec.so": true,
 	"pam_google_authenticator.so": true, "pam_oath.so": true, "pam_u2f.so": true, "pam_yubico.so": true,
 	"pam_fprintd.so": true, "pam_pkcs11.so": true, "pam_p11.so": true, "pam_duo.so": true, "pam_ssh_agent_auth.so": true,
-	"pam_howdy.so": true, "pam_rhosts.so": true, "pam_timestamp.so": true,
+	"pam_howdy.so": true, "pam_rhosts.so": true, "pam_timestamp.so": true, "pam_kanidm.so": true,
 }
 
 // neutral modules look at other things than a secret.
@@ -105,8 +105,10 @@ func anything(step Step) []Code {
 	if firm[base] {
 		never = append(never, Ignore)
 	}
-	if neutral[base] || firm[base] && step.Rule.Phase == Auth {
-		never = append(never, NewAuthtokReqd) // it is for who keeps the password to say
+	if neutral[base] || step.Rule.Phase == Auth && (firm[base] || step.control[NewAuthtokReqd] == ActBad || step.control[NewAuthtokReqd] == ActDie) {
+		// The module that stores the password returns it, in the account phase. As the result of the auth phase, pam_authenticate(3)
+		// does not know it, and hosts refuse.
+		never = append(never, NewAuthtokReqd)
 	}
 	return step.control.distinct(never)
 }

@@ -65,7 +65,8 @@ func (s *Stack) Judge() []Finding {
 		guess := s.run(s.wrongSecret(), true)
 		found.noteIf(guess.tooComplex, TooComplex, nil)
 		for _, o := range guess.ends {
-			if o.Asked {
+			// Whom the other modules let in without a known secret has shown one to a module that is not known here.
+			if o.Asked && o.Latch == Ignore && !letsIn(o.Without) {
 				found.note(ReachedWithoutPassword, s.step(s.lastChecker(asks)))
 			}
 		}
@@ -148,9 +149,16 @@ func (s *Stack) lastChecker(at int) int {
 	return -1
 }
 
+// The controls of our rule.
+const (
+	Required = "required"
+	// DenyOnly is for stacks in which no other rule may return success: there an open latch would let everybody in.
+	DenyOnly = "[success=ignore ignore=ignore default=bad]"
+)
+
 // Line is the text of our rule.
-func Line(phase Phase, args []string) string {
-	words := append([]string{fmt.Sprintf("%-10s required     %s", phase, ModuleFile)}, args...)
+func Line(phase Phase, control string, args []string) string {
+	words := append([]string{fmt.Sprintf("%-10s %-12s %s", phase, control, ModuleFile)}, args...)
 	return strings.Join(words, " ")
 }
 
@@ -168,11 +176,24 @@ func Insert(f *File, phase Phase, tree Tree, args []string, allowed ...Problem) 
 	if at := before.Asks(); at >= 0 {
 		return nil, []Finding{{AlreadyPresent, &before.Steps[at]}}, nil
 	}
+	after, findings, err := before.insert(f, tree, Required, args, allowed)
+	if after != nil || err != nil {
+		return after, nil, err
+	}
+	after, _, err = before.insert(f, tree, DenyOnly, args, allowed)
+	if after != nil || err != nil {
+		return after, nil, err
+	}
+	return nil, findings, nil
+}
+
+// insert tries every place with one control.
+func (s *Stack) insert(f *File, tree Tree, control string, args []string, allowed []Problem) (*File, []Finding, error) {
 	var best []Finding
-	var aboveRoot *File // good, but root would be asked who is let by further down
-	for _, line := range before.places(f) {
-		after := f.with(line, Line(phase, args))
-		findings, root, err := before.compare(after, tree)
+	var aboveRoot *File // good, but above a rule that lets root in without a password
+	for _, line := range s.places(f) {
+		after := f.with(line, Line(s.Phase, control, args))
+		findings, root, err := s.compare(after, tree)
 		if err != nil {
 			return nil, nil, err
 		}
@@ -186,10 +207,7 @@ func Insert(f *File, phase Phase, tree Tree, args []string, allowed ...Problem) 
 			best = findings
 		}
 	}
-	if aboveRoot != nil {
-		return aboveRoot, nil, nil
-	}
-	return nil, best, nil
+	return aboveRoot, best, nil
 }
 
 // places are the lines before which our rule could stand, best first.

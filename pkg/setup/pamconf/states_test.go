@@ -72,7 +72,7 @@ func TestStatesStayFew(t *testing.T) {
 			t.Fatal(err)
 		}
 		for _, line := range []int{0, len(f.lines) / 2, len(f.lines)} {
-			after, err := Load(f.with(line, Line(Auth, nil)), Auth, tree)
+			after, err := Load(f.with(line, Line(Auth, Required, nil)), Auth, tree)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -95,7 +95,7 @@ func TestTooComplexStackIsRefused(t *testing.T) {
 	}
 	tree["f14"] = anyCode(r, 4)
 	f := Parse("tried", []byte(tree["tried"]))
-	s, err := Load(f.with(0, Line(Auth, nil)), Auth, tree)
+	s, err := Load(f.with(0, Line(Auth, Required, nil)), Auth, tree)
 	if err != nil {
 		t.Fatal(err)
 	}
