@@ -20,7 +20,8 @@ type keyed struct {
 
 func startKeyed(t *testing.T, lines ...string) keyed {
 	t.Helper()
-	k := keyed{t, startSSHD(t, append(lines, "AuthorizedKeysFile /etc/ssh/keys")...), filepath.Join(t.TempDir(), "key")}
+	s := startSSHD(t, append(lines, "AuthorizedKeysFile /etc/ssh/keys")...)
+	k := keyed{t, s.address, filepath.Join(t.TempDir(), "key")}
 	if out, err := exec.Command("ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", k.key).CombinedOutput(); err != nil {
 		t.Fatalf("%v %s", err, out)
 	}
@@ -31,13 +32,6 @@ func startKeyed(t *testing.T, lines ...string) keyed {
 	if err := os.WriteFile("/etc/ssh/keys", public, 0o644); err != nil {
 		t.Fatal(err)
 	}
-	await(t, func() bool {
-		c, err := net.Dial("tcp", k.address)
-		if err == nil {
-			c.Close()
-		}
-		return err == nil
-	})
 	return k
 }
 
@@ -64,13 +58,18 @@ func (k keyed) run(command string, options ...string) string {
 func TestOverSSHIsSeenThroughSuAndSudo(t *testing.T) {
 	before := tree(t)
 	k := startKeyed(t)
-	for _, through := range []string{"env -i ", "sudo ", "sudo -i ", "su - root -c '", "tmux -L tried new-session -d 'sleep 1; env -i "} {
+	ended := filepath.Join(t.TempDir(), "ended") // the connection that started tmux
+	for _, through := range []string{"env -i ", "sudo ", "sudo -i ", "su - root -c '",
+		"tmux -L tried new-session -d 'while [ ! -e " + ended + " ]; do sleep 0.1; done; env -i "} {
 		command := through + cli + " install su --yes --json"
 		if strings.Contains(through, "'") {
 			command += "'"
 		}
 		out, _ := k.command(command).Output()
 		if strings.HasPrefix(through, "tmux") {
+			if err := os.WriteFile(ended, nil, 0o644); err != nil {
+				t.Fatal(err)
+			}
 			await(t, func() bool {
 				text, err := os.ReadFile(pamDir + "/su")
 				return err == nil && strings.Contains(string(text), "pam_latch.so")

@@ -8,8 +8,10 @@ import (
 	"path/filepath"
 	"regexp"
 	"strings"
+	"sync"
 	"testing"
-	"time"
+
+	"github.com/latch-linux/latch/e2e/fixture"
 )
 
 const (
@@ -17,20 +19,21 @@ const (
 	dropIn     = "/etc/ssh/sshd_config.d/00-latch.conf"
 )
 
+// sshd is one that runs with its own configuration.
+type sshd struct {
+	address string
+	log     string // the file with what it says
+}
+
 // startSSHD runs sshd with its own configuration, to which lines are added in front of everything but the include.
-func startSSHD(t *testing.T, lines ...string) (address string) {
+func startSSHD(t *testing.T, lines ...string) sshd {
 	t.Helper()
 	shipped, err := os.ReadFile(sshdConfig)
 	if err != nil {
 		t.Fatal(err)
 	}
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	address = l.Addr().String()
-	l.Close()
-	_, port, _ := net.SplitHostPort(address)
+	s, port := sshd{address: freeAddress(t), log: filepath.Join(t.TempDir(), "log")}, ""
+	_, port, _ = net.SplitHostPort(s.address)
 	text := "Include /etc/ssh/sshd_config.d/*.conf\nPort " + port + "\nListenAddress 127.0.0.1\n" + strings.Join(lines, "\n") + "\n" + string(shipped)
 	if err := os.WriteFile(sshdConfig, []byte(text), 0o644); err != nil {
 		t.Fatal(err)
@@ -38,16 +41,9 @@ func startSSHD(t *testing.T, lines ...string) (address string) {
 	if err := os.MkdirAll("/run/sshd", 0o755); err != nil {
 		t.Fatal(err)
 	}
-	if out, err := exec.Command("ssh-keygen", "-A").CombinedOutput(); err != nil {
-		t.Fatalf("%v %s", err, out)
-	}
-	sshd := exec.Command("/usr/sbin/sshd", "-D", "-e")
-	if err := sshd.Start(); err != nil {
-		t.Fatal(err)
-	}
+	layHostKey(t)
+	s.run(t)
 	t.Cleanup(func() {
-		_ = sshd.Process.Kill()
-		_ = sshd.Wait()
 		if err := os.WriteFile(sshdConfig, shipped, 0o644); err != nil {
 			t.Error(err)
 		}
@@ -56,15 +52,87 @@ func startSSHD(t *testing.T, lines ...string) (address string) {
 		}
 		_ = os.Remove("/run/sshd.pid")
 	})
-	return address
+	return s
+}
+
+// run starts sshd, waits until it listens, and ends it with the test.
+func (s sshd) run(t *testing.T, options ...string) {
+	t.Helper()
+	log, err := os.Create(s.log)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer log.Close()
+	cmd := exec.Command("/usr/sbin/sshd", append([]string{"-D", "-e"}, options...)...)
+	cmd.Stderr = log
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		_ = cmd.Process.Kill()
+		_ = cmd.Wait()
+	})
+	await(t, func() bool { return s.starts(t) > 0 })
+}
+
+// starts is how often sshd began to listen: once more each time that it has read its configuration again.
+func (s sshd) starts(t *testing.T) int {
+	t.Helper()
+	text, err := os.ReadFile(s.log)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return strings.Count(string(text), "Server listening on ")
+}
+
+// rereads does what makes sshd read its configuration again, and waits until it has.
+func (s sshd) rereads(t *testing.T, do func()) {
+	t.Helper()
+	before := s.starts(t)
+	do()
+	await(t, func() bool { return s.starts(t) > before })
+}
+
+// freeAddress is one of loopback at which nobody listens.
+func freeAddress(t *testing.T) string {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	return l.Addr().String()
+}
+
+// hostKey makes the key of every sshd once.
+var hostKey = sync.OnceValues(func() (file string, err error) {
+	dir, err := os.MkdirTemp("", "hostkey")
+	if err != nil {
+		return "", err
+	}
+	file = filepath.Join(dir, "ssh_host_ed25519_key")
+	if out, err := exec.Command("ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", file).CombinedOutput(); err != nil {
+		return "", fmt.Errorf("ssh-keygen: %w: %s", err, out)
+	}
+	return file, nil
+})
+
+// layHostKey puts a host key where sshd looks for one.
+func layHostKey(t *testing.T) {
+	t.Helper()
+	file, err := hostKey()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if out, err := exec.Command("cp", file, file+".pub", sshDir).CombinedOutput(); err != nil {
+		t.Fatalf("%v %s", err, out)
+	}
 }
 
 func await(t *testing.T, done func() bool) {
 	t.Helper()
-	for deadline := time.Now().Add(30 * time.Second); !done(); time.Sleep(50 * time.Millisecond) {
-		if time.Now().After(deadline) {
-			t.Fatal("it does not come")
-		}
+	if !fixture.Await(done) {
+		t.Fatal("it never happens")
 	}
 }
 
@@ -73,15 +141,6 @@ var offer = regexp.MustCompile(`Authentications that can continue: (\S+)`)
 // offered are the methods that sshd offers a client which has shown nothing.
 func offered(t *testing.T, address string) string {
 	t.Helper()
-	// A sshd that was told to read its configuration anew is away for a moment.
-	time.Sleep(200 * time.Millisecond)
-	await(t, func() bool {
-		c, err := net.Dial("tcp", address)
-		if err == nil {
-			c.Close()
-		}
-		return err == nil
-	})
 	host, port, _ := net.SplitHostPort(address)
 	out, _ := exec.Command("ssh", "-v", "-p", port, "-o", "PreferredAuthentications=none", "-o", "StrictHostKeyChecking=no",
 		"-o", "UserKnownHostsFile=/dev/null", ana+"@"+host, "true").CombinedOutput()
@@ -109,16 +168,16 @@ func usesPAM(t *testing.T) string {
 
 func TestSSHDAsksPAMAndOffersNoMore(t *testing.T) {
 	before := tree(t)
-	address := startSSHD(t, "UsePAM no", "KbdInteractiveAuthentication no")
-	offers := offered(t, address)
-	out := must(t, "install", "sshd", "--yes")
+	s := startSSHD(t, "UsePAM no", "KbdInteractiveAuthentication no")
+	offers, out := offered(t, s.address), ""
+	s.rereads(t, func() { out = must(t, "install", "sshd", "--yes") })
 	if !strings.Contains(out, "+UsePAM yes") || strings.Contains(out, "+KbdInteractive") {
 		t.Errorf("the diff: %s", out)
 	}
 	if usesPAM(t) != "yes" {
 		t.Error("sshd would not ask PAM")
 	}
-	if after := offered(t, address); after != offers {
+	if after := offered(t, s.address); after != offers {
 		t.Errorf("sshd offered %s and offers %s", offers, after)
 	}
 	must(t, "uninstall", "sshd", "--yes")
@@ -152,14 +211,14 @@ func TestSSHDIsNotOpenedForPasswords(t *testing.T) {
 				}
 				t.Cleanup(func() { _ = os.Remove(other) })
 			}
-			address := startSSHD(t, c.lines...)
-			offers := offered(t, address)
+			s := startSSHD(t, c.lines...)
+			offers := offered(t, s.address)
 			_, errs, status := latch(t, nil, append([]string{"install", "sshd", "--yes"}, c.args...)...)
 			if status == 0 || !strings.Contains(errs, c.says) {
 				t.Errorf("%d %s", status, errs)
 			}
-			if after := offered(t, address); after != offers {
-				t.Errorf("sshd offered %s and offers %s", offers, after)
+			if after := offered(t, s.address); after != offers || s.starts(t) != 1 {
+				t.Errorf("sshd offered %s and offers %s after %d starts", offers, after, s.starts(t))
 			}
 			same(t, c.name, before)
 		})
@@ -181,14 +240,14 @@ func TestSSHDIsNotOpenedForPasswords(t *testing.T) {
 		same(t, "no include", before)
 	})
 	t.Run("a code behind a key", func(t *testing.T) {
-		address := startSSHD(t, "UsePAM yes", "PasswordAuthentication no", "KbdInteractiveAuthentication no",
+		s := startSSHD(t, "UsePAM yes", "PasswordAuthentication no", "KbdInteractiveAuthentication no",
 			"AuthenticationMethods publickey publickey,keyboard-interactive:pam")
-		offers := offered(t, address)
-		out := must(t, "install", "sshd", "--otp", "yes", "--yes")
+		offers, out := offered(t, s.address), ""
+		s.rereads(t, func() { out = must(t, "install", "sshd", "--otp", "yes", "--yes") })
 		if !strings.Contains(out, "+KbdInteractiveAuthentication yes") {
 			t.Errorf("the diff: %s", out)
 		}
-		if after := offered(t, address); after != offers {
+		if after := offered(t, s.address); after != offers {
 			t.Errorf("sshd offered %s and offers %s", offers, after)
 		}
 		must(t, "uninstall", "sshd", "--yes")

@@ -57,11 +57,10 @@ func (c sshdCase) lay(t *testing.T) {
 			t.Error(err)
 		}
 	})
-	for _, args := range [][]string{{"cp", "-r", c.dir + sshDir + "/.", sshDir}, {"ssh-keygen", "-A"}} {
-		if out, err := exec.Command(args[0], args[1:]...).CombinedOutput(); err != nil {
-			t.Fatalf("%v: %v %s", args, err, out)
-		}
+	if out, err := exec.Command("cp", "-r", c.dir+sshDir+"/.", sshDir).CombinedOutput(); err != nil {
+		t.Fatalf("%v %s", err, out)
 	}
+	layHostKey(t)
 }
 
 // settings is what the real sshd says of its configuration.
@@ -122,31 +121,23 @@ func TestSSHDConfigurations(t *testing.T) {
 // followRemedy runs the command that an error ends with, beside a running sshd, which then offers some methods, and installs.
 func followRemedy(t *testing.T, errs, offers string) {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	address := l.Addr().String()
-	l.Close()
-	_, port, _ := net.SplitHostPort(address)
-	sshd := exec.Command("/usr/sbin/sshd", "-D", "-e", "-p", port)
-	if err := sshd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	defer func() {
-		_ = sshd.Process.Kill()
-		_ = sshd.Wait()
-	}()
+	s := sshd{address: freeAddress(t), log: filepath.Join(t.TempDir(), "log")}
+	_, port, _ := net.SplitHostPort(s.address)
+	s.run(t, "-p", port)
 	await(t, func() bool { _, err := os.Stat("/run/sshd.pid"); return err == nil })
 	_, remedy, _ := strings.Cut(strings.TrimSpace(errs), "first: ")
 	remedy, _, _ = strings.Cut(remedy, "\n")
-	if out, err := exec.Command("sh", "-c", remedy).CombinedOutput(); err != nil {
-		t.Fatalf("%s: %v %s", remedy, err, out)
-	}
+	s.rereads(t, func() {
+		if out, err := exec.Command("sh", "-c", remedy).CombinedOutput(); err != nil {
+			t.Fatalf("%s: %v %s", remedy, err, out)
+		}
+	})
 	if set := settings(t); !strings.Contains(set, "kbdinteractiveauthentication yes") {
 		t.Errorf("after %s\n%s", remedy, set)
 	}
-	await(t, func() bool { return offered(t, address) == offers })
+	if now := offered(t, s.address); now != offers {
+		t.Errorf("after %s sshd offers %s, want %s", remedy, now, offers)
+	}
 	must(t, "install", "sshd", "--otp", "totp", "--yes")
 	must(t, "uninstall", "sshd", "--yes")
 }
