@@ -95,5 +95,5 @@ func (p *program) historyRow(e store.Entry) cli.Row {
 	if context == nil {
 		context = map[string]string{}
 	}
-	return append(r, cli.Row{{Name: "silent", Value: e.Silent}, {Name: "context", Value: context}}...)
+	return append(r, cli.Row{{Name: "silent", Value: e.Silent}, {Name: "count", Value: e.Count}, {Name: "context", Value: context}}...)
 }

@@ -147,6 +147,7 @@ type HistoryEntry struct {
 	Name      string `json:"name"`
 	UserAgent string `json:"userAgent"`
 	IP        string `json:"ip"`
+	Count     int    `json:"count,omitempty"` // latch-server only: equal refused attempts that the entry stands for, if several
 }
 
 // HistoryOperation is an operation as a history shows it.

@@ -38,6 +38,9 @@ func entryRecord(e store.Entry) slog.Record {
 		r.AddAttrs(text("was", e.Was), text("action", e.Action))
 	}
 	r.AddAttrs(text("ip", e.IP), text("agent", e.UserAgent))
+	if e.Count > 1 {
+		r.AddAttrs(slog.Int("count", e.Count))
+	}
 	if e.Silent {
 		r.AddAttrs(slog.Bool("silent", true))
 	}

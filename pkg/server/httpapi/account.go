@@ -50,7 +50,7 @@ func (s *Server) status(r *request) (any, error) {
 	}
 	answer, err := s.store.Status(r.ctx, store.StatusRequest{
 		App: r.signer.app, AccountID: r.http.PathValue("account"), Target: to.Target, NoOTP: to.noOTP,
-		Token: token, Message: store.OneLine(r.params.Get("msg")), Attempt: r.attempt(to.silent),
+		Token: token, Message: store.OneLine(r.params.Get("msg")), Attempt: r.attempt(to.silent), Subject: r.signer.secret.Subject(),
 	})
 	if err != nil {
 		return nil, err
@@ -69,6 +69,7 @@ func (s *Server) await(r *request) (any, error) {
 	}
 	answer, err := s.store.AwaitOpen(r.ctx, store.StatusRequest{
 		App: r.signer.app, AccountID: r.http.PathValue("account"), Target: to.Target, NoOTP: true, Attempt: r.attempt(true),
+		Subject: r.signer.secret.Subject(),
 	}, awaitLimit)
 	if err != nil {
 		return nil, err

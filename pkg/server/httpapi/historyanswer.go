@@ -12,9 +12,13 @@ func historyAnswer(app store.Application, image string, h store.AccountHistory) 
 	a := h.Account
 	entries := make([]api.HistoryEntry, 0, len(h.Entries))
 	for _, e := range h.Entries {
+		count := e.Count
+		if count == 1 {
+			count = 0
+		}
 		entries = append(entries, api.HistoryEntry{
 			Time: e.T, Action: wireAction(e.Action), What: e.What, Value: e.Value, Was: e.Was, Name: e.Name,
-			UserAgent: e.UserAgent, IP: e.IP,
+			UserAgent: e.UserAgent, IP: e.IP, Count: count,
 		})
 	}
 	return api.History{

@@ -126,10 +126,13 @@ func (b *bed) run() (stop func()) {
 }
 
 // attempt asks as the host web1 does.
-func (b *bed) attempt() {
+func (b *bed) attempt() { b.attemptBy("sshd") }
+
+// attemptBy does it for a service of its own: equal attempts are summed up.
+func (b *bed) attemptBy(service string) {
 	b.t.Helper()
 	_, err := b.store.Status(b.ctx, store.StatusRequest{App: b.app, AccountID: b.account, Attempt: store.Attempt{IP: "192.0.2.1",
-		Context: map[string]string{"host": "web1", "service": "sshd", "user": "ana", "rhost": "203.0.113.7"}}})
+		Context: map[string]string{"host": "web1", "service": service, "user": "ana", "rhost": "203.0.113.7"}}})
 	b.must(err)
 }
 

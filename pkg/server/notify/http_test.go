@@ -41,7 +41,7 @@ func TestNtfy(t *testing.T) {
 	_, err := b.store.CloseByLink(b.ctx, strings.TrimPrefix(m.Actions[0].URL, pageURL+"/close/"), store.Attempt{})
 	b.must(err)
 	b.must(b.store.SetRules(b.ctx, b.user.Row, b.account, map[string]store.Rule{b.app.ID: {Refused: true, Quiet: true}}))
-	b.attempt()
+	b.attemptBy("su")
 	if err := json.Unmarshal(r.next().body, &m); err != nil || m.Priority != 2 {
 		t.Errorf("a quiet notice has priority %d, %v", m.Priority, err)
 	}

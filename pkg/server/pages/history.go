@@ -189,6 +189,9 @@ func (x *exchange) historyLine(e store.Entry) historyLine {
 		l.Kind, l.Result = store.HistoryLetIn, x.text("history.let_in")
 	case e.Action == store.ActionGet:
 		l.Kind, l.Result = store.HistoryRefused, x.text("history.refused")
+		if e.Count > 1 {
+			l.Result = x.count("history.refused_times", e.Count)
+		}
 	default:
 		l.Result = x.changeText(e)
 	}

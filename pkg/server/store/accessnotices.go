@@ -35,7 +35,7 @@ func (s *Store) noticeAccess(ctx context.Context, t *tx, u User, act string, exc
 	if err != nil || len(channels) == 0 {
 		return err
 	}
-	if tell, err := s.limit(t, n, false); err != nil || !tell {
+	if tell, err := s.limit(t, n, false, 1); err != nil || !tell {
 		return err
 	}
 	return s.addNotice(t, n, channels)

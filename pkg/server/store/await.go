@@ -12,12 +12,15 @@ const awaitAfter = 2 * time.Minute
 // history, and leaves no line of its own there; without such an attempt it is a Status like any other, answered at once. It reads
 // the database when something of the person changes, and not in between.
 func (s *Store) AwaitOpen(ctx context.Context, r StatusRequest, limit time.Duration) (Status, error) {
-	p, err := findPairing(s.reads, r.App.Row, r.AccountID)
+	p, err := findPairing(s.hosts, r.App.Row, r.AccountID)
 	if err != nil {
 		return Status{}, err
 	}
-	answer, err := s.peek(r)
+	answer, err := s.peek(s.hosts, r)
 	if err != nil {
+		return Status{}, err
+	}
+	if err := s.flushRefusals(false); err != nil { // the attempt may still be in memory
 		return Status{}, err
 	}
 	refused, err := s.refusedLately(p, answer.ID)
@@ -31,25 +34,29 @@ func (s *Store) AwaitOpen(ctx context.Context, r StatusRequest, limit time.Durat
 	defer cancel()
 	changed := s.Watch(waiting, p.user)
 	for open := true; open && err == nil && !answer.Open; {
-		if answer, err = s.peek(r); err == nil && !answer.Open {
+		if answer, err = s.peek(s.hosts, r); err == nil && !answer.Open {
 			_, open = <-changed
 		}
 	}
 	return answer, err
 }
 
-// peek reads the state of one node and leaves no trace.
-func (s *Store) peek(r StatusRequest) (Status, error) {
-	p, err := findPairing(s.reads, r.App.Row, r.AccountID)
+// peek reads the state of one node and leaves no trace. It is no snapshot, and needs none: what reads closed was closed at
+// that instant, and "open" is decided in the writer.
+func (s *Store) peek(q source, r StatusRequest) (Status, error) {
+	p, err := findPairing(q, r.App.Row, r.AccountID)
 	if err != nil {
 		return Status{}, err
 	}
-	tree, err := loadTree(s.reads, r.App, p, s.millis())
+	tree, err := loadTree(q, r.App, p, s.millis())
 	if err != nil {
 		return Status{}, err
 	}
-	node, err := tree.find(s.reads, r.Target)
-	return Status{ID: node.id, Open: node.open()}, err
+	node, err := tree.find(q, r.Target)
+	if err != nil {
+		return Status{}, err
+	}
+	return tree.answer(node), nil
 }
 
 func (s *Store) refusedLately(p pairing, node string) (bool, error) {

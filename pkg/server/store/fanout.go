@@ -14,6 +14,7 @@ const fanoutBatch = 5000
 type happened struct {
 	row, app int64
 	silent   bool
+	count    int    // how many equal ones
 	notice   Notice // without a kind
 }
 
@@ -21,6 +22,7 @@ type happened struct {
 // it has seen, to be given to the next call, and whether there may be more to do at once. Several processes may call it at any
 // time: each line is turned once. Questions pay nothing for it, and where nobody has a channel it writes nothing.
 func (s *Store) Fanout(ctx context.Context, seen int64) (last int64, more bool, err error) {
+	s.flushRefusals(false) // what cannot be recorded now comes with a later call
 	cursor, top, err := s.fanoutSpan(s.reads)
 	if err != nil {
 		return seen, false, err
@@ -80,7 +82,7 @@ func happenings(q source, from, to int64) ([]happened, error) {
 		var h happened
 		var context string
 		n := &h.notice
-		err := scan(&h.row, &n.T, &n.User, &n.Pairing, &h.app, &n.Action, &n.What, &n.Value, &n.Name, &n.NodeID, &n.Asker, &h.silent, &context,
+		err := scan(&h.row, &n.T, &n.User, &n.Pairing, &h.app, &n.Action, &n.What, &n.Value, &n.Name, &n.NodeID, &n.Asker, &h.silent, &h.count, &context,
 			&n.App, &n.AppID, &n.ContactEmail, &n.ContactPhone, &n.Account)
 		if err == nil && context != "" {
 			told := map[string]string{}
@@ -91,7 +93,7 @@ func happenings(q source, from, to int64) ([]happened, error) {
 		}
 		list = append(list, h)
 		return err
-	}, `SELECT h.id, h.t, h.user, h.pairing, h.app, h.action, h.what, h.value, h.name, h.node, h.ip, h.silent, coalesce(h.context, ''),
+	}, `SELECT h.id, h.t, h.user, h.pairing, h.app, h.action, h.what, h.value, h.name, h.node, h.ip, h.silent, h.count, coalesce(h.context, ''),
 			a.name, a.app_id, a.contact_email, a.contact_phone, coalesce(p.account_id, '')
 		FROM history h JOIN applications a ON a.id = h.app JOIN users u ON u.id = h.user AND u.removed IS NULL
 		LEFT JOIN pairings p ON p.id = h.pairing
@@ -174,7 +176,7 @@ func (s *Store) tellPerson(t *tx, r *receivers, h, before happened) error {
 		return nil
 	}
 	n.Quiet = rule.Quiet
-	if tell, err := s.limit(t, n, h.silent); err != nil || !tell {
+	if tell, err := s.limit(t, n, h.silent, h.count); err != nil || !tell {
 		return err
 	}
 	return s.addNotice(t, n, channels)

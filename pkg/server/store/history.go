@@ -109,6 +109,7 @@ type Entry struct {
 	UserAgent, IP            string
 	Silent                   bool
 	Context                  map[string]string
+	Count                    int // how many equal attempts the line stands for, at least 1
 }
 
 // event is an entry about to be written.
@@ -118,6 +119,7 @@ type event struct {
 	node                           string // public id of the application, operation or instance
 	attempt                        Attempt
 	at                             int64 // 0 is now
+	count                          int   // how many equal ones it stands for; 0 is one
 }
 
 func (s *Store) record(t *tx, e event) error {
@@ -129,10 +131,10 @@ func (s *Store) record(t *tx, e event) error {
 	if at == 0 {
 		at = s.millis()
 	}
-	return t.exec(`INSERT INTO history (user, pairing, app, t, action, what, value, was, name, user_agent, ip, silent, context, node)
-		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+	return t.exec(`INSERT INTO history (user, pairing, app, t, action, what, value, was, name, user_agent, ip, silent, context, node, count)
+		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
 		e.pairing.user, e.pairing.row, e.pairing.app, at, e.action, e.what, e.value, e.was, e.name,
-		e.attempt.UserAgent, e.attempt.IP, e.attempt.Silent, context, e.node)
+		e.attempt.UserAgent, e.attempt.IP, e.attempt.Silent, context, e.node, max(e.count, 1))
 }
 
 func onOff(on bool) string {
@@ -148,7 +150,7 @@ const MaxHistory = 1000
 func scanEntry(scan func(...any) error) (e Entry, err error) {
 	var context string
 	err = scan(&e.ID, &e.T, &e.User, &e.App, &e.Action, &e.What, &e.Value, &e.Was, &e.Name, &e.Node,
-		&e.UserAgent, &e.IP, &e.Silent, &context)
+		&e.UserAgent, &e.IP, &e.Silent, &context, &e.Count)
 	if err == nil {
 		e.Context, err = readContext(context)
 	}
@@ -167,6 +169,7 @@ type AccountHistory struct {
 // oldest first, the newest MaxHistory of them.
 func (s *Store) History(ctx context.Context, app Application, accountID string, from, to int64) (AccountHistory, error) {
 	var h AccountHistory
+	s.flushRefusals(false) // what cannot be recorded now is shown later
 	p, err := findPairing(s.reads, app.Row, accountID)
 	if err != nil {
 		return h, err
@@ -186,6 +189,7 @@ func (s *Store) History(ctx context.Context, app Application, accountID string, 
 
 // Log returns the newest limit entries, oldest first, of one person or (user "") of everybody.
 func (s *Store) Log(user string, limit int) ([]Entry, error) {
+	s.flushRefusals(false)
 	if user == "" {
 		return s.newest(`ORDER BY h.id DESC LIMIT ?`, limit)
 	}
@@ -210,7 +214,7 @@ func (s *Store) entries(which string, args ...any) ([]Entry, error) {
 		list = append(list, e)
 		return err
 	}, `SELECT h.id, h.t, coalesce(u.name, ''), coalesce(a.name, ''), h.action, h.what, h.value, h.was, h.name, h.node,
-			h.user_agent, h.ip, h.silent, coalesce(h.context, '')
+			h.user_agent, h.ip, h.silent, coalesce(h.context, ''), h.count
 		FROM history h LEFT JOIN users u ON u.id = h.user LEFT JOIN applications a ON a.id = h.app `+which, args...)
 	if err != nil {
 		return nil, fmt.Errorf("read history: %w", err)
@@ -220,6 +224,7 @@ func (s *Store) entries(which string, args ...any) ([]Entry, error) {
 
 // LastAttempt is the newest time that a host asked about a person; found is false where none has.
 func (s *Store) LastAttempt(user int64) (e Entry, found bool, err error) {
+	s.flushRefusals(false)
 	list, err := s.entries(`WHERE h.user = ? AND h.action = 'get' ORDER BY h.t DESC, h.id DESC LIMIT 1`, user)
 	if err != nil || len(list) == 0 {
 		return e, false, err

@@ -113,7 +113,7 @@ func TestPrune(t *testing.T) {
 	const old = pruneBatch + 10
 	b.must(b.sqlite().write(b.ctx, func(t *tx) error {
 		for i := range old {
-			if err := t.exec(`INSERT INTO history SELECT NULL, user, pairing, app, ?, action, what, value, was, name, user_agent, ip, silent, context, node
+			if err := t.exec(`INSERT INTO history SELECT NULL, user, pairing, app, ?, action, what, value, was, name, user_agent, ip, silent, context, node, count
 				FROM history ORDER BY id LIMIT 1`, i); err != nil {
 				return err
 			}
@@ -126,7 +126,7 @@ func TestPrune(t *testing.T) {
 	b.reads(id, true)
 	// A clock that was wrong for a while leaves old times behind new ones.
 	b.must(b.sqlite().write(b.ctx, func(t *tx) error {
-		return t.exec(`INSERT INTO history SELECT NULL, user, pairing, app, 1, action, what, value, was, name, user_agent, ip, silent, context, node
+		return t.exec(`INSERT INTO history SELECT NULL, user, pairing, app, 1, action, what, value, was, name, user_agent, ip, silent, context, node, count
 			FROM history ORDER BY id DESC LIMIT 1`)
 	}))
 	count := func() int {
@@ -143,7 +143,7 @@ func TestPrune(t *testing.T) {
 	}
 	// A clock that was wrong for a while leaves old times behind new ones.
 	b.must(b.sqlite().write(b.ctx, func(t *tx) error {
-		return t.exec(`INSERT INTO history SELECT NULL, user, pairing, app, 1, action, what, value, was, name, user_agent, ip, silent, context, node
+		return t.exec(`INSERT INTO history SELECT NULL, user, pairing, app, 1, action, what, value, was, name, user_agent, ip, silent, context, node, count
 			FROM history ORDER BY id DESC LIMIT 1`)
 	}))
 	if n, err := b.Prune(b.ctx, old); err != nil || n != 1 || count() != 4 {

@@ -48,6 +48,7 @@ func (s *Store) KeepLogged(ctx context.Context, p Position) error {
 
 // JournalAfter returns what came after a position, limit lines of each kind at most.
 func (s *Store) JournalAfter(p Position, limit int) (j Journal, err error) {
+	s.flushRefusals(false)
 	if j.Entries, err = s.entries(`WHERE h.id > ? ORDER BY h.id LIMIT ?`, p.Entry, limit); err != nil {
 		return j, err
 	}

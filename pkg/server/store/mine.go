@@ -41,6 +41,7 @@ func (s *Store) PersonHistory(q HistoryQuery) ([]Entry, error) {
 	if q.Limit <= 0 || q.Limit > MaxHistory {
 		q.Limit = MaxHistory
 	}
+	s.flushRefusals(false)
 	kind, known := kindClauses[q.Kind]
 	if !known {
 		return nil, fmt.Errorf("history has no %q", q.Kind)

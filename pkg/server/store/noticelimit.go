@@ -31,9 +31,10 @@ type facts struct {
 	Latches   []string `json:"latches"`
 }
 
-// limit reports whether a person is told of an event now. If not, the event may have been counted for a summary. Silent questions
+// limit reports whether a person gets a notice of an event now, which stands for count equal ones. What does not get one is
+// counted for a summary. Silent questions
 // are never told one by one; refused ones count where a window is open, since a host asks silently once it was refused.
-func (s *Store) limit(t *tx, n Notice, silent bool) (bool, error) {
+func (s *Store) limit(t *tx, n Notice, silent bool, count int) (bool, error) {
 	node := n.NodeID
 	if n.Kind == NoticeAccess {
 		node = n.What
@@ -51,14 +52,17 @@ func (s *Store) limit(t *tx, n Notice, silent bool) (bool, error) {
 	}
 	switch {
 	case silent || latch.told >= noticesPerLatch:
-		latch.hold(n)
+		latch.hold(n, count)
 		return false, latch.save(t)
 	case all.told >= noticesPerPerson:
-		all.hold(n)
+		all.hold(n, count)
 		return false, all.save(t)
 	}
 	latch.told++
 	all.told++
+	if count > 1 {
+		latch.hold(n, count-1)
+	}
 	if err := latch.save(t); err != nil {
 		return false, err
 	}
@@ -84,8 +88,8 @@ func (s *Store) window(t *tx, w window) (window, error) {
 	return open, err
 }
 
-func (w *window) hold(n Notice) {
-	w.held++
+func (w *window) hold(n Notice, count int) {
+	w.held += count
 	w.facts.Last = n
 	address := n.Address
 	if address == "" {

@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strconv"
 )
@@ -19,6 +20,7 @@ type StatusRequest struct {
 	AccountID string
 	Target    Target
 	NoOTP     bool
+	Subject   string // of the secret that signed, for the limit of answers under way
 	Token     string // use this one-time token instead of a new one
 	Message   string // shown with the token
 	Attempt   Attempt
@@ -87,12 +89,24 @@ const (
 	KindInstance    = "instance"
 )
 
-// Status answers a question: what the latches say, a one-time token where one is due, the latch
-// closed again where it closes after use, and a line of history. When it returns, all of it is on
-// disk.
+// Status answers a query: what the latches say, a one-time token where one is due, the latch closed again where it closes after
+// use, and a line of history. When it returns that a latch is open, all of it is on disk; "closed" waits for nothing but a read.
+// A secret with too many queries under way gets a *TooManyError, unless the answer is "closed".
 func (s *Store) Status(ctx context.Context, r StatusRequest) (Status, error) {
-	var answer Status
-	err := s.write(ctx, func(t *tx) error {
+	answer, err := s.peek(s.hosts, r)
+	switch {
+	case err == nil && !answer.Open:
+		s.refused.add(r, answer.ID, s.millis())
+		return answer, nil
+	case errors.Is(err, ErrNotPaired), errors.Is(err, ErrNoOperation), errors.Is(err, ErrNoInstance):
+		return Status{}, err
+	}
+	leave, err := s.refused.enter(r.Subject)
+	if err != nil {
+		return Status{}, err
+	}
+	defer leave()
+	err = s.write(ctx, func(t *tx) error {
 		p, err := findPairing(t, r.App.Row, r.AccountID)
 		if err != nil {
 			return err
@@ -118,10 +132,7 @@ func (s *Store) status(t *tx, r StatusRequest, p pairing) (Status, error) {
 	if err := s.settlePath(t, tree, &node); err != nil {
 		return Status{}, err
 	}
-	answer := Status{ID: node.id, Open: node.open()}
-	if node.kind != KindInstance {
-		answer.Children = tree.statuses(node.row)
-	}
+	answer := tree.answer(node)
 	if answer.Open && !r.NoOTP && node.twoFactor.applies(node.chose2FA) {
 		answer.Made = s.millis()
 		if answer.Token, err = s.makeToken(t, p, node.id, r, answer.Made); err != nil {
@@ -138,6 +149,14 @@ func (s *Store) status(t *tx, r StatusRequest, p pairing) (Status, error) {
 		err = s.setNode(t, p, node, false, ActionDeveloper, use)
 	}
 	return answer, err
+}
+
+func (tr *tree) answer(node target) Status {
+	a := Status{ID: node.id, Open: node.open()}
+	if node.kind != KindInstance {
+		a.Children = tr.statuses(node.row)
+	}
+	return a
 }
 
 type target struct {

@@ -89,7 +89,12 @@ type Store struct {
 	stop    chan struct{} // closed by Close
 	gone    chan struct{} // closed when the writer has ended
 	stopped sync.WaitGroup
-	once    sync.Once
+
+	hosts     *reader // the connections of hosts' queries, apart from those of pages and searches
+	refused   *refusals
+	closing   chan struct{}  // closed before stop
+	recording sync.WaitGroup // refusalLoop
+	once      sync.Once
 }
 
 // Options changes how a database is opened; the zero value is right outside tests.
@@ -156,6 +161,7 @@ func Open(dir string, o Options) (*Store, error) {
 	s := &Store{
 		dir: dir, box: box, now: o.Now,
 		jobs: make(chan *job, maxBatch), stop: make(chan struct{}), gone: make(chan struct{}),
+		refused: newRefusals(), closing: make(chan struct{}),
 	}
 	if err := s.connect(path); err != nil {
 		if hasCode(err, sqlitelib.SQLITE_CORRUPT) || hasCode(err, sqlitelib.SQLITE_NOTADB) {
@@ -165,6 +171,8 @@ func Open(dir string, o Options) (*Store, error) {
 	}
 	s.stopped.Add(1)
 	go s.writeLoop()
+	s.recording.Add(1)
+	go s.refusalLoop()
 	return s, nil
 }
 
@@ -191,21 +199,32 @@ func (s *Store) connect(path string) (err error) {
 	if _, err := s.conn.ExecContext(context.Background(), "PRAGMA busy_timeout = 0"); err != nil {
 		return err
 	}
-	db, err := openDatabase(path, readerCacheKiB, readerCount)
-	if err != nil {
-		return err
+	for _, pool := range []**reader{&s.reads, &s.hosts} {
+		db, err := openDatabase(path, readerCacheKiB, readerCount)
+		if err != nil {
+			return err
+		}
+		*pool = &reader{statements{prepare: db.PrepareContext}, db}
 	}
-	s.reads = &reader{statements{prepare: db.PrepareContext}, db}
 	return nil
 }
 
 // Close waits for the changes under way and closes the database.
 func (s *Store) Close() error {
-	s.once.Do(func() { close(s.stop) })
+	var unrecorded error
+	s.once.Do(func() {
+		close(s.closing)
+		s.recording.Wait()
+		unrecorded = s.flushRefusals(true)
+		close(s.stop)
+	})
 	s.stopped.Wait()
 	s.watch.end()
-	s.reads.close()
-	err := s.reads.db.Close()
+	err := unrecorded
+	for _, r := range []*reader{s.reads, s.hosts} {
+		r.close()
+		err = errors.Join(err, r.db.Close())
+	}
 	s.tx.close()
 	return errors.Join(err, s.conn.Close(), s.db.Close())
 }

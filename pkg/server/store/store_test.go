@@ -134,7 +134,9 @@ func (b *bed) reload() {
 }
 
 func (b *bed) ask(account string) (Status, error) {
-	return b.Status(b.ctx, StatusRequest{App: b.app, AccountID: account})
+	s, err := b.Status(b.ctx, StatusRequest{App: b.app, AccountID: account})
+	b.must(b.sqlite().flushRefusals(false)) // so that lines come in the order of queries
+	return s, err
 }
 
 // reads checks what a host reads for an account.

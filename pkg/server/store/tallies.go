@@ -12,6 +12,7 @@ const tallyBatch = 50_000
 
 // Tally counts the answers since it counted last, per day and application. What it counts costs a login nothing.
 func (s *Store) Tally(ctx context.Context) error {
+	s.flushRefusals(false)
 	for {
 		from, err := readMark(s.reads, markTallied)
 		if err != nil {
@@ -39,7 +40,7 @@ func (s *Store) tallySpan(ctx context.Context, from, to int64) error {
 		err := scan(&c.day, &c.app, &c.opened, &c.refused)
 		counts = append(counts, c)
 		return err
-	}, `SELECT t / ?, app, sum(value = 'on'), sum(value = 'off') FROM history
+	}, `SELECT t / ?, app, sum((value = 'on') * count), sum((value = 'off') * count) FROM history
 		WHERE id > ? AND id <= ? AND action = 'get' AND what = 'status' GROUP BY 1, 2`, dayMillis, from, to)
 	if err != nil {
 		return err
@@ -88,6 +89,7 @@ func (s *Store) Tallies(app int64, days int) ([]DayTally, error) {
 
 // Refused returns the newest attempts that were refused, newest first.
 func (s *Store) Refused(limit int) ([]Entry, error) {
+	s.flushRefusals(false)
 	return s.entries(`WHERE h.action = 'get' AND h.value = 'off' ORDER BY h.id DESC LIMIT ?`, limit)
 }
 
