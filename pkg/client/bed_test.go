@@ -45,6 +45,27 @@ func (u until) Err() error {
 	}
 }
 
+// untilSilent is the context of a call whose deadline passes after an event, when the client has waited without success since. Only
+// then is it the server that owes an answer.
+func untilSilent(t *testing.T, c *Client, event <-chan struct{}) until {
+	t.Helper()
+	const waits = 100 * time.Millisecond // what counts in two steps, the second of which began after the event
+	ctx := t.Context()
+	silent, happen := newEvent()
+	go func() {
+		select {
+		case <-event:
+		case <-ctx.Done():
+			return
+		}
+		for before := c.meter.Load().Waited(); c.meter.Load().Waited() <= before+waits && ctx.Err() == nil; {
+			time.Sleep(time.Millisecond)
+		}
+		happen()
+	}()
+	return deadlineAt(silent)
+}
+
 // newEvent returns an event and what makes it happen; the calls after the first do nothing.
 func newEvent() (event <-chan struct{}, happen func()) {
 	c := make(chan struct{})
@@ -56,6 +77,7 @@ func TestMain(m *testing.M) {
 	if child, asked := os.LookupEnv(childVariable); asked {
 		os.Exit(children[child]())
 	}
+	grace = time.Hour // however slow the machine is, what ends at its deadline has come back
 	// These tests wait more than they work.
 	if err := flag.Set("test.parallel", "16"); err != nil {
 		panic(err)

@@ -128,7 +128,7 @@ func (c *Client) meterFor(ctx context.Context) *pollnet.Meter {
 
 // grace is for what is on its way when the deadline passes: then package pollnet says whose turn it was. Whoever has not come
 // back by its end was kept from running.
-const grace = 250 * time.Millisecond
+var grace = 250 * time.Millisecond
 
 // extended is ctx without its deadline, which package pollnet watches, but for what has not ended by itself after the grace.
 func extended(ctx context.Context) (context.Context, context.CancelFunc) {

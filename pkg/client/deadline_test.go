@@ -24,7 +24,6 @@ func TestDeadlineBoundsRetries(t *testing.T) {
 		"503 always":              {"no-answer", 3, true},
 		"connect: refused":        {"no-answer", 3, false},
 		"connect: closes":         {"no-answer", 3, false},
-		"connect: unheard":        {"no-answer", 1, false},
 	} {
 		t.Run(fault, func(t *testing.T) {
 			t.Parallel()

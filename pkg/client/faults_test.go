@@ -267,30 +267,13 @@ func expectations(t *testing.T) map[string]expectation {
 }
 
 // stalling is the context of a call whose deadline passes while the client waits for a server that never ends.
-func stalling(s *latchtest.Server) context.Context {
-	event, happen := newEvent()
-	switch s.Fault {
-	case "connect: unheard":
-		return httptrace.WithClientTrace(deadlineAt(event), &httptrace.ClientTrace{ConnectStart: func(string, string) { happen() }})
-	case "429 with a body that stalls", "503 with a body that stalls":
-		return untilJudged{deadlineAt(event), s, happen}
+func stalling(t *testing.T, c *Client, s *latchtest.Server) context.Context {
+	t.Helper()
+	if s.Fault != "connect: unheard" {
+		return untilSilent(t, c, s.Stalled())
 	}
-	return deadlineAt(s.Stalled())
-}
-
-// untilJudged is a deadline that passes after the client has judged an answer: it then looks whether another try fits before
-// its deadline, and goes on with the rest of the body.
-type untilJudged struct {
-	until
-	server *latchtest.Server
-	pass   func()
-}
-
-func (u untilJudged) Deadline() (time.Time, bool) {
-	if u.server.Requests() > 0 {
-		u.pass()
-	}
-	return u.until.Deadline()
+	event, happen := newEvent() // the server sees nothing of it
+	return httptrace.WithClientTrace(untilSilent(t, c, event), &httptrace.ClientTrace{ConnectStart: func(string, string) { happen() }})
 }
 
 func TestFaults(t *testing.T) {
@@ -305,11 +288,12 @@ func TestFaults(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			s := start(t, name)
+			c := clientFor(t, s)
 			ctx := context.Context(deadlineAt(nil))
 			if want.deadline {
-				ctx = stalling(s)
+				ctx = stalling(t, c, s)
 			}
-			status, err := askIn(ctx, clientFor(t, s))
+			status, err := askIn(ctx, c)
 			if got := word(status, err); got != want.word {
 				t.Errorf("%s, want %s; %v", got, want.word, err)
 			}

@@ -104,7 +104,8 @@ func TestProxy(t *testing.T) {
 			if c.fault != "" {
 				event = s.Stalled()
 			}
-			status, err := askIn(deadlineAt(event), clientOf(t, o))
+			client := clientOf(t, o)
+			status, err := askIn(untilSilent(t, client, event), client)
 			if got := word(status, err); got != c.word {
 				t.Errorf("%s, want %s; %v", got, c.word, err)
 			}
