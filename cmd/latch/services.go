@@ -48,6 +48,11 @@ log in once more while this session stays open, and run "latch confirm" there.
 su and sudo get the auth line alone, because their account phase runs for root and for commands
 without a password too; --every-use adds it.
 
+A service whose program is known to run without root is refused: nginx, postgresql, squid, radiusd, screen
+lockers, and what a systemd unit or a process of its name shows. The module could not read its
+configuration there and would refuse everybody. --allow-unprivileged installs it all the same, as where
+you have made Squid's helper set-uid root.
+
 openvpn gets a service file where it has none, and the server's configuration the plugin that asks it;
 with --otp the clients' answer to a static challenge is the code. See docs/openvpn.md.
 
@@ -84,6 +89,7 @@ nothing where they stand; it keeps their arguments, and exits with 1 where one c
 	f.StringVar(&o.line.OTP, "otp", "", "override the configuration's otp: `mode` no, yes, totp or server-totp; config: as it says again")
 	f.StringVar(&o.line.Server, "server-config", "", "openvpn: the `file` that configures the server (default: the only one)")
 	f.BoolVar(&everyUse, "every-use", false, "su and sudo: query in the account phase too; --every-use=false: no more")
+	f.BoolVar(&o.line.AllowUnprivileged, "allow-unprivileged", false, "install although a program that uses the service is known to run without root")
 	f.BoolVar(&o.dryRun, "dry-run", false, "show the change and do not make it")
 	f.BoolVar(&o.check, "check", false, "as --dry-run, with exit status 3 where something would change")
 	f.BoolVarP(&o.yes, "yes", "y", false, "do not ask; the change still waits to be confirmed")

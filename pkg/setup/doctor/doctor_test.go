@@ -27,7 +27,7 @@ func patient(t *testing.T) doctor.Machine {
 			{Name: "system", Config: root + "/latch.conf", Accounts: root + "/latch.accounts"},
 			{Name: "openvpn", Config: root + "/openvpn.conf", Accounts: root + "/openvpn.accounts"},
 		},
-		PAM:     installer.System{PamDirs: []string{root + "/etc/pam.d"}, StateDir: root + "/state"},
+		PAM:     installer.System{PamDirs: []string{root + "/etc/pam.d"}, StateDir: root + "/state", Root: root},
 		Root:    root,
 		Now:     time.Now,
 		Server:  func(context.Context, *config.Config) (time.Duration, error) { return 0, nil },
@@ -145,7 +145,12 @@ func TestWhatIsFound(t *testing.T) {
 		"a phase that is skipped":  {file("/etc/pam.d/polkit-1", "auth requisite pam_unix.so\naccount required pam_latch.so\naccount required pam_unix.so\n"), "service polkit-1", "fail", "nobody is asked"},
 		"a line of Telefónica's plugin": {file("/etc/pam.d/door", "auth requisite pam_unix.so\nauth sufficient pam_latch.so\nauth required pam_deny.so\n"),
 			"service door", "fail", "an unpaired or exempt user is refused"},
-		"a line alone": {file("/etc/pam.d/door", "auth required pam_latch.so\n"), "service door", "fail", "an unpaired or exempt user is refused"},
+		"a line alone":                     {file("/etc/pam.d/door", "auth required pam_latch.so\n"), "service door", "fail", "an unpaired or exempt user is refused"},
+		"a line for a daemon without root": {file("/etc/pam.d/nginx", "auth requisite pam_unix.so\nauth required pam_latch.so\n"), "service nginx", "fail", "nginx's workers, without root"},
+		"a line by which hyprlock unlocks": {func(t *testing.T, m *doctor.Machine) {
+			put(t, m.Root+"/usr/bin/hyprlock", "")
+			put(t, m.Root+"/etc/pam.d/su", "auth requisite pam_unix.so\nauth required pam_latch.so\n")
+		}, "service su", "fail", "cp /etc/pam.d/su /etc/pam.d/hyprlock"},
 		"a service that is exempt": {func(t *testing.T, m *doctor.Machine) {
 			put(t, m.Root+"/etc/pam.d/door", "auth requisite pam_unix.so\nauth required pam_latch.so\n")
 			configured("exempt_services = door")(t, m)

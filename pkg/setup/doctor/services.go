@@ -74,9 +74,8 @@ func (e *examination) stack(s installer.ServiceState) {
 		text, _ := p.Instead()
 		e.warn(check, "latch uninstall "+s.Service, "it has our line, and nobody uses it: %s", text)
 	}
-	if installer.Unprivileged(s.Service) {
-		e.fail(check, "latch uninstall "+fileOf(s.Where[0]),
-			"it unlocks a screen without the rights to ask, so nobody can unlock any more")
+	if why := e.PAM.Unprivileged(s.Service); why != "" && !e.PAM.AllowedUnprivileged(s.Service) {
+		e.fail(check, "latch uninstall "+fileOf(s.Where[0]), "it %s", why)
 	}
 	if s.Lines > 1 {
 		e.warn(check, fewerLines(s), "one phase has our line %d times", s.Lines)

@@ -46,7 +46,7 @@ var people = []string{"sshd", "login", "su", "su-l", "sudo", "sudo-i", "lightdm"
 func unpack(t *testing.T, m machine) installer.System {
 	t.Helper()
 	root := t.TempDir()
-	s := installer.System{PamDirs: []string{root + "/etc/pam.d", root + "/usr/lib/pam.d"}, StateDir: root + "/state",
+	s := installer.System{PamDirs: []string{root + "/etc/pam.d", root + "/usr/lib/pam.d"}, StateDir: root + "/state", Root: root,
 		AccountSkip: config.Defaults().AccountSkip}
 	for _, pair := range [][2]string{{m.own, s.PamDirs[0]}, {m.authselect, root + "/etc/authselect"}, {m.vendor, s.PamDirs[1]}} {
 		from, to := pair[0], pair[1]

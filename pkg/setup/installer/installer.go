@@ -22,6 +22,7 @@ import (
 type System struct {
 	PamDirs  []string // where libpam looks; changes are written to the first
 	StateDir string   // what was replaced; 0700
+	Root     string   // "" but in tests: /proc, programs and units are looked for below it
 
 	SSHD        *sshd.State // for a plan that changes sshd
 	AccountSkip []string    // services that latch.conf does not ask about in the account phase

@@ -18,6 +18,8 @@ type Options struct {
 	EveryUse  *bool  // su, sudo: the account phase too, for root and every NOPASSWD command, with no notice to the phone
 	Server    string // openvpn: the server's configuration, "" for the only one that there is
 	Repair    bool   `json:"-"` // lines that protect nothing where they stand are placed again
+
+	AllowUnprivileged bool `json:",omitempty"` // install although a program that uses the service is known to run without root
 }
 
 // The values that take an argument away.

@@ -140,7 +140,7 @@ func (s System) faulty(f *pamconf.File) bool {
 
 // Plan works out how to make a service ask. A service that asks already has nothing to change.
 func (s System) Plan(service string, o Options) (Change, error) {
-	path, text, err := s.writable(service)
+	path, text, err := s.writable(service, o)
 	c := Change{Service: service, Path: filepath.Join(s.PamDirs[0], service), Mode: 0o644}
 	switch {
 	case errors.Is(err, ErrNoService) && service == openvpn.Service:
@@ -181,7 +181,7 @@ func (s System) Plan(service string, o Options) (Change, error) {
 		c.Before = c.After // the vendor's file needs no copy then
 		return c, nil
 	}
-	return c, s.look(&c)
+	return c, s.look(&c, o)
 }
 
 // Arguments lists the arguments that our lines have in the service files of a plan, sorted, each set once.
@@ -283,7 +283,7 @@ func (s System) inOrder(services []string) []string {
 }
 
 // writable finds a service that may be changed.
-func (s System) writable(service string) (path string, text []byte, err error) {
+func (s System) writable(service string, o Options) (path string, text []byte, err error) {
 	switch {
 	case !serviceName.MatchString(service) || leftover(service):
 		return "", nil, fmt.Errorf("%q is no name of a PAM service", service)
@@ -291,8 +291,9 @@ func (s System) writable(service string) (path string, text []byte, err error) {
 		return "", nil, refuse("authselect writes %s anew; install the services themselves, or make a profile of your own with authselect create-profile", service)
 	case slices.Contains(unasked, service):
 		return "", nil, refuse("%s has nobody to ask, and must not depend on a latch", service)
-	case Unprivileged(service):
-		return "", nil, refuse("%s unlocks a screen without privileges: it could not ask, and nobody could unlock any more", service)
+	}
+	if err := s.refuseUnprivileged(service, o); err != nil {
+		return "", nil, err
 	}
 	if err := s.unknown(service); err != nil {
 		return "", nil, err

@@ -142,6 +142,7 @@ func (s System) Apply(c Change, o Options, now time.Time) error {
 	if err != nil {
 		return err
 	}
+	o.AllowUnprivileged = o.AllowUnprivileged || s.AllowedUnprivileged(c.Service)
 	r := record{Service: c.Service, Kind: c.Kind, Path: c.Path, At: now.UTC(), Existed: c.Before != nil, SHA256: digest(c.After), Options: o, before: c.Before}
 	if c.Kind == PAM {
 		r.Phases, r.Lines = s.preview(c).phases(), ownArgs(pamconf.Parse(c.Service, c.After))

@@ -1,23 +1,16 @@
 package installer
 
 import (
+	"fmt"
 	"slices"
 	"strings"
 
 	"github.com/latch-linux/latch/pkg/setup/pamconf"
 )
 
-// lockers unlock a screen without privileges: they cannot read our configuration, so a line in their stack would keep
-// their people out.
-var lockers = []string{"swaylock", "i3lock", "hyprlock", "waylock", "gtklock", "vlock", "physlock", "xscreensaver", "xlock", "kde",
-	"kscreenlocker", "cinnamon-screensaver", "mate-screensaver", "xfce4-screensaver"}
-
-// Unprivileged reports whether a service unlocks a screen without the rights to ask.
-func Unprivileged(service string) bool { return slices.Contains(lockers, service) }
-
-// look follows a change into the services that include the file: one that could not ask refuses it, and of the others
-// the person is told.
-func (s System) look(c *Change) error {
+// look follows a change into the services that include the file: one whose program runs without root refuses it, and the
+// others are named.
+func (s System) look(c *Change, o Options) error {
 	with := s.with(c.Service, c.After)
 	names, err := s.Services()
 	if err != nil {
@@ -27,8 +20,8 @@ func (s System) look(c *Change) error {
 	for _, name := range names {
 		switch {
 		case name == c.Service || !s.includes(name, c.Service) || !with.Asks(name):
-		case Unprivileged(name):
-			return refuse("%s would also guard %s, which has no rights to ask and could not unlock any more", c.Service, name)
+		case s.refuseUnprivileged(name, o) != nil:
+			return fmt.Errorf("%s is part of %s: %w", c.Service, name, s.refuseUnprivileged(name, o))
 		case with.serviceState(name).Lines > 1:
 			c.Notes = append(c.Notes, name+" includes it and has a line of its own, which is not needed any more: latch uninstall "+name)
 		default:
