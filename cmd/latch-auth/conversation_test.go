@@ -238,6 +238,7 @@ func TestFrozen(t *testing.T) {
 			if c.delegated {
 				dir, err := fixture.DelegateCgroup(4242)
 				must(t, err)
+				t.Cleanup(func() { removeCgroup(t, dir) })
 				must(t, os.WriteFile(filepath.Join(dir, "cgroup.procs"), []byte(strconv.Itoa(a.cmd.Process.Pid)), 0o644))
 			}
 			a.greet(s.hello(nil))
@@ -253,6 +254,25 @@ func TestFrozen(t *testing.T) {
 			a.logged("reason="+strconv.Quote(c.reason), c.detail)
 		})
 	}
+}
+
+// TestSlowMachine: where a twentieth of a processor is all there is, a server's silence is silence still.
+func TestSlowMachine(t *testing.T) {
+	t.Parallel()
+	s := newSite(t)
+	s.set("timeout", "10")
+	s.serve("connect: silent")
+	a := begin(t, nil)
+	must(t, a.module.SetDeadline(time.Now().Add(5*patience)))
+	dir, err := fixture.SlowCgroup(5)
+	must(t, err)
+	must(t, os.WriteFile(filepath.Join(dir, "cgroup.procs"), []byte(strconv.Itoa(a.cmd.Process.Pid)), 0o644))
+	a.greet(s.hello(nil))
+	if v := a.verdict(); v != relay.Success {
+		t.Errorf("verdict %d", v)
+	}
+	a.logged(`reason="no-answer-open"`)
+	removeCgroup(t, dir)
 }
 
 // TestFrozenBeforeTheQuery: the query's time has not begun yet, so a pause takes nothing from it.

@@ -8,6 +8,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -75,7 +76,7 @@ type attack struct {
 // TestPauses has the caller of su stop it, or freeze its cgroup, which stops the authenticator too. A sample tries every
 // attack and every pause at every fourth moment.
 func TestPauses(t *testing.T) {
-	attacks := append([]attack{{"kill -STOP", stopped}}, freezers(t)...)
+	attacks := append([]attack{{"kill -STOP", stopped}, {"one frozen thread", frozenThread}}, freezers(t)...)
 	configure(t, mostOpen())
 	for _, a := range attacks {
 		// A pause far below what counts as lost changes nothing.
@@ -206,6 +207,54 @@ func frozen(t *testing.T, kind freezer, parent, caller, victim string, at, pause
 	}
 	return h.in(victim)
 }
+
+// frozenThread freezes one thread of what su has started, each time another one, with no privilege but a cgroup that belongs to
+// the caller, as in a session of systemd's user manager.
+func frozenThread(t *testing.T, caller, victim string, at, pause time.Duration) bool {
+	dir, err := fixture.DelegateCgroup(bed.users[caller].ID)
+	if err != nil {
+		t.Error(err)
+		return false
+	}
+	defer freezer{dir: dir}.remove()
+	defer freezer{dir: dir + "/ice"}.remove()
+	h := holdSu(t, caller, victim)
+	if err := (freezer{dir: dir}).write("cgroup.procs", fmt.Sprint(h.cmd.Process.Pid)); err != nil {
+		t.Error(err)
+	}
+	// A thread that is gone by the time that its turn comes is none.
+	raid := attempt{as: caller, prologue: "cd " + dir, command: fmt.Sprintf(`sh -c '
+		mkdir ice && echo threaded >ice/cgroup.type && echo ready && read go && sleep %f
+		set -- $(grep -vx %d cgroup.threads); [ $# = 0 ] || shift $((%d %% $#))
+		echo $1 >ice/cgroup.threads; echo 1 >ice/cgroup.freeze; sleep %f; echo 0 >ice/cgroup.freeze'`,
+		at.Seconds(), h.cmd.Process.Pid, nextThread.Add(1), pause.Seconds())}
+	cmd := raid.cmd()
+	cmd.Stdin = nil
+	trigger, err := cmd.StdinPipe()
+	if err != nil {
+		t.Error(err)
+		return false
+	}
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Error(err)
+		return false
+	}
+	if err := cmd.Start(); err != nil {
+		t.Error(err)
+		return false
+	}
+	if _, err := io.ReadFull(out, make([]byte, len("ready\n"))); err != nil {
+		t.Errorf("the attacker cannot begin: %v", err)
+	}
+	h.release()
+	io.WriteString(trigger, "go\n")
+	cmd.Wait()
+	return h.in(victim)
+}
+
+// nextThread numbers the attacks of frozenThread.
+var nextThread atomic.Int32
 
 // SCHED_IDLE beside a busy loop is a pause that the kernel makes: the caller gives itself the lowest class, on a processor
 // that it keeps busy. The authenticator takes the class and the processor of its choice back.
