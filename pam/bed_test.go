@@ -15,6 +15,8 @@ import (
 	"time"
 
 	"github.com/msteinert/pam/v2"
+
+	"github.com/latch-linux/latch/e2e/fixture"
 )
 
 var (
@@ -32,6 +34,10 @@ func run(m *testing.M) int {
 	}
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "these tests drive build/pam_latch.so, which is missing: run make build first")
+		return 1
+	}
+	if err := fixture.Prepare(); err != nil {
+		fmt.Fprintln(os.Stderr, err)
 		return 1
 	}
 	dir, err := os.MkdirTemp("", "pam-latch-")

@@ -8,6 +8,8 @@ import (
 	"testing"
 
 	"github.com/msteinert/pam/v2"
+
+	"github.com/latch-linux/latch/e2e/fixture"
 )
 
 // refused tells whether err is the one code that a refusal has in its phase.
@@ -141,6 +143,9 @@ func TestUntrustedAuthenticatorRefuses(t *testing.T) {
 		"a path to nowhere": func(b *bed) error { b.service("latch", module, "/"); return nil },
 	} {
 		t.Run(name, func(t *testing.T) {
+			if strings.Contains(name, "another") {
+				fixture.NeedsRoot(t)
+			}
 			b := newBed(t, "read", send(hold(5), success))
 			if err := b.begin(nil).Authenticate(0); err != nil {
 				t.Fatalf("unspoilt: %v", err)

@@ -11,6 +11,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/latch-linux/latch/e2e/fixture"
 )
 
 const nothingLeft = "left fds 0 threads 0 children 0"
@@ -144,6 +146,7 @@ func TestAnotherServiceOnTheHandle(t *testing.T) {
 
 // TestTheCallerSteersNothing looks at what the authenticator sees below a host whose caller set everything askew.
 func TestTheCallerSteersNothing(t *testing.T) {
+	fixture.NeedsRoot(t)
 	b := newBed(t, "read", send(hold(5)), "dump", send(success))
 	if out := b.inHost("hostile"); out[0] != "codes 0 0" {
 		t.Fatal(out)
@@ -250,12 +253,8 @@ func TestHostMemory(t *testing.T) {
 // between pam_start and pam_authenticate, as sshd does for keyboard-interactive.
 func TestGoModuleHangs(t *testing.T) {
 	b := newBed(t)
-	so := filepath.Join(b.dir, "pam_gomodule.so")
-	build := exec.Command("go", "build", "-buildmode=c-shared", "-o", so, "./testdata/gomodule")
-	build.Env = append(os.Environ(), "CGO_ENABLED=1")
-	if out, err := build.CombinedOutput(); err != nil {
-		t.Fatalf("%v\n%s", err, out)
-	}
+	so, err := filepath.Abs("../build/test/pam_gomodule.so")
+	must(t, err)
 	b.service("latch", so, b.auth)
 	returns := func(mode string) bool {
 		cmd := exec.Command("timeout", "-s", "KILL", "5", host, b.dir, "latch", mode)

@@ -8,10 +8,13 @@ import (
 	"slices"
 	"syscall"
 	"testing"
+
+	"github.com/latch-linux/latch/e2e/fixture"
 )
 
 // TestNameServiceFailures: only a firm "no such user" is one. What latch-auth makes of it is tested there.
 func TestNameServiceFailures(t *testing.T) {
+	fixture.NeedsNamespaces(t)
 	failed := func(e syscall.Errno) string { return "\x06" + string(binary.BigEndian.AppendUint32(nil, uint32(e))) }
 	for name, c := range map[string]struct{ status, errno, want string }{
 		"no such user":       {"NOTFOUND", "0", "\x05"},
@@ -51,6 +54,7 @@ func TestNameServiceFailures(t *testing.T) {
 
 // TestHostThatIsNotRoot trusts files of its own user's, in tests and in programs that authenticate for themselves.
 func TestHostThatIsNotRoot(t *testing.T) {
+	fixture.NeedsRoot(t)
 	const host, other = 4242, 4243
 	for name, c := range map[string]struct {
 		file, dir int // owners
@@ -78,7 +82,7 @@ func TestHostThatIsNotRoot(t *testing.T) {
 // moveTo gives the bed a directory that everybody may enter, with a copy of the module, and the owners that are wanted.
 func (b *bed) moveTo(file, dir int) {
 	b.t.Helper()
-	to, err := os.MkdirTemp("/tmp", "pam-latch-")
+	to, err := os.MkdirTemp("", "pam-latch-")
 	must(b.t, err)
 	b.t.Cleanup(func() { _ = os.RemoveAll(to) })
 	so, err := os.ReadFile(module)

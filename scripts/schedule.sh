@@ -10,18 +10,22 @@ not_run='' skipped=0
 # directory for temporary files of the user and one of root's, because the product trusts only files below root's directories.
 prepare_run() {
 	exec 8>"$out/lock"
+	touch "$out/lock"
 	flock -n 8 || { echo "scripts/test: another run works in this checkout, it is awaited"; flock 8; }
 	LATCH_TEST_RUN=$$-$(date +%s)
 	find_privileges
-	user_tmp=$(mktemp -d /tmp/latch-test-XXXXXX) && chmod 755 "$user_tmp" || exit 1
-	root_tmp=$user_tmp
-	if [ "$privileges" != none ] && [ "$(id -u)" != 0 ]; then
-		root_tmp=$(as_root mktemp -d /tmp/latch-test-root-XXXXXX) && as_root chmod 755 "$root_tmp" || exit 1
-	fi
-	export TMPDIR=$user_tmp
+	user_dir=$(make_directory env) || exit 1
+	root_dir=$(make_directory as_user_or_root) || exit 1
+	export TMPDIR=$user_dir/tmp
 	trap 'stop_run 129' HUP
 	trap 'stop_run 130' INT
 	trap 'stop_run 143' TERM
+}
+
+# make_directory prints the path of a new directory with tmp and home in it, which other users may enter. The command
+# before it says whose it is.
+make_directory() {
+	"$@" sh -c 'dir=$(mktemp -d /tmp/latch-test-XXXXXX) && mkdir "$dir/tmp" "$dir/home" && chmod 755 "$dir" && echo "$dir"'
 }
 
 as_root() {
@@ -101,7 +105,7 @@ marked() {
 	{
 		as_user_or_root grep -lzs "^LATCH_TEST_RUN=$LATCH_TEST_RUN\$" /proc/[0-9]*/environ
 		as_user_or_root find /proc -mindepth 2 -maxdepth 2 -name exe \
-			\( -lname "$user_tmp/*" -o -lname "$root_tmp/*" \) 2>/dev/null
+			\( -lname "$user_dir/*" -o -lname "$root_dir/*" \) 2>/dev/null
 	} | cut -d/ -f3 | sort -un
 }
 
@@ -119,7 +123,7 @@ kill_marked() {
 
 # check_leftovers is the last stage: no process, no temporary file and no file of another owner stays. What there is goes.
 check_leftovers() {
-	local left=0 ids files tries
+	local left=0 ids files tries owner
 	for ((tries = 0; tries < 20; tries++)); do # processes that were killed a moment ago still end
 		ids=$(marked)
 		[ -n "$ids" ] || break
@@ -132,15 +136,16 @@ check_leftovers() {
 		ps -o pid,ppid,user,args -p $ids
 		kill_marked KILL
 	fi
-	files=$(as_user_or_root find "$user_tmp" "$root_tmp" -mindepth 1 -maxdepth 1 | sort -u)
+	files=$(as_user_or_root find "$user_dir/tmp" "$root_dir/tmp" -mindepth 1 -maxdepth 1 | sort -u)
 	[ -z "$files" ] || { left=1; printf 'these temporary files were left:\n%s\n' "$files"; }
-	files=$(find . -path ./.git -prune -o ! -user "$(stat -c %u VERSION)" -newer "$out/lock" -print)
-	[ -z "$files" ] || { left=1; printf 'these files of the tree belong to another user now:\n%s\n' "$files"; }
+	owner=$(stat -c %u VERSION)
+	files=$(find . -path ./.git -prune -o ! -user "$owner" -newer "$out/lock" -print)
+	[ -z "$files" ] || [ "$(id -u)" != "$owner" ] || { left=1; printf 'these files of the tree belong to another user now:\n%s\n' "$files"; }
 	return "$left"
 }
 
 remove_temporary() {
-	as_user_or_root rm -rf "$user_tmp" "$root_tmp"
+	as_user_or_root rm -rf "$user_dir" "$root_dir"
 }
 
 # stop_run ends every stage, and whatever escaped from its process group.

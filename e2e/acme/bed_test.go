@@ -47,15 +47,8 @@ var bed struct {
 	log     *fixture.Syslog
 }
 
-func TestMain(m *testing.M) {
-	if err := locate(); err != nil {
-		fmt.Fprintf(os.Stderr, "setting up: %v\n", err)
-		os.Exit(1)
-	}
-	os.Exit(fixture.Main(m, nil, setUp))
-}
+func TestMain(m *testing.M) { os.Exit(fixture.Main(m, nil, locate, setUp)) }
 
-// locate builds the authority, which needs the network once, before this machine is left.
 func locate() error {
 	root, err := fixture.Root()
 	if err != nil {
@@ -63,11 +56,8 @@ func locate() error {
 	}
 	bed.pebble = filepath.Join(root, "build", "test", "pebble")
 	built, err := fixture.Built()
-	if err != nil {
-		return err
-	}
 	bed.server = built.Server
-	return fixture.Prepare()
+	return err
 }
 
 func setUp() (err error) {

@@ -35,11 +35,7 @@ var bed struct {
 }
 
 func TestMain(m *testing.M) {
-	if err := locate(); err != nil {
-		fmt.Fprintf(os.Stderr, "setting up: %v\n", err)
-		os.Exit(1)
-	}
-	os.Exit(fixture.Main(m, func() { _ = bed.server.Stop() }, setUp))
+	os.Exit(fixture.Main(m, func() { _ = bed.server.Stop() }, locate, setUp))
 }
 
 func locate() (err error) {
@@ -51,9 +47,6 @@ func locate() (err error) {
 		return err
 	}
 	bed.version = strings.TrimSpace(string(text))
-	if err := fixture.Prepare(); err != nil {
-		return err
-	}
 	bed.minimal, err = filepath.EvalSymlinks(filepath.Join(bed.root, "build", "test", "minimal"))
 	return err
 }
