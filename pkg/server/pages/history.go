@@ -92,8 +92,13 @@ func (s *Site) historyPage(x *exchange) error {
 	if err := s.store.Settle(x.context(), q.User); err != nil {
 		return err
 	}
-	q.Limit = linesPerPage + 1
-	lines, err := s.store.PersonHistory(q)
+	end, err := s.beginSearch(q)
+	if err != nil {
+		return err
+	}
+	defer end()
+	q.Limit = linesPerPage
+	page, err := s.store.PersonHistory(q)
 	if err != nil {
 		return err
 	}
@@ -108,16 +113,14 @@ func (s *Site) historyPage(x *exchange) error {
 	if !d.First {
 		d.Newest = withQuery("/history", d.Filter)
 	}
-	if len(lines) > linesPerPage {
-		lines = lines[:linesPerPage]
-		last := lines[linesPerPage-1]
-		older := url.Values{"before": {strconv.FormatInt(last.T, 10) + "." + strconv.FormatInt(last.ID, 10)}}
+	if page.Next != (store.Mark{}) {
+		older := url.Values{"before": {strconv.FormatInt(page.Next.T, 10) + "." + strconv.FormatInt(page.Next.ID, 10)}}
 		for name, values := range d.Filter {
 			older[name] = values
 		}
 		d.Older = withQuery("/history", older)
 	}
-	d.Days = x.historyDays(lines)
+	d.Days = x.historyDays(page.Entries)
 	if d.Latches, err = x.latchChoices(); err != nil {
 		return err
 	}
@@ -268,8 +271,25 @@ func (s *Site) ownHistoryCSV(x *exchange) error {
 	if err != nil {
 		return err
 	}
+	end, err := s.beginSearch(q)
+	if err != nil {
+		return err
+	}
+	defer end()
 	x.download(historyFile, func(w io.Writer) error { return x.writeHistory(w, q) })
 	return nil
+}
+
+// beginSearch lets a person search for one text at a time: a search costs the processor what many logins do. Another one
+// meanwhile is a *store.TooManyError.
+func (s *Site) beginSearch(q store.HistoryQuery) (end func(), err error) {
+	if strings.TrimSpace(q.Text) == "" {
+		return func() {}, nil
+	}
+	if _, under := s.searches.LoadOrStore(q.User, true); under {
+		return nil, &store.TooManyError{After: time.Second}
+	}
+	return func() { s.searches.Delete(q.User) }, nil
 }
 
 func (x *exchange) writeHistory(w io.Writer, q store.HistoryQuery) error {
@@ -278,20 +298,19 @@ func (x *exchange) writeHistory(w io.Writer, q store.HistoryQuery) error {
 		return err
 	}
 	for q.Limit = exportBatch; ; {
-		lines, err := x.site.store.PersonHistory(q)
+		page, err := x.site.store.PersonHistory(q)
 		if err != nil {
 			return out.end(err)
 		}
 		x.patience()
-		for _, e := range lines {
+		for _, e := range page.Entries {
 			l, o := x.historyLine(e), store.OriginOf(e.Context, e.IP)
 			err := out.row(iso(e.T), l.Result, l.Latch, l.By, e.App, o.Host, o.Service, o.User, o.Address, o.Asker, e.Action, e.What, e.Value, e.Was, e.UserAgent)
 			if err != nil {
 				return err
 			}
-			q.Before = store.Mark{T: e.T, ID: e.ID}
 		}
-		if len(lines) < exportBatch {
+		if q.Before = page.Next; q.Before == (store.Mark{}) {
 			return out.end(nil)
 		}
 	}

@@ -159,3 +159,21 @@ func TestHistoryAsCSV(t *testing.T) {
 		t.Errorf("%d rows are filtered, %v", len(some), err)
 	}
 }
+
+// TestOneSearchAtATime: a person's second search has to wait for the first, and reading on does not.
+func TestOneSearchAtATime(t *testing.T) {
+	t.Parallel()
+	b := newBed(t)
+	c, row := b.join("ana")
+	end, err := b.site.beginSearch(store.HistoryQuery{User: row, Text: "x"})
+	b.must(err)
+	for path, want := range map[string]int{"/history?q=zzz": 429, "/history/latch-history.csv?q=zzz": 429, "/history": 200, "/history?q=%20": 200} {
+		if resp := c.do("GET", path, nil); resp.StatusCode != want {
+			t.Errorf("GET %s during a search: %s, want %d", path, resp.Status, want)
+		}
+	}
+	end()
+	if resp := c.do("GET", "/history?q=zzz", nil); resp.StatusCode != 200 {
+		t.Errorf("afterwards: %s", resp.Status)
+	}
+}

@@ -13,6 +13,7 @@ import (
 	"log/slog"
 	"net/http"
 	"net/url"
+	"sync"
 	"time"
 
 	"github.com/go-webauthn/webauthn/webauthn"
@@ -59,8 +60,9 @@ type Site struct {
 
 	notices *notify.Sender
 
-	streams streams
-	pace    pace
+	streams  streams
+	pace     pace
+	searches sync.Map // rows of the people who search their history for a text
 }
 
 // New returns a site that answers from o.Store. An error means that what is embedded, or o.URL, is at fault.

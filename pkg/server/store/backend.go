@@ -258,7 +258,7 @@ type (
 		JournalAfter(p Position, limit int) (j Journal, err error)
 		HistoryAfter(id, from, to int64, limit int) ([]Entry, error)
 
-		PersonHistory(q HistoryQuery) ([]Entry, error)
+		PersonHistory(q HistoryQuery) (HistoryPage, error)
 
 		Prune(ctx context.Context, before int64) (removed int64, err error)
 		PruneAudit(ctx context.Context, before int64) (removed int64, err error)

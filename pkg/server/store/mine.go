@@ -36,21 +36,56 @@ var kindClauses = map[string]string{
 	HistoryChanges:  ` AND h.action <> 'get'`,
 }
 
+// maxScan is how many lines one call of PersonHistory looks through for a text: a tenth of a second's work.
+const maxScan = 10_000
+
+// HistoryPage is a part of a history. Next is where the next part begins, to be given as HistoryQuery.Before; the zero value
+// says that there is none. A part may be short, or empty, and have a next one: a search looks through maxScan lines at a time.
+type HistoryPage struct {
+	Entries []Entry
+	Next    Mark
+}
+
 // PersonHistory searches a person's history, newest first.
-func (s *Store) PersonHistory(q HistoryQuery) ([]Entry, error) {
+func (s *Store) PersonHistory(q HistoryQuery) (HistoryPage, error) {
 	if q.Limit <= 0 || q.Limit > MaxHistory {
 		q.Limit = MaxHistory
 	}
 	s.flushRefusals(false)
 	kind, known := kindClauses[q.Kind]
 	if !known {
-		return nil, fmt.Errorf("history has no %q", q.Kind)
+		return HistoryPage{}, fmt.Errorf("history has no %q", q.Kind)
 	}
-	return s.entries(`WHERE h.user = ?1 `+kind+` AND (?2 = '' OR h.node = ?2 OR a.app_id = ?2)
+	floor, err := s.scanFloor(q, kind)
+	if err != nil {
+		return HistoryPage{}, err
+	}
+	list, err := s.entries(`WHERE h.user = ?1 `+kind+` AND (?2 = '' OR h.node = ?2 OR a.app_id = ?2)
 		AND (?3 = '' OR instr(lower(h.name || char(10) || coalesce(a.name, '') || char(10) || h.ip || char(10) || h.user_agent), ?3) > 0
 			OR EXISTS (SELECT 1 FROM json_each(h.context) WHERE instr(lower(value), ?3) > 0))
-		AND h.t BETWEEN ?4 AND ?5 AND (h.t, h.id) < (?6, ?7) ORDER BY h.t DESC, h.id DESC LIMIT ?8`,
-		q.User, q.Latch, asciiLower(strings.TrimSpace(q.Text)), q.From, orNever(q.To), orNever(q.Before.T), q.Before.ID, q.Limit)
+		AND h.t BETWEEN ?4 AND ?5 AND (h.t, h.id) < (?6, ?7) AND (h.t, h.id) >= (?9, ?10) ORDER BY h.t DESC, h.id DESC LIMIT ?8`,
+		q.User, q.Latch, asciiLower(strings.TrimSpace(q.Text)), q.From, orNever(q.To), orNever(q.Before.T), q.Before.ID, q.Limit+1, floor.T, floor.ID)
+	page := HistoryPage{Entries: list, Next: floor}
+	if len(list) > q.Limit {
+		page.Entries = list[:q.Limit]
+		last := page.Entries[q.Limit-1]
+		page.Next = Mark{last.T, last.ID}
+	}
+	return page, err
+}
+
+// scanFloor returns the last line that one call looks through, the zero Mark where the history ends before it.
+func (s *Store) scanFloor(q HistoryQuery, kind string) (floor Mark, err error) {
+	if strings.TrimSpace(q.Text) == "" && q.Latch == "" {
+		return Mark{}, nil
+	}
+	err = s.reads.get([]any{&floor.T, &floor.ID}, `SELECT h.t, h.id FROM history h WHERE h.user = ?1 `+kind+`
+		AND h.t BETWEEN ?2 AND ?3 AND (h.t, h.id) < (?4, ?5) ORDER BY h.t DESC, h.id DESC LIMIT 1 OFFSET ?6`,
+		q.User, q.From, orNever(q.To), orNever(q.Before.T), q.Before.ID, maxScan-1)
+	if isNoRows(err) {
+		return Mark{}, nil
+	}
+	return floor, err
 }
 
 // orNever is the end of all times for 0.

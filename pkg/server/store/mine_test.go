@@ -12,7 +12,7 @@ func (b *bed) ways(user int64) (list []string) {
 	b.t.Helper()
 	found, err := b.PersonHistory(HistoryQuery{User: user, Kind: HistoryChanges})
 	b.must(err)
-	for _, e := range found {
+	for _, e := range found.Entries {
 		list = append(list, fmt.Sprintf("%s %s by %q", e.What, e.Value, e.Context[ContextWay]))
 	}
 	return list
@@ -88,16 +88,43 @@ func TestHistoryPageByPage(t *testing.T) {
 	for {
 		page, err := b.PersonHistory(q)
 		b.must(err)
-		for _, e := range page {
+		for _, e := range page.Entries {
 			seen = append(seen, e.ID)
-			q.Before = Mark{e.T, e.ID}
 		}
-		if len(page) < q.Limit {
+		if q.Before = page.Next; q.Before == (Mark{}) {
 			break
 		}
 		b.must(b.sqlite().write(b.ctx, func(t *tx) error { return t.exec(`DELETE FROM history WHERE id = ?`, q.Before.ID) }))
 	}
 	if len(seen) != 10 || !slices.IsSortedFunc(seen, func(a, b int64) int { return int(b - a) }) {
 		t.Errorf("the pages have %v", seen)
+	}
+}
+
+// TestASearchLooksThroughSoMuch: one request of a search is bounded, and goes on where it stopped.
+func TestASearchLooksThroughSoMuch(t *testing.T) {
+	b := newBed(t)
+	b.pair("ana")
+	user := b.row("ana")
+	b.must(b.sqlite().write(b.ctx, func(t *tx) error {
+		return t.exec(`WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < ?)
+			INSERT INTO history SELECT NULL, user, pairing, app, t + i, 'get', 'status', 'on', '-', CASE i WHEN 1 THEN 'needle' ELSE 'hay' END,
+				user_agent, ip, silent, context, node, 1 FROM history, n`, 2*maxScan)
+	}))
+	q := HistoryQuery{User: user, Text: "needle", Limit: 10}
+	parts, found := 0, 0
+	for {
+		page, err := b.PersonHistory(q)
+		b.must(err)
+		parts, found = parts+1, found+len(page.Entries)
+		if q.Before = page.Next; q.Before == (Mark{}) || parts > 10 {
+			break
+		}
+	}
+	if parts != 3 || found != 1 {
+		t.Errorf("%d lines are found in %d parts, want 1 in 3", found, parts)
+	}
+	if page, err := b.PersonHistory(HistoryQuery{User: user, Limit: 10}); err != nil || len(page.Entries) != 10 {
+		t.Errorf("without a text: %d lines, %v", len(page.Entries), err)
 	}
 }
