@@ -28,8 +28,8 @@ var (
 	syslog *fixture.Syslog
 )
 
-// patience bounds what must happen and does not say when.
-const patience = 20 * time.Second
+// patience ends a test that hangs. It proves nothing: the log says what ended a conversation.
+const patience = 5 * time.Minute
 
 // nowhere is an address of the private loopback where nobody listens.
 const nowhere = "https://127.0.0.1:1"
@@ -80,7 +80,7 @@ func newSite(t *testing.T) *site {
 	s := &site{t: t, conf: filepath.Join(dir, "latch.conf"), accounts: filepath.Join(dir, "latch.accounts")}
 	s.settings = fixture.Conf{"app_id": latchtest.AppID, "secret_key": latchtest.Secret, "latch_host": nowhere,
 		"state_dir": filepath.Join(dir, "state"), "run_dir": filepath.Join(dir, "run"),
-		"otp_key": filepath.Join(dir, "otp.key"), "timeout": "2", "retries": "0"}
+		"otp_key": filepath.Join(dir, "otp.key"), "timeout": "40", "retries": "0"}
 	s.set("action", "open")
 	s.pair("#uid ana 1000\nana: " + latchtest.AccountID + "\n")
 	return s
@@ -202,10 +202,9 @@ func (c *talk) verdict() byte {
 	}
 }
 
-// ends asserts that the conversation ends without a verdict and returns how long that took.
-func (c *talk) ends() time.Duration {
+// ends asserts that the conversation ends without a verdict.
+func (c *talk) ends() {
 	c.t.Helper()
-	started := time.Now()
 	select {
 	case err := <-c.ended:
 		if err == nil {
@@ -214,11 +213,10 @@ func (c *talk) ends() time.Duration {
 	case <-time.After(patience):
 		c.t.Fatal("it does not end")
 	}
-	took := time.Since(started)
 	for {
 		f, err := relay.ReadFrame(c.module)
 		if err != nil {
-			return took
+			return
 		}
 		if f.Type == relay.Verdict {
 			c.t.Errorf("verdict %q", f.Payload)

@@ -38,9 +38,9 @@ func TestLineOfAVerdict(t *testing.T) {
 	}
 }
 
-// TestEndOfFile: the host is gone in the middle of something that would last far longer.
+// TestEndOfFile: the host is gone in the middle of something that would otherwise end in a verdict.
 func TestEndOfFile(t *testing.T) {
-	const soon = 3 * time.Second
+	const gone = `reason="host-gone"`
 	t.Run("in mid-question", func(t *testing.T) {
 		t.Parallel()
 		s := newSite(t)
@@ -49,9 +49,8 @@ func TestEndOfFile(t *testing.T) {
 		c := ask(t, s.hello(nil))
 		await(t, "the question", func() bool { return server.Requests() == 1 })
 		must(t, c.module.Close())
-		if took := c.ends(); took > soon {
-			t.Errorf("ended after %v", took)
-		}
+		c.ends()
+		c.logged(gone)
 	})
 	t.Run("while it connects", func(t *testing.T) {
 		t.Parallel()
@@ -61,9 +60,8 @@ func TestEndOfFile(t *testing.T) {
 		c := ask(t, s.hello(nil))
 		await(t, "the connection", func() bool { return server.Connections() == 1 })
 		must(t, c.module.Close())
-		if took := c.ends(); took > soon {
-			t.Errorf("ended after %v", took)
-		}
+		c.ends()
+		c.logged(gone)
 	})
 	t.Run("in mid-prompt", func(t *testing.T) {
 		t.Parallel()
@@ -74,9 +72,8 @@ func TestEndOfFile(t *testing.T) {
 		c.expect(relay.Hold)
 		c.expect(relay.Prompt)
 		must(t, c.module.Close())
-		if took := c.ends(); took > soon {
-			t.Errorf("ended after %v", took)
-		}
+		c.ends()
+		c.logged(gone)
 	})
 	t.Run("before HELLO", func(t *testing.T) {
 		t.Parallel()
@@ -222,7 +219,7 @@ func TestFrozen(t *testing.T) {
 		reason    string
 		detail    string
 	}{
-		"not at all":                  {true, 0, relay.Success, "no-answer-open", "no answer before the deadline"},
+		"not at all":                  {false, 0, relay.Success, "no-answer-open", "no answer before the deadline"},
 		"half of the time":            {false, timeout / 2, relay.Success, "no-answer-open", "no answer before the deadline"},
 		"half of the time, delegated": {true, timeout / 2, relay.Refuse, "local-failure", "its caller may control the cgroup"},
 		"past the end":                {false, timeout + time.Second, relay.Refuse, "local-failure", ""},
@@ -234,17 +231,20 @@ func TestFrozen(t *testing.T) {
 			s.set("timeout", strconv.Itoa(int(timeout/time.Second)))
 			server := s.serve("connect: silent")
 			a := begin(t, nil)
-			must(t, a.module.SetDeadline(time.Now().Add(10*timeout)))
 			if c.delegated {
 				dir, err := fixture.DelegateCgroup(4242)
 				must(t, err)
 				t.Cleanup(func() { removeCgroup(t, dir) })
 				must(t, os.WriteFile(filepath.Join(dir, "cgroup.procs"), []byte(strconv.Itoa(a.cmd.Process.Pid)), 0o644))
 			}
+			begun := time.Now()
 			a.greet(s.hello(nil))
 			await(t, "the connection", func() bool { return server.Connections() == 1 })
 			if c.stop > 0 {
 				must(t, a.cmd.Process.Signal(syscall.SIGSTOP))
+				if c.stop > timeout { // however long it may have waited for the server before
+					c.stop = max(c.stop, 20*time.Since(begun))
+				}
 				time.Sleep(c.stop)
 				must(t, a.cmd.Process.Signal(syscall.SIGCONT))
 			}
@@ -280,12 +280,13 @@ func TestFrozenBeforeTheQuery(t *testing.T) {
 	t.Parallel()
 	s := newSite(t)
 	s.serve("none")
+	s.set("timeout", "5")
 	s.set("exempt_groups", "ops")
 	a := ask(t, s.hello(nil))
 	a.expect(relay.Hold)
 	a.expect(relay.Group)
 	must(t, a.cmd.Process.Signal(syscall.SIGSTOP))
-	time.Sleep(3 * time.Second) // longer than the timeout
+	time.Sleep(6 * time.Second) // longer than the timeout
 	must(t, a.cmd.Process.Signal(syscall.SIGCONT))
 	a.send(relay.Member, "\x00")
 	if v := a.verdict(); v != relay.Success {
