@@ -39,6 +39,7 @@ var homes = map[string][]string{
 	"golang.org/x/crypto/cryptobyte":        {"pkg/client"},
 	"golang.org/x/net/dns/dnsmessage":       {"pkg/client/pollnet"},
 	"golang.org/x/sys/unix":                 {"pkg/client/pollnet", "pkg/host/laststate", "pkg/host/securefile", "pkg/cli", "pam/", "e2e/"},
+	"golang.org/x/text":                     {"pkg/host/pairings"},
 	"gopkg.in/ini.v1":                       {"pkg/host/config"},
 	"modernc.org/sqlite":                    {"pkg/server/store"},
 }

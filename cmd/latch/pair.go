@@ -119,13 +119,13 @@ func (a *app) pair(ctx context.Context, code string, o pairOptions) error {
 	return a.offerContext(ctx, made.client, made.config, o.context, who.name)
 }
 
-// pairedAs finds the pairing of a person. "ANA" and "ana" are one where the name service knows neither.
+// pairedAs finds the pairing of a person. Names that the name service does not know are compared as directories do.
 func pairedAs(f *pairings.File, who person) (pairings.Pairing, bool) {
 	if p, paired := f.Find(who.name); paired || !who.unknown() {
 		return p, paired
 	}
 	for _, p := range f.All() {
-		if strings.EqualFold(p.User, who.name) {
+		if pairings.Equal(p.User, who.name) {
 			return p, true
 		}
 	}

@@ -2,6 +2,8 @@ package main
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"net"
 	"slices"
 	"strings"
@@ -9,6 +11,7 @@ import (
 
 	"github.com/latch-linux/latch/pkg/host/config"
 	"github.com/latch-linux/latch/pkg/setup/installer"
+	"github.com/latch-linux/latch/pkg/setup/openvpn"
 	"github.com/latch-linux/latch/pkg/setup/sshd"
 )
 
@@ -17,7 +20,7 @@ const resolveTimeout = 3 * time.Second
 
 // warnings say what a change may do to the person who makes it. They stop nothing.
 func (a *app) warnings(ctx context.Context, plans []installer.Change) []string {
-	all := []string{}
+	all := a.spellingWarning(plans)
 	c, err := a.load()
 	if err != nil || changed(plans) == 0 {
 		return all // the proof will say what is wrong with the configuration
@@ -31,6 +34,34 @@ func (a *app) warnings(ctx context.Context, plans []installer.Change) []string {
 	}
 	for _, door := range a.pam.SideDoors(plans) {
 		all = append(all, door.Text()+". Run: "+door.Remedy())
+	}
+	return all
+}
+
+// spellingWarning is about OpenVPN's users whom only a directory knows. It may accept more names for one of them than can be told here.
+func (a *app) spellingWarning(plans []installer.Change) []string {
+	all := []string{}
+	if !slices.ContainsFunc(plans, func(p installer.Change) bool { return p.Service == openvpn.Service && !p.None() }) {
+		return all
+	}
+	vpn := *a
+	vpn.profile = openvpn.Service
+	c, err := vpn.load()
+	if err != nil || c.Unpaired != config.Open {
+		return all
+	}
+	_, accounts, err := vpn.files()
+	if err != nil {
+		return all
+	}
+	users, err := usersOf(nil, accounts)
+	unknown := count(users, func(user string) bool {
+		_, err := a.find(user)
+		return errors.Is(err, errNoSuchUser)
+	})
+	if err == nil && unknown > 0 {
+		all = append(all, fmt.Sprintf("openvpn: paired users whom the name service does not know: %d; a directory may accept another name for one of them, "+
+			"and with unpaired = open that name is not asked about. Write unpaired = close: %s", unknown, a.asRoot("latch config edit --profile openvpn")))
 	}
 	return all
 }

@@ -14,9 +14,6 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"slices"
-	"strings"
-	"unicode"
 
 	"github.com/latch-linux/latch/pkg/host/securefile"
 )
@@ -98,54 +95,6 @@ func (f *File) FindLoose(given string) (Pairing, bool, error) {
 	}
 	p, ok := f.Find(name)
 	return p, ok, nil
-}
-
-// Same returns which of the names, each there once, a directory would take a given one for: the same but for upper and lower
-// case and blanks, or, where none is that close, the same but for the realm too (user@REALM, REALM\user). Two names that are
-// equally close are an error: nobody can tell which is meant.
-func Same(names []string, given string) (name string, ok bool, err error) {
-	if slices.Contains(names, given) {
-		return given, true, nil
-	}
-	for _, same := range []func(string) string{fold, func(name string) string { return withoutRealm(fold(name)) }} {
-		var found []string
-		for _, n := range names {
-			if same(n) == same(given) {
-				found = append(found, n)
-			}
-		}
-		switch len(found) {
-		case 0:
-		case 1:
-			return found[0], true, nil
-		default:
-			return "", false, fmt.Errorf("%q may be %q or %q, which are kept separately", given, found[0], found[1])
-		}
-	}
-	return "", false, nil
-}
-
-// fold makes names equal that directories hold for equal: case, outer and repeated blanks, and the
-// invisible format characters that LDAP's string preparation drops.
-func fold(name string) string {
-	name = strings.Map(func(r rune) rune {
-		if unicode.Is(unicode.Cf, r) {
-			return -1
-		}
-		return unicode.ToLower(unicode.ToUpper(r))
-	}, name)
-	return strings.Join(strings.Fields(name), " ")
-}
-
-// withoutRealm cuts REALM\ and @REALM off; a name that would be empty then stays as it is.
-func withoutRealm(name string) string {
-	if i := strings.LastIndexByte(name, '\\'); i >= 0 && i < len(name)-1 {
-		name = name[i+1:]
-	}
-	if i := strings.IndexByte(name, '@'); i > 0 {
-		name = name[:i]
-	}
-	return strings.TrimSpace(name)
 }
 
 // All returns every pairing once, in the file's order.

@@ -120,7 +120,7 @@ func TestFindLoose(t *testing.T) {
 		"alice": "alice", "ALICE ": "alice", "\tAlice": "alice", "alice@EXAMPLE.ORG": "alice", `EXAMPLE\Alice`: "alice", "al\u00adice": "alice",
 		"bob": "bob@EXAMPLE.ORG", "Bob@example.org": "bob@EXAMPLE.ORG", `x\bob`: "bob@EXAMPLE.ORG",
 		"EVE": "EVE", "eve": "eve", "zoe@A": "zoe@a",
-		"alic": "", "alicex": "", "": "", "@": "", `\`: "", "@alice": "", "a lice": "",
+		"alic": "", "alicex": "", "": "", "@": "", `\`: "", "@alice": "", "a lice": "alice",
 	} {
 		p, ok, err := f.FindLoose(given)
 		if err != nil || ok != (want != "") || p.User != want {
@@ -132,6 +132,50 @@ func TestFindLoose(t *testing.T) {
 			t.Errorf("%q: %+v, %v, %v, want an error", given, p, ok, err)
 		}
 	}
+}
+
+// TestSpellings has every spelling of a paired name that some directory takes for the same user.
+func TestSpellings(t *testing.T) {
+	f := parsed(t, "ana: "+id(1)+"\nEX+bob: "+id(2)+"\nJosé Müller: "+id(3)+"\nstrauß: "+id(4)+"\nØystein: "+id(5)+"\nEX/carl: "+id(6)+"\nEX/dora: "+id(7)+"\n")
+	for want, given := range map[string][]string{
+		"ana": {"ａｎａ", "ＡＮＡ", "áná", "a\u0301na", "ⓐⓝⓐ", "𝓪𝓷𝓪", "ªna", " ana ", "a\u00a0na", "a\u3000na", "a\u200dna", "a\u2060na", "a\ufe0fna", "a\u115fna",
+			"ana@ex.org", "ａｎａ＠ex.org", "ana%ex.org", `EX\ana`, "EX＼ana", "EX/ana", "EX+ana", "ana+vpn", "ana/admin@EX.ORG", "host/ana@EX.ORG", `EX\ana@ex.org`, "ana@ex.org@proxy"},
+		"EX+bob":      {"ex+bob", "bob", "BOB@ex.org", `EX\bob`, "EX/bob", "ｂｏｂ"},
+		"José Müller": {"jose muller", "JOSÉ MÜLLER", "jose\u0301 mu\u0308ller", "josemuller", "jose muller@ex.org"},
+		"strauß":      {"STRAUSS", "strauss", "ſtrauß", "STRAUẞ"},
+		"Øystein":     {"oystein", "øystein", "OYSTEIN@ex.org"},
+		"EX/carl":     {"carl", "ex/carl", `EX\CARL`, "carl@ex.org"},
+		"":            {"an", "anna", "ex.org", "EX+anne", "EX/emil", "vpn", "bob2", "а\u043dа"}, // the last one is Cyrillic
+	} {
+		for _, name := range given {
+			if p, ok, err := f.FindLoose(name); err != nil || ok != (want != "") || p.User != want {
+				t.Errorf("%q: %+v, %v, %v, want %q", name, p, ok, err, want)
+			}
+		}
+	}
+	both := parsed(t, "ana: "+id(1)+"\náná: "+id(2)+"\nana@ex.org: "+id(3)+"\n")
+	for _, given := range []string{"ANA", "ａｎａ", "anà", "EX/ana", strings.Repeat("a/", 9) + "ana"} {
+		if p, ok, err := both.FindLoose(given); err == nil || ok {
+			t.Errorf("%q: %+v, want an error: it may be either", given, p)
+		}
+	}
+	for _, given := range []string{"ana", "áná", "Ana@ex.org"} {
+		if _, ok, err := both.FindLoose(given); !ok || err != nil {
+			t.Errorf("%q: %v, %v", given, ok, err)
+		}
+	}
+}
+
+// FuzzFold: folding a folded name changes nothing, so that no spelling is equal to another one way only.
+func FuzzFold(f *testing.F) {
+	for _, name := range []string{"ana", "ＡＮＡ", "İstanbul", "ǰ\u0323", "ﬃ", "ΐ", "ᾳ", "ŉ", "\xff", "K", "ß\u0301", "한글", "ẛ̣"} {
+		f.Add(name)
+	}
+	f.Fuzz(func(t *testing.T, name string) {
+		if once := fold(name); fold(once) != once {
+			t.Errorf("%q is folded to %+q and then to %+q", name, once, fold(once))
+		}
+	})
 }
 
 func TestValidID(t *testing.T) {

@@ -246,6 +246,22 @@ func TestProfilesThatServicesUse(t *testing.T) {
 	}
 }
 
+// TestUsersOfADirectory: a directory may accept more names for a user than can be told here, so unpaired = open is worth a thought
+// until somebody has had it.
+func TestUsersOfADirectory(t *testing.T) {
+	const text = "users whom the name service does not know: 1"
+	for line, want := range map[string]string{"": "unpaired warn", "unpaired = open": "unpaired ok", "unpaired = close": ""} {
+		m := patient(t)
+		m.Only = "openvpn"
+		put(t, m.Profiles[1].Config, "app_id = "+strings.Repeat("a", 20)+"\nsecret_key = "+strings.Repeat("b", 40)+"\n"+line+"\n")
+		put(t, m.Profiles[1].Accounts, "zoe: "+strings.Repeat("z", 64)+"\nana: "+strings.Repeat("a", 64)+"\n")
+		m.Find = func(name string) (int64, bool, error) { return 1000, name == "ana", nil }
+		if got := lookedAt(m, "unpaired"); !strings.Contains(got, want) || strings.Contains(got, text) != (want != "") {
+			t.Errorf("%q: %q, want %q", line, got, want)
+		}
+	}
+}
+
 // TestCodesAreToldOnce has two profiles whose users have their one-time passwords in one place, first with no key to open them.
 func TestCodesAreToldOnce(t *testing.T) {
 	m := patient(t)

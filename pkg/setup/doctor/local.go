@@ -145,7 +145,7 @@ func (e *examination) pairings() {
 		e.fail("pairings", orElse(fixOf(err), "repair the line that is named, or pair again"), "%v", err)
 		return
 	}
-	wrong := 0
+	wrong, unknown := 0, 0
 	for _, p := range f.All() {
 		uid, known, err := e.Find(p.User)
 		unpair := e.latch("unpair" + forUser(p.User))
@@ -156,6 +156,8 @@ func (e *examination) pairings() {
 		case !known && e.profile.Name == "system":
 			wrong++
 			e.warn("pairings", unpair, "%q is paired and is no user of this machine", p.User)
+		case !known:
+			unknown++
 		case known && p.UID >= 0 && p.UID != uid:
 			wrong++
 			e.warn("pairings", unpair, "%q was paired with the uid %d and has %d now: logins are refused", p.User, p.UID, uid)
@@ -171,6 +173,8 @@ func (e *examination) pairings() {
 	if e.profile.Name == "system" {
 		e.people(f)
 		e.root(f)
+	} else {
+		e.spellings(unknown)
 	}
 }
 
