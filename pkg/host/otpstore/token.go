@@ -95,7 +95,8 @@ func (s Tokens) matches(data []byte, reply string) (bool, error) {
 	if err != nil {
 		return false, err
 	}
-	lives := boot == k.BootID && up < k.Until && k.Until-up <= s.Life.Seconds()
+	const rounding = 0.001 // of sums; /proc/uptime has hundredths
+	lives := boot == k.BootID && up < k.Until && k.Until-up <= s.Life.Seconds()+rounding
 	return subtle.ConstantTimeCompare(otp.RecoveryHash(k.Key, reply), k.Hash) == 1 && lives, nil
 }
 
