@@ -147,12 +147,15 @@ func TestAuthenticatorCodes(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, c := range []struct {
-		code string
-		in   bool
-	}{{"000000", false}, {code, true}, {code, false}, {fixture.RecoveryCode, true}} {
-		if v.isIn(t, ana, withCode(c.code)) != c.in {
-			t.Errorf("code %q: in is not %v", c.code, c.in)
+	for _, round := range []map[string]bool{{"000000": false}, {code: true}, {code: false, fixture.RecoveryCode: true}} {
+		clients := map[string]*peer{}
+		for typed := range round {
+			clients[typed] = v.dial(t, ana, withCode(typed))
+		}
+		for typed, client := range clients {
+			if v.gotIn(t, client) != round[typed] {
+				t.Errorf("code %q: in is not %v", typed, round[typed])
+			}
 		}
 	}
 	r, err := codeStore.Load(ana)
@@ -171,14 +174,15 @@ func TestAuthenticatorCodes(t *testing.T) {
 // TestRenegotiationWithCodes: plain auth-gen-token 28800, as latch install writes it, keeps the renewal of keys from asking again,
 // which nobody could answer with a code that is used up.
 func TestRenegotiationWithCodes(t *testing.T) {
-	v := startVPN(t, setting{flags: []string{"--otp", "totp"}, edit: func(text string) string { return text + "hand-window 3\nreneg-sec 6\n" }})
+	v := startVPN(t, setting{flags: []string{"--otp", "totp"}})
 	if !strings.Contains(v.config, "\nauth-gen-token 28800") {
 		t.Fatalf("latch install wrote:\n%s", v.config)
 	}
 	right := enrolKind(t, "totp", bob, false)
 	t.Cleanup(func() { forget(t, bob) })
 	before := len(bed.log.Lines(`user="bob"`, "refused "))
-	client := v.dial(t, bob, withCode(right))
+	// Every ping brings new keys, so that none is waited for.
+	client := v.dial(t, bob, withCode(right), "--pull-filter", "ignore", "ping", "--ping", "1", "--reneg-bytes", "1")
 	if client.await(clientIn, authFailed) != clientIn {
 		t.Fatalf("no tunnel:\n%s", client.text())
 	}

@@ -116,7 +116,7 @@ func TestOtherModulesTalk(t *testing.T) {
 // with external-auth, hands them to PAM as passwords.
 func TestRenegotiation(t *testing.T) {
 	soon := func(text string) string {
-		return strings.Replace(text, "tran-window 120", "tran-window 2", 1) + "reneg-sec 6\n"
+		return strings.Replace(text, "tran-window 120", "tran-window 1", 1) + "reneg-sec 8\n"
 	}
 	v := startVPN(t, setting{edit: soon})
 	token := v.beside(t, func(text string) string { return soon(text) + "auth-gen-token 28800 120\n" })

@@ -9,7 +9,6 @@ import (
 	"strings"
 	"syscall"
 	"testing"
-	"time"
 
 	"github.com/latch-linux/latch/e2e/fixture"
 )
@@ -93,13 +92,9 @@ func cgroup(t *testing.T, tasks string) []string {
 		t.Fatalf("no cgroup with a pids controller can be had here: %v", err)
 	}
 	t.Cleanup(func() {
-		var err error
-		for deadline := time.Now().Add(patience); time.Now().Before(deadline); time.Sleep(20 * time.Millisecond) {
-			if err = os.Remove(dir); err == nil { // the last processes end a little later than the server
-				return
-			}
+		if !fixture.Await(func() bool { return os.Remove(dir) == nil }) { // the last processes end a little later than the server
+			t.Errorf("%s has processes still", dir)
 		}
-		t.Error(err)
 	})
 	if err := os.WriteFile(filepath.Join(dir, "pids.max"), []byte(tasks), 0); err != nil {
 		t.Fatalf("no cgroup with a pids controller can be had here: %v", err)
@@ -117,7 +112,7 @@ func inAtOnce(t *testing.T, tasks string) int {
 	s := startSlow(t)
 	v := startVPN(t, setting{wrap: cgroup(t, tasks)})
 	v.expect(t, map[string]bool{ana: true})
-	configure(t, bed.conf.With("latch_host", s.url).With("timeout", "30").With("action", "close"))
+	configure(t, bed.conf.With("latch_host", s.url).With("timeout", "90").With("action", "close"))
 	var clients []*peer
 	for range 5 {
 		clients = append(clients, v.dial(t, ana, fixture.Password))
@@ -125,10 +120,8 @@ func inAtOnce(t *testing.T, tasks string) int {
 	lost := func() int { return having(clients, authFailed) + len(noFork.FindAllString(v.text(), -1)) }
 	await := func(what string, done func() bool) {
 		t.Helper()
-		for deadline := time.Now().Add(patience); !done(); time.Sleep(20 * time.Millisecond) {
-			if time.Now().After(deadline) {
-				t.Fatalf("%s: %d are at the Latch server, %d are lost, %d are in:\n%s", what, len(s.asked), lost(), having(clients, clientIn), v.text())
-			}
+		if !fixture.Await(done) {
+			t.Fatalf("%s: %d are at the Latch server, %d are lost, %d are in:\n%s", what, len(s.asked), lost(), having(clients, clientIn), v.text())
 		}
 	}
 	await("asking", func() bool { return len(s.asked)+lost() >= len(clients) })

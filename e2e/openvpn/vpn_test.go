@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -15,9 +16,6 @@ import (
 
 	"github.com/latch-linux/latch/e2e/fixture"
 )
-
-// patience is a deadline for what takes a second or two.
-const patience = 40 * time.Second
 
 // What OpenVPN writes.
 const (
@@ -92,25 +90,25 @@ func (p *peer) text() string {
 }
 
 // await returns the first of the texts that the process writes, or "" where it ends or lets time pass without any.
-func (p *peer) await(texts ...string) string {
-	deadline := time.After(patience)
-	for ended := false; ; {
+func (p *peer) await(texts ...string) (found string) {
+	fixture.Await(func() bool {
+		ended := p.hasEnded() // what it wrote last is read then
 		all := p.text()
-		for _, text := range texts {
-			if strings.Contains(all, text) {
-				return text
-			}
+		i := slices.IndexFunc(texts, func(text string) bool { return strings.Contains(all, text) })
+		if i >= 0 {
+			found = texts[i]
 		}
-		if ended {
-			return ""
-		}
-		select {
-		case <-p.ended:
-			ended = true // what it wrote last is read now
-		case <-deadline:
-			return ""
-		case <-time.After(10 * time.Millisecond):
-		}
+		return ended || i >= 0
+	})
+	return found
+}
+
+func (p *peer) hasEnded() bool {
+	select {
+	case <-p.ended:
+		return true
+	default:
+		return false
 	}
 }
 
