@@ -29,6 +29,7 @@ var homes = map[string][]string{
 	"github.com/go-webauthn/webauthn":       {"pkg/server/pages"},
 	"github.com/hashicorp/go-retryablehttp": {"pkg/client"},
 	"github.com/msteinert/pam/v2":           {"pam/", "e2e/", "cmd/latch-probe"},
+	"github.com/pires/go-proxyproto":        {"pkg/server/httpapi"},
 	"github.com/pquerna/otp":                {"pkg/otp"},
 	"github.com/spf13/cobra":                {"cmd/latch", "cmd/latch-server", "pkg/cli", "pkg/cli/manual"},
 	"github.com/spf13/pflag":                {"pkg/cli/manual"},

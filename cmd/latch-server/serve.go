@@ -28,6 +28,8 @@ type serveOptions struct {
 	selfSigned, debug bool
 	log               string
 	acme              acmeOptions
+	proxies           []string
+	proxyProtocol     bool
 }
 
 func (o *serveOptions) flags(c *cobra.Command) {
@@ -37,6 +39,8 @@ func (o *serveOptions) flags(c *cobra.Command) {
 	c.Flags().StringVar(&o.key, "tls-key", "", "its key, PEM")
 	c.Flags().StringVar(&o.url, "url", "", "address that hosts and people use, https://NAME[:PORT]; stored, as with init")
 	c.Flags().StringVar(&o.log, "log", eventlog.FormatAuto, "form of the log: "+strings.Join(eventlog.Formats(), ", "))
+	c.Flags().StringSliceVar(&o.proxies, "trusted-proxy", nil, "network of a reverse proxy whose X-Forwarded-For names the client, as 10.0.0.0/8; repeatable")
+	c.Flags().BoolVar(&o.proxyProtocol, "proxy-protocol", false, "the trusted proxies pass TLS through with the PROXY protocol; nobody else may connect")
 	c.Flags().BoolVar(&o.debug, "debug", false, "log every request")
 	o.acme.flags(c)
 }
@@ -59,6 +63,12 @@ func (o *serveOptions) check() error {
 	}
 	if !slices.Contains(eventlog.Formats(), o.log) {
 		return cli.Usage("--log takes %s, not %q", strings.Join(eventlog.Formats(), ", "), o.log)
+	}
+	if _, err := httpapi.ParseProxies(o.proxies); err != nil {
+		return cli.Usage("--trusted-proxy: %s", err)
+	}
+	if o.proxyProtocol && len(o.proxies) == 0 {
+		return cli.Usage("--proxy-protocol needs --trusted-proxy")
 	}
 	if o.url == "" {
 		return nil
@@ -86,6 +96,11 @@ Its log goes to standard error: one line for every attempt, change and act, and 
 standard error is systemd's journal each line is a JSON object; --log json, text and syslog (the local
 socket, facility authpriv) say so themselves. No answer waits for those lines, and none is lost: what
 was not written yet is written after the next start.
+
+Behind a reverse proxy every client has the proxy's address, and one stranger's wrong passwords would
+pause everybody's sign-in. --trusted-proxy NETWORK takes the client's address from X-Forwarded-For of
+that proxy, read from the right; --proxy-protocol from the PROXY protocol, where TLS is passed through.
+Without them both are ignored.
 
 SIGTERM and SIGINT end it after the requests under way. Called by root, it gives up root for the
 owner of the data directory once it listens; called by another user, it gives up its capabilities.
@@ -177,7 +192,12 @@ func (r *running) serve(ctx context.Context) error {
 	if err := r.Report(map[string]any{"url": ready}, "latch-server: ready at %s", ready); err != nil {
 		return err
 	}
-	return httpapi.New(httpapi.Options{Store: r.store, Log: r.log, Pages: site}).Serve(ctx, r.listener, conf)
+	proxies, err := httpapi.ParseProxies(r.options.proxies)
+	if err != nil {
+		return err
+	}
+	return httpapi.New(httpapi.Options{Store: r.store, Log: r.log, Pages: site, Proxies: proxies,
+		ProxyProtocol: r.options.proxyProtocol}).Serve(ctx, r.listener, conf)
 }
 
 // warn logs what is tried again by itself.

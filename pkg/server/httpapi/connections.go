@@ -34,6 +34,7 @@ func connectionLimit() int {
 type limitedListener struct {
 	net.Listener
 	limit   int
+	proxies Proxies // their connections carry many clients and go last
 	dropped *sparingly
 
 	mu    sync.Mutex
@@ -69,7 +70,7 @@ func (l *limitedListener) add(c *limitedConn) (victim *limitedConn) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.sum >= l.limit {
-		victim = l.superfluous()
+		victim = l.evictionCandidate()
 	}
 	if l.open[c.from] == nil {
 		l.open[c.from] = list.New()
@@ -81,11 +82,21 @@ func (l *limitedListener) add(c *limitedConn) (victim *limitedConn) {
 	return victim
 }
 
-// superfluous returns the connection that has to go next, nil if there is none.
-func (l *limitedListener) superfluous() *limitedConn {
+// evictionCandidate returns the connection that has to go next, nil if there is none. Those of proxies go last.
+func (l *limitedListener) evictionCandidate() *limitedConn {
+	if candidate := l.candidateAmong(false); candidate != nil {
+		return candidate
+	}
+	return l.candidateAmong(true)
+}
+
+func (l *limitedListener) candidateAmong(proxies bool) *limitedConn {
 	var oldest *limitedConn
 	most := l.share()
-	for _, conns := range l.open {
+	for from, conns := range l.open {
+		if l.proxies.contains(from.Addr()) != proxies {
+			continue
+		}
 		first := conns.Front().Value.(*limitedConn)
 		switch n := conns.Len(); {
 		case n > most:

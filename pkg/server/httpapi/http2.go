@@ -41,7 +41,7 @@ func (l *limitedListener) negotiate(conf *tls.Config) *tls.Config {
 	both, one := conf.Clone(), conf.Clone()
 	one.NextProtos = append(slices.Clone(conf.NextProtos), "http/1.1") // with ACME's challenge, if conf has it
 	both.GetConfigForClient = func(hello *tls.ClientHelloInfo) (*tls.Config, error) {
-		if c, ok := hello.Conn.(*limitedConn); ok && l.takeHTTP2(c) {
+		if c := counted(hello.Conn); c != nil && l.takeHTTP2(c) {
 			return nil, nil
 		}
 		return one, nil

@@ -12,16 +12,20 @@ import (
 	"time"
 )
 
-// pagesBed is a server with pages on a real TLS connection; handler answers what is not the API.
-func (b *bed) pagesBed(handler http.Handler) (address string) {
+// pagesBed is a server with pages on a real TLS connection; handler answers what is not the API, more changes the options.
+func (b *bed) pagesBed(handler http.Handler, more ...func(*Options)) (address string) {
 	b.t.Helper()
 	conf, err := SelfSigned(b.t.TempDir(), []string{"127.0.0.1"}, b.now)
 	b.must(err)
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	b.must(err)
+	o := Options{Store: b.store, Now: b.now, Pages: handler}
+	for _, change := range more {
+		change(&o)
+	}
 	ctx, stop := context.WithCancel(b.ctx)
 	ended := make(chan error, 1)
-	go func() { ended <- New(Options{Store: b.store, Now: b.now, Pages: handler}).Serve(ctx, l, conf) }()
+	go func() { ended <- New(o).Serve(ctx, l, conf) }()
 	b.t.Cleanup(func() {
 		stop()
 		if err := <-ended; err != nil {

@@ -37,6 +37,9 @@ type Options struct {
 	Now   func() time.Time // the clock that dates are checked by; nil means the system's
 	Log   *slog.Logger     // nil means none
 	Pages http.Handler     // answers everything outside /api/; nil means that there is nothing
+
+	Proxies       Proxies // reverse proxies whose X-Forwarded-For counts
+	ProxyProtocol bool    // they speak the PROXY protocol before TLS, and nobody else may connect
 }
 
 // Server is the HTTP side of latch-server.
@@ -46,6 +49,9 @@ type Server struct {
 	log   *slog.Logger
 	mux   *http.ServeMux
 	pages http.Handler
+
+	proxies       Proxies
+	proxyProtocol bool
 
 	strangers *sparingly // lines about requests that nobody signed
 }
@@ -61,7 +67,8 @@ func New(o Options) *Server {
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
-	s := &Server{store: o.Store, now: o.Now, log: o.Log, mux: http.NewServeMux(), pages: o.Pages}
+	s := &Server{store: o.Store, now: o.Now, log: o.Log, mux: http.NewServeMux(), pages: o.Pages, proxies: o.Proxies,
+		proxyProtocol: o.ProxyProtocol}
 	s.strangers = &sparingly{log: o.Log, limit: strangerLines, now: time.Now}
 	s.routes()
 	return s
@@ -91,7 +98,7 @@ func (s *Server) httpServer(conf *tls.Config) *http.Server {
 		Protocols:         protocols,
 		HTTP2:             http2Limits(),
 		ConnContext:       withBodySlot,
-		Handler:           oneBody(s),
+		Handler:           oneBody(s.proxies.handler(s)),
 		TLSConfig:         conf,
 		ReadHeaderTimeout: headerTimeout,
 		ReadTimeout:       readTimeout,
@@ -108,9 +115,10 @@ func (s *Server) httpServer(conf *tls.Config) *http.Server {
 // way and returns nil.
 func (s *Server) Serve(ctx context.Context, l net.Listener, conf *tls.Config) error {
 	limited := limitConnections(l, connectionLimit(), s.log)
+	limited.proxies = s.proxies
 	srv := s.httpServer(limited.negotiate(conf))
 	ended := make(chan error, 1)
-	go func() { ended <- srv.ServeTLS(limited, "", "") }()
+	go func() { ended <- srv.ServeTLS(s.behindProxy(limited), "", "") }()
 	select {
 	case err := <-ended:
 		return fmt.Errorf("serve: %w", err)
