@@ -3,6 +3,7 @@ package main
 import (
 	"cmp"
 	"fmt"
+	"slices"
 	"strings"
 	"unicode/utf8"
 
@@ -18,6 +19,10 @@ const fixLead = "  fix: "
 
 // printFindings prints the rows of the doctor, as one JSON object or as a table that fits a terminal.
 func (a *app) printFindings(findings []doctor.Finding) error {
+	findings = slices.Clone(findings)
+	for i := range findings {
+		findings[i].Fix = a.forShell(findings[i].Fix)
+	}
 	if a.JSON {
 		rows := make([]cli.Row, 0, len(findings))
 		for _, f := range findings {

@@ -130,20 +130,3 @@ func (a *app) installHint(accounts, arguments string) string {
 	}
 	return "run: " + a.asRoot("latch install "+arguments)
 }
-
-// options are the options that make another command of latch work on the same files.
-func (a *app) options() string {
-	conf, accounts, err := a.files()
-	if err != nil {
-		return ""
-	}
-	return config.Profile{Name: a.profile, Config: conf, Accounts: accounts}.Options()
-}
-
-// asRoot is a command that needs root, for the shell that the reader is in.
-func (a *app) asRoot(command string) string {
-	if a.uid != 0 || a.getenv("SUDO_USER") != "" {
-		return "sudo " + command
-	}
-	return command
-}

@@ -14,7 +14,6 @@ import (
 	"github.com/latch-linux/latch/pkg/host/config"
 	"github.com/latch-linux/latch/pkg/host/otpstore"
 	"github.com/latch-linux/latch/pkg/host/pairings"
-	"github.com/latch-linux/latch/pkg/host/securefile"
 	"github.com/latch-linux/latch/pkg/setup/installer"
 )
 
@@ -31,15 +30,6 @@ func (a *app) confirmRefusals(ctx context.Context, refusals []string, question s
 		err = errors.New("nothing was written, and nothing was sent")
 	}
 	return needs(err, "confirm it with --yes: "+a.again("--yes"))
-}
-
-// again is the command line that is running, with one more word.
-func (a *app) again(word string) string {
-	words := []string{filepath.Base(a.argv[0])}
-	for _, w := range append(slices.Clone(a.argv[1:]), word) {
-		words = append(words, securefile.ShellWord(w))
-	}
-	return a.asRoot(strings.Join(words, " "))
 }
 
 // configRefusals says whom a change of the configuration would refuse. Before the change old was read by logins; nil means that it

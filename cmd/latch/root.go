@@ -79,7 +79,7 @@ func (a *app) run(ctx context.Context, argv []string) cli.Exit {
 	if left := new(undoneError); errors.As(err, &left) && a.JSON {
 		return cli.ExitError // the object that was printed says so
 	}
-	return a.Fail(explain(err))
+	return a.Fail(a.hinted(explain(err)))
 }
 
 func newRoot(a *app) *cobra.Command {
