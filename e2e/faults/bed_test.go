@@ -4,6 +4,7 @@
 package faults
 
 import (
+	"cmp"
 	"errors"
 	"flag"
 	"fmt"
@@ -76,12 +77,25 @@ type place struct {
 	url     string
 	ca      []byte
 	instead map[string]string // files that lie in the place of the machine's, by those
+	held    string            // one of them, or caFile, which cannot be opened
+	delay   string            // a system call that takes longer than the query may
 }
+
+// caFile is the place of ca_file.
+const caFile = "ca_file"
+
+// heldUp reports whether this machine is at fault.
+func (p place) heldUp() bool { return p.held != "" || p.delay != "" }
 
 // command starts the authenticator, in a mount namespace of its own where that is needed.
 func (p place) command() *exec.Cmd {
+	program := []string{auth}
+	if p.delay != "" {
+		program = []string{"/usr/bin/strace", "-D", "-f", "-qqq", "-o", "/dev/null", "-e", "trace=" + p.delay,
+			"-e", fmt.Sprintf("inject=%s:delay_enter=%d", p.delay, (deadline + deadline/4).Microseconds()), auth}
+	}
 	if p.instead == nil {
-		return exec.Command(auth)
+		return exec.Command(program[0], program[1:]...)
 	}
 	script := `auth=$1; shift; while [ $# -gt 0 ]; do mount --bind "$2" "$1" || exit; shift 2; done; exec "$auth"`
 	cmd := exec.Command("/bin/sh", "-c", script, "sh", auth)
@@ -120,7 +134,7 @@ func login(t *testing.T, p policies, at place) cell {
 	must(t, cmd.Start())
 	far.Close()
 	var c cell
-	kill := time.AfterFunc(10*deadline, func() { _ = cmd.Process.Kill() })
+	kill := time.AfterFunc(20*deadline, func() { _ = cmd.Process.Kill() })
 	defer kill.Stop()
 	must(t, relay.WriteFrame(module, relay.Hello, greeting))
 	c.verdict = converse(t, module)
@@ -148,6 +162,10 @@ func site(t *testing.T, p policies, at place) []byte {
 		conf["ca_file"] = dir + "/ca.pem"
 		must(t, os.WriteFile(conf["ca_file"], at.ca, 0o644))
 	}
+	if at.held != "" {
+		conf["timeout"] = map[bool]string{false: "98", true: "93"}[p.action == "otp"] // which leaves 1 s for files
+		hold(t, cmp.Or(at.instead[at.held], conf[at.held]))
+	}
 	path, err := conf.Write(filepath.Join(dir, "latch.conf"))
 	must(t, err)
 	if p.action == "otp" {
@@ -159,6 +177,14 @@ func site(t *testing.T, p policies, at place) []byte {
 		Args: []string{"config=" + path, "accounts=" + accounts}}.Marshal()
 	must(t, err)
 	return greeting
+}
+
+// hold keeps a file from being opened until the test ends.
+func hold(t *testing.T, path string) {
+	t.Helper()
+	held, err := fixture.HoldFile(path)
+	must(t, err)
+	t.Cleanup(held.Release)
 }
 
 // converse reads HOLD and VERDICT, and answers a PROMPT with the right code.
