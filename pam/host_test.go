@@ -7,6 +7,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -80,28 +81,24 @@ func TestHostThatIsKilled(t *testing.T) {
 }
 
 // TestHostThatIsStopped finds frames that came in time, but finds them late: the caller of su may stop it at any moment, and
-// what was open then may be closed now.
+// what was open then may be closed now. Before HOLD see TestStart.
 func TestHostThatIsStopped(t *testing.T) {
-	for name, c := range map[string]struct {
-		script []string
-		stop   time.Duration
-	}{
-		"before HOLD":    {[]string{"read", "sleep 2000", send(hold(9)), send(success)}, 21 * time.Second},
-		"before VERDICT": {[]string{"read", send(hold(4)), "sleep 2500", send(success)}, 6 * time.Second},
-	} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			b := newBed(t, c.script...)
-			cmd := b.startHost()
-			must(t, cmd.Process.Signal(syscall.SIGSTOP))
-			time.Sleep(c.stop)
-			must(t, cmd.Process.Signal(syscall.SIGCONT))
-			must(t, cmd.Wait())
-			if out := cmd.Stdout.(*bytes.Buffer).String(); !strings.HasPrefix(out, "codes 7 6\n") {
-				t.Errorf("got %q", out)
-			}
-		})
+	t.Parallel()
+	b := newBed(t, "read", send(hold(4)), "sleep 2500", send(success))
+	if out := b.stoppedFor(6 * time.Second); !strings.HasPrefix(out, "codes 7 6\n") {
+		t.Errorf("got %q", out)
 	}
+}
+
+// stoppedFor stops a host for a while when the authenticator has its question, and returns what the host printed.
+func (b *bed) stoppedFor(pause time.Duration) string {
+	b.t.Helper()
+	cmd := b.startHost()
+	must(b.t, cmd.Process.Signal(syscall.SIGSTOP))
+	time.Sleep(pause)
+	must(b.t, cmd.Process.Signal(syscall.SIGCONT))
+	must(b.t, cmd.Wait())
+	return cmd.Stdout.(*bytes.Buffer).String()
 }
 
 // startHost starts a host and returns when the authenticator has its question.
@@ -141,6 +138,41 @@ func TestAnotherServiceOnTheHandle(t *testing.T) {
 	must(t, os.WriteFile(filepath.Join(b.dir, "plain"), []byte("auth required pam_permit.so\naccount required pam_permit.so\n"), 0o644))
 	if out := b.inHost("service", "plain"); !slices.Equal(out[:3], []string{"codes 0 0", "codes 0 0", nothingLeft}) {
 		t.Error(out)
+	}
+}
+
+// TestHostsWithLess: what a container may lack, or forbid to its root.
+func TestHostsWithLess(t *testing.T) {
+	for name, wrapper := range map[string][]string{
+		"no CAP_SETGID":                        {"setpriv", "--bounding-set=-setgid", "--inh-caps=-setgid"},
+		"groups kept, no CAP_SETGID":           {"setpriv", "--regid=4242", "--groups=4242,4243", "--bounding-set=-setgid", "--inh-caps=-setgid"},
+		"setgroups denied in a user namespace": {"unshare", "--user", "--map-root-user"},
+		"no /dev/null":                         {"unshare", "--mount", "sh", "-c", `mount -t tmpfs none /dev && exec "$@"`, "sh"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			b := newBed(t, "read", send(hold(5), success))
+			if out := b.underHost(wrapper, "once"); out[0] != "codes 0 0" || !slices.Contains(out, nothingLeft) {
+				t.Errorf("got %q", out)
+			}
+		})
+	}
+}
+
+// TestLimitsOfTheHost: whatever the module lacks, it refuses by the codes of any refusal.
+func TestLimitsOfTheHost(t *testing.T) {
+	for files := 4; files < 14; files++ {
+		t.Run(fmt.Sprintf("%d descriptors", files), func(t *testing.T) {
+			t.Parallel()
+			b := newBed(t, "read", send(hold(5), success))
+			out := b.inHost("limited", strconv.Itoa(files))
+			if out[0] != "codes 7 6" && out[0] != "codes 0 0" || !slices.Contains(out, nothingLeft) {
+				t.Errorf("got %q", out)
+			}
+			if files == 4 && out[0] != "codes 7 6" {
+				t.Error("no limit")
+			}
+		})
 	}
 }
 
@@ -191,6 +223,17 @@ func TestQuestionHidesInTheFailDelay(t *testing.T) {
 	}
 	if slow := took(5000); slow < 5000 || slow > 6450 {
 		t.Errorf("a question of 5 s failed after %d ms: the delay came on top", slow)
+	}
+}
+
+// TestTypingIsNoPartOfTheQuestion: who takes long to type a wrong code is not answered sooner for that. Half of 3 s is the least that
+// libpam makes of them.
+func TestTypingIsNoPartOfTheQuestion(t *testing.T) {
+	t.Parallel()
+	b := newBed(t, "read", send(hold(9), frame(0x83, "\x00Code: ")), "read", send(refuse))
+	var code, total int
+	if _, err := fmt.Sscanf(b.inHost("slowdelay")[0], "code %d ms %d", &code, &total); err != nil || code != 7 || total < 5000+1500 {
+		t.Errorf("code %d after %d ms, %v: the delay is shorter by the 5 s of typing", code, total, err)
 	}
 }
 

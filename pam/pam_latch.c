@@ -30,14 +30,15 @@ enum { REUSE_MS = 30000 };
 /* What the auth phase found, for the account phase of the same login. Used once. */
 struct decided {
 	enum verdict verdict;
-	int64_t at;
+	int64_t at_us;
 	char *user, *service, *arguments;
 };
 
 /*
- * How long the questions of this thread's running pam_authenticate took, in microseconds. libpam hands a delay function
- * nothing of ours, and calls it in the thread, and before the return, of the pam_authenticate that we were part of.
- * initial-exec needs no call into the dynamic loader, and eight bytes fit into what it sets aside for that.
+ * How long the questions of this thread's running pam_authenticate took, in microseconds, without the time that the person
+ * spent typing. libpam hands a delay function nothing of ours, and calls it in the thread, and before the return, of the
+ * pam_authenticate that we were part of. initial-exec needs no call into the dynamic loader, and eight bytes fit into what
+ * it sets aside for that.
  */
 static _Thread_local __attribute__((tls_model("initial-exec"))) unsigned long question_us;
 
@@ -61,7 +62,7 @@ static void delay_less_question(int status, unsigned us, void *appdata)
 		sleep_us(us - took);
 }
 
-static void hide_question_in_delay(pam_handle_t *pamh, int64_t took_ms)
+static void hide_question_in_delay(pam_handle_t *pamh, int64_t took_us)
 {
 	const void *set = NULL;
 	/* PAM_FAIL_DELAY is a function, which ISO C does not let us keep as data; pam_set_item's own type asks for it. */
@@ -69,7 +70,7 @@ static void hide_question_in_delay(pam_handle_t *pamh, int64_t took_ms)
 	if (pam_get_item(pamh, PAM_FAIL_DELAY, &set) != PAM_SUCCESS || (set != NULL && set != delay.item))
 		return;
 	/* A stack may ask twice, about two operations. What a handle that is gone has left does not count. */
-	question_us = (set != NULL ? question_us : 0) + (unsigned long)took_ms * 1000;
+	question_us = (set != NULL ? question_us : 0) + (unsigned long)took_us;
 	(void)pam_set_item(pamh, PAM_FAIL_DELAY, delay.item);
 }
 
@@ -116,7 +117,7 @@ static void keep(pam_handle_t *pamh, const struct question *q, enum verdict v)
 {
 	struct decided *d = calloc(1, sizeof *d);
 	if (d != NULL) {
-		*d = (struct decided){ v, now_ms(), strdup(q->user), strdup(q->service), arguments_of(q) };
+		*d = (struct decided){ v, now_us(), strdup(q->user), strdup(q->service), arguments_of(q) };
 		if (d->user != NULL && d->service != NULL && d->arguments != NULL &&
 		    pam_set_data(pamh, DATA_NAME, d, free_decided) == PAM_SUCCESS)
 			return;
@@ -132,8 +133,8 @@ static enum verdict kept(pam_handle_t *pamh, const struct question *q)
 	if (pam_get_data(pamh, DATA_NAME, &data) != PAM_SUCCESS || data == NULL)
 		return v;
 	const struct decided *d = data;
-	int64_t age = now_ms() - d->at;
-	if (age >= 0 && age <= REUSE_MS && same_question(d, q))
+	int64_t age_us = now_us() - d->at_us;
+	if (age_us >= 0 && age_us <= REUSE_MS * INT64_C(1000) && same_question(d, q))
 		v = d->verdict;
 	(void)pam_set_data(pamh, DATA_NAME, NULL, NULL);
 	return v;
@@ -179,14 +180,14 @@ static int ask(pam_handle_t *pamh, enum phase phase, int flags, int argc, const 
 		pam_syslog(pamh, LOG_ERR, "refused: no user or no service");
 		return code_of(VERDICT_REFUSE, phase);
 	}
+	int64_t typing_us = 0, before = now_us();
 	if (phase == PHASE_ACCOUNT) {
 		enum verdict v = kept(pamh, &q);
-		return code_of(v != VERDICT_NONE ? v : relay_ask(pamh, &q), phase);
+		return code_of(v != VERDICT_NONE ? v : relay_ask(pamh, &q, &typing_us), phase);
 	}
-	int64_t before = now_ms();
-	enum verdict v = relay_ask(pamh, &q);
+	enum verdict v = relay_ask(pamh, &q, &typing_us);
 	keep(pamh, &q, v);
-	hide_question_in_delay(pamh, now_ms() - before);
+	hide_question_in_delay(pamh, now_us() - before - typing_us);
 	return code_of(v, phase);
 }
 

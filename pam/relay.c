@@ -46,18 +46,20 @@ struct talk {
 	const struct question *q;
 	struct person person;
 	struct child child;
-	int64_t deadline, prompted;
+	int64_t deadline, typing_us; /* the deadline in milliseconds */
 	int held, frames;
 	unsigned char buf[FRAME_ROOM + FRAME_HEADER + FRAME_MAX]; /* a page that is not touched costs nothing */
 	size_t have;
 };
 
-int64_t now_ms(void)
+int64_t now_us(void)
 {
 	struct timespec t;
 	clock_gettime(CLOCK_BOOTTIME, &t);
-	return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
+	return (int64_t)t.tv_sec * 1000000 + t.tv_nsec / 1000;
 }
+
+static int64_t now_ms(void) { return now_us() / 1000; }
 
 static void complain(const struct talk *t, const char *what)
 {
@@ -210,11 +212,11 @@ static const char *on_prompt(struct talk *t, const struct frame *f)
 	char text[FRAME_TEXT_MAX + 1];
 	struct builder b;
 	text_of(f, text);
-	int64_t before = now_ms();
+	int64_t before = now_us();
 	char *reply = converse(t->pamh, f->echo ? PAM_PROMPT_ECHO_ON : PAM_PROMPT_ECHO_OFF, text);
-	int64_t took = now_ms() - before;
-	t->prompted += took;
-	t->deadline += took;
+	int64_t took = now_us() - before;
+	t->typing_us += took;
+	t->deadline += took / 1000;
 	int cannot = reply == NULL || strlen(reply) > FRAME_MAX - 2 || is_authtok(t->pamh, reply);
 	/* Nothing else is on its way while a prompt is out, so the receive buffer has room. */
 	build_begin(&b, t->buf + t->have, sizeof t->buf - t->have, FRAME_ANSWER);
@@ -225,7 +227,7 @@ static const char *on_prompt(struct talk *t, const struct frame *f)
 		explicit_bzero(reply, strlen(reply));
 		free(reply);
 	}
-	if (t->prompted > PROMPT_BUDGET_MS)
+	if (t->typing_us > PROMPT_BUDGET_MS * INT64_C(1000))
 		return "the person took too long";
 	return send_frame(t, &b) == 0 ? NULL : "the authenticator did not take the answer";
 }
@@ -374,8 +376,9 @@ static enum verdict talk_through(struct talk *t)
 	return conversation(t);
 }
 
-enum verdict relay_ask(pam_handle_t *pamh, const struct question *q)
+enum verdict relay_ask(pam_handle_t *pamh, const struct question *q, int64_t *typing_us)
 {
+	*typing_us = 0;
 	/* Pages of our own, given back whole: malloc would keep them in the host for the rest of the session. */
 	struct talk *t = mmap(NULL, sizeof *t, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	if (t == MAP_FAILED) {
@@ -387,6 +390,7 @@ enum verdict relay_ask(pam_handle_t *pamh, const struct question *q)
 	t->child = (struct child)CHILD_NONE;
 	enum verdict v = talk_through(t);
 	child_end(&t->child);
+	*typing_us = t->typing_us;
 	free(t->person.buffer);
 	munmap(t, sizeof *t);
 	return v;

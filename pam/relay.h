@@ -17,10 +17,13 @@ struct question {
 	const char *authenticator;
 };
 
-/* Milliseconds of CLOCK_BOOTTIME, which goes on while the machine sleeps. */
-int64_t now_ms(void);
+/* Microseconds of CLOCK_BOOTTIME, which goes on while the machine sleeps. */
+int64_t now_us(void);
 
-/* Returns VERDICT_REFUSE for everything that is not a verdict in due form and time; the cause is logged. */
-enum verdict relay_ask(pam_handle_t *pamh, const struct question *q);
+/*
+ * Returns VERDICT_REFUSE for everything that is not a verdict in due form and time; the cause is logged. typing_us is how
+ * long the person was asked.
+ */
+enum verdict relay_ask(pam_handle_t *pamh, const struct question *q, int64_t *typing_us);
 
 #endif

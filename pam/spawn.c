@@ -185,17 +185,29 @@ static void reset_scheduling(void)
 		(void)syscall(SYS_write, fd, "0", 1);
 }
 
-/* The caller of a set-uid host may signal a process that still has the caller's real uid. */
+/*
+ * The caller of a set-uid host may signal a process that still has the caller's real uid. Groups give nobody power over a
+ * process, so a host that may not change them, for want of CAP_SETGID or in a user namespace that denies it, keeps its own.
+ */
 static int become_root(uid_t euid)
 {
 	if (euid != 0)
 		return 0;
-	if (syscall(SYS_setgroups, 0, NULL) != 0 || syscall(SYS_setresgid, 0, 0, 0) != 0)
+	if (syscall(SYS_setgroups, 0, NULL) != 0 && errno != EPERM)
+		return -1;
+	if (syscall(SYS_setresgid, 0, 0, 0) != 0 && errno != EPERM)
 		return -1;
 	return (int)syscall(SYS_setresuid, 0, 0, 0);
 }
 
-/* Descriptors at the end: /dev/null on 0-2, the socket on 3, the program on 4, which exec closes. */
+/* A descriptor that nobody can read or write, as a machine or a chroot may have no /dev/null. */
+static long open_nothing(void)
+{
+	long fd = syscall(SYS_openat, AT_FDCWD, "/dev/null", O_RDWR, 0);
+	return fd >= 0 ? fd : syscall(SYS_openat, AT_FDCWD, "/", O_PATH, 0);
+}
+
+/* Descriptors at the end: /dev/null, or nothing, on 0-2, the socket on 3, the program on 4, which exec closes. */
 static int arrange(int sock, int exec)
 {
 	/* Both are above 2; the socket must not lie where the program goes, nor the other way round. */
@@ -207,7 +219,7 @@ static int arrange(int sock, int exec)
 	for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++)
 		(void)syscall(SYS_close, fd);
 	for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++)
-		if (syscall(SYS_openat, AT_FDCWD, "/dev/null", O_RDWR, 0) != fd)
+		if (open_nothing() != fd)
 			return -1;
 	return 0;
 }

@@ -59,6 +59,38 @@ func TestOldVerdictIsNotReused(t *testing.T) {
 	}
 }
 
+// TestStart: 20 s are for an authenticator that starts on a slow disk; HOLD prolongs them, and a host that was stopped for longer finds
+// HOLD too late.
+func TestStart(t *testing.T) {
+	so := variant(t, "START_MS = 20000", "START_MS = 3000")
+	on := send(hold(60), success)
+	for name, c := range map[string]struct {
+		script []string
+		in     bool
+	}{
+		"silence without HOLD": {[]string{"read", "sleep 3300", on}, false},
+		"silence before HELLO": {[]string{"sleep 3300", "read", on}, false},
+		"HOLD prolongs":        {[]string{"read", send(hold(60)), "sleep 3300", send(success)}, true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			b := newBed(t, c.script...)
+			b.service("latch", so, b.auth)
+			if err := b.begin(nil).Authenticate(0); c.in && err != nil || !c.in && !refused(err, false) {
+				t.Errorf("got %v, want in = %v", err, c.in)
+			}
+		})
+	}
+	t.Run("a host that was stopped", func(t *testing.T) {
+		t.Parallel()
+		b := newBed(t, "read", "sleep 1000", send(hold(60)), send(success))
+		b.service("latch", so, b.auth)
+		if out := b.stoppedFor(4 * time.Second); !strings.HasPrefix(out, "codes 7 6\n") {
+			t.Errorf("got %q", out)
+		}
+	})
+}
+
 // TestPromptBudget: people have 110 s, for all prompts of one conversation together.
 func TestPromptBudget(t *testing.T) {
 	so := variant(t, "PROMPT_BUDGET_MS = 110000", "PROMPT_BUDGET_MS = 2000")

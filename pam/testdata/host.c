@@ -297,6 +297,18 @@ static void timed_failures(const char *then)
 	pam_end(h, PAM_SUCCESS);
 }
 
+/* The limit comes when libpam has loaded its modules. */
+static void limited(int files)
+{
+	pam_handle_t *h = start();
+	struct rlimit limit = { (rlim_t)files, (rlim_t)files };
+	setrlimit(RLIMIT_NOFILE, &limit);
+	both(h);
+	limit = (struct rlimit){ 1024, 1024 };
+	setrlimit(RLIMIT_NOFILE, &limit);
+	pam_end(h, PAM_SUCCESS);
+}
+
 static void own_delay(int status, unsigned us, void *data)
 {
 	(void)data;
@@ -345,6 +357,8 @@ int main(int argc, char **argv)
 			close(fd);
 	if (strcmp(mode, "slow") == 0)
 		answer_after_us = 500000;
+	if (strcmp(mode, "slowdelay") == 0)
+		answer_after_us = 5000000;
 	int fds = count("/proc/self/fd");
 	long before = private_kib();
 	if (strcmp(mode, "fork") == 0)
@@ -359,6 +373,10 @@ int main(int argc, char **argv)
 		hostile();
 	else if (strcmp(mode, "delay") == 0)
 		timed_failures(argv[4]);
+	else if (strcmp(mode, "slowdelay") == 0)
+		timed_failures(NULL);
+	else if (strcmp(mode, "limited") == 0)
+		limited(atoi(argv[4]));
 	else if (strcmp(mode, "owndelay") == 0)
 		keeps_own_delay();
 	else if (strcmp(mode, "wiped") == 0)
