@@ -34,6 +34,7 @@ var homes = map[string][]string{
 	"github.com/spf13/cobra":                {"cmd/latch", "cmd/latch-server", "pkg/cli", "pkg/cli/manual"},
 	"github.com/spf13/pflag":                {"pkg/cli/manual"},
 	"github.com/wneessen/go-mail":           {"pkg/server/notify"},
+	"google.golang.org/protobuf":            {"pkg/otp/otpfile"},
 	"golang.org/x/crypto/argon2":            {"pkg/server/password"},
 	"golang.org/x/crypto/acme":              {"pkg/server/httpapi"},
 	"golang.org/x/crypto/chacha20poly1305":  {"pkg/seal"},

@@ -29,6 +29,7 @@ type enrollOptions struct {
 	lifetime        string
 	lasts           int64 // as otpstore.Authenticator has it
 	picture         string
+	token           tokenOptions
 	server, replace bool
 }
 
@@ -47,11 +48,16 @@ where sudo lets them run "latch otp enroll". Who has an authenticator needs --re
 Without flags every app can show the codes: six digits, each good for 30 seconds, SHA1. Whatever else is
 chosen, some apps ignore; which ones is said before the first code is asked for.
 
-With --server the Latch server makes the seed and checks the codes, for otp = server-totp. Who has an
-authenticator of google-authenticator's keeps it with latch otp import. When a code is asked for is
-latch.conf's to say: otp, otp_required, action and on_error.
+With --server the Latch server makes the seed and checks the codes, for otp = server-totp. Authenticators of
+other programs are taken over by latch otp import. When a code is asked for is latch.conf's to say: otp,
+otp_required, action and on_error.
+
+--seed-file enrols a hardware token: FILE (- for standard input) has its seed in hexadecimal or Base32, or is
+the list that the vendor ships, with a line "serial,seed" for each token or with column names (serial number,
+secret key, time interval), from which --serial chooses. --type, --digits, --algorithm and --period say what
+the token shows; it proves itself by a code, one that counts by two in a row. The seed is not shown.
 ` + cli.ExitHelp,
-		Example: "  sudo latch otp enroll --user ana\n  sudo latch otp enroll --user ana --png /root/ana.png --lifetime 90d\n  sudo latch otp enroll --user ana --server",
+		Example: "  sudo latch otp enroll --user ana\n  sudo latch otp enroll --user ana --png /root/ana.png --lifetime 90d\n  sudo latch otp enroll --user ana --server\n  sudo latch otp enroll --user ana --seed-file tokens.csv --serial 2308001 --digits 8",
 		RunE: func(c *cobra.Command, _ []string) error {
 			if err := o.complete(c.Flags().Changed); err != nil {
 				return err
@@ -72,11 +78,15 @@ latch.conf's to say: otp, otp_required, action and on_error.
 	f.BoolVar(&o.server, "server", false, "the Latch server makes the seed and checks the codes")
 	f.BoolVar(&o.replace, "replace", false, "in place of the authenticator that the user has")
 	f.Lookup("window").DefValue = "0" // which pflag does not show: the default is told above
+	o.token.add(c)
 	return c
 }
 
-// complete judges the flags. changed tells whether a flag was given.
+// complete judges the flags. changed reports whether a flag was given.
 func (o *enrollOptions) complete(changed func(name string) bool) error {
+	if err := o.token.complete(changed); err != nil {
+		return err
+	}
 	if o.server {
 		for _, name := range []string{"type", "issuer", "digits", "period", "algorithm", "window", "lifetime"} {
 			if changed(name) {
@@ -123,16 +133,21 @@ func (a *app) enroll(ctx context.Context, o enrollOptions) error {
 	}
 	o.issuer, o.label = cmp.Or(o.issuer, c.OTPIssuer, "Latch "+hostname()), cmp.Or(o.label, who.name)
 	kind, mode := string(o.parameters.Kind), "totp"
-	if o.server {
+	what := kind
+	switch {
+	case o.server:
 		kind, mode = "server-totp", "server-totp"
+		what = kind
 		err = a.enrollAtServer(ctx, store, c, who, o, r)
-	} else {
+	case o.token.file != "":
+		what, err = a.enrollToken(ctx, store, who, o)
+	default:
 		err = a.enrollHere(ctx, store, who, o)
 	}
 	if err != nil {
 		return err
 	}
-	a.audit("enrolled %s (%s)", who.name, kind)
+	a.audit("enrolled %s (%s)", who.name, what)
 	if c.OTP != mode && (o.server || !c.AsksHere()) {
 		a.Say("%s asks nobody for such a code yet: set otp = %s, or have a PAM line say it", c.Path, mode)
 	}
@@ -180,7 +195,7 @@ func (a *app) enrollHere(ctx context.Context, store otpstore.Store, who person, 
 	v := otpstore.Authenticator{Parameters: p, Secret: p.NewSecret(), Window: o.window, Lifetime: o.lasts, Enrolled: a.now().Unix()}
 	return a.showSeed(who, p.URI(v.Secret, o.issuer, o.label, 0), o.picture, func() error {
 		found := otp.Wrong
-		if err := a.proveCode(ctx, func(code string) (bool, error) {
+		if err := a.proveCode(ctx, "Code that the app shows", func(code string) (bool, error) {
 			var n int64
 			n, found = p.Find(v.Secret, code, a.now(), 0, store.WindowOf(&v))
 			v.Next = n + 1
@@ -202,8 +217,8 @@ func (a *app) showSeed(who person, uri, picture string, prove func() error) erro
 		return err
 	}
 	byHand := ""
-	if p, secret, err := otp.ParseURI(uri); err == nil { // a server may have another form of it
-		byHand = fmt.Sprintf(", or type the secret there (%s):\n\n  %s\n", describe(p), otp.InFours(secret))
+	if l, err := otp.ParseURI(uri); err == nil { // a server may have another form of it
+		byHand = fmt.Sprintf(", or type the secret there (%s):\n\n  %s\n", describe(l.Parameters), otp.InFours(l.Secret))
 	}
 	shown := fmt.Sprintf("For %s:\n\n%s\n%s\n\nScan it with the authenticator app%s\n", cli.Clean(who.name), qr, cli.Clean(uri), byHand)
 	data, err := otp.QRPNG(uri)
@@ -245,10 +260,10 @@ func (a *app) withPicture(path string, data []byte, do func() error) error {
 	return nil
 }
 
-// proveCode asks for the app's first code until right says so.
-func (a *app) proveCode(ctx context.Context, right func(code string) (bool, error)) error {
+// proveCode asks for a first code until right says so.
+func (a *app) proveCode(ctx context.Context, question string, right func(code string) (bool, error)) error {
 	for range enrolTries {
-		code, err := a.terminal.Ask(ctx, "Code that the app shows", "")
+		code, err := a.terminal.Ask(ctx, question, "")
 		if err != nil {
 			return err
 		}

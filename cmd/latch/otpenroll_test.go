@@ -34,8 +34,9 @@ func (e enrolment) proves() (p otp.Parameters, secret string, o outcome) {
 	e.w.t.Helper()
 	e.seedOf()
 	uri := strings.Fields(e.seen[strings.Index(e.seen, "otpauth://"):])[0]
-	p, secret, err := otp.ParseURI(uri)
+	l, err := otp.ParseURI(uri)
 	e.w.must(err)
+	p, secret = l.Parameters, l.Secret
 	code, err := p.Code(secret, p.Step(time.Now()))
 	e.w.must(err)
 	e.sees("Code that the app shows: ")

@@ -5,60 +5,100 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
-	"strconv"
 	"strings"
-	"syscall"
 
 	"github.com/spf13/cobra"
 
 	"github.com/latch-linux/latch/pkg/cli"
 	"github.com/latch-linux/latch/pkg/host/otpstore"
-	"github.com/latch-linux/latch/pkg/otp"
+	"github.com/latch-linux/latch/pkg/otp/otpfile"
 )
 
-func newOTPImport(a *app) *cobra.Command {
-	var replace bool
-	c := &cobra.Command{
-		Use: "import FILE…", Short: "take over files of google-authenticator's", Args: cobra.MinimumNArgs(1),
-		Long: `import takes over what people have in the files of google-authenticator's PAM module, so that they keep
-their phones: the seed, codes by the time or that count, the window, the steps, what is used up, and the
-emergency codes, which pass here as recovery codes. A file is its owner's; where root owns it, --user
-names whose it is. What has no counterpart here is said. One file that cannot be taken over keeps no
-other from it, and changes nothing.
+type importOptions struct {
+	replace, dryRun bool
+	entry           string
+}
 
-Remove the files and the PAM lines of that module afterwards: a code would pass there once more.
+func newOTPImport(a *app) *cobra.Command {
+	var o importOptions
+	c := &cobra.Command{
+		Use: "import FILE…", Short: "take over authenticators of other programs", Args: cobra.MinimumNArgs(1),
+		Long: `import takes over authenticators from the files of other programs, so that people keep their phones.
+The format is recognized:
+
+  otpauth:// and otpauth-migration:// URIs   one in each line, as a scanner reads them out of QR codes:
+                                             of any app that shows one, of Google Authenticator's export
+                                             (all of its QR codes), of the export of Latch's app
+  Aegis, 2FAS                                JSON exports without a password
+  users.oath                                 of pam_oath
+  .google_authenticator                      of google-authenticator's PAM module, with its emergency
+                                             codes, which pass here as recovery codes
+
+A .google_authenticator is its owner's, and users.oath names the users. Other files name accounts: each goes
+to the local user of that name (ana, or ana@HOST of this host). --user names another one; where a file holds
+several authenticators --entry chooses one, by its number or name.
+
+A file is taken over as a whole or not at all, and one that cannot be keeps no other from it. --dry-run shows
+what would happen and changes nothing. Seeds are never arguments: - reads standard input.
+
+Remove the files and the PAM lines of the other module afterwards: a code would pass there once more. For the
+seeds of hardware tokens see latch otp enroll --seed-file.
 ` + cli.ExitHelp,
-		Example: "  sudo latch otp import /home/*/.google_authenticator\n  sudo latch otp import --user ana /etc/google-authenticator/ana",
-		RunE:    func(c *cobra.Command, files []string) error { return a.importGoogle(c.Context(), files, replace) },
+		Example: `  sudo latch otp import /home/*/.google_authenticator
+  sudo latch otp import --dry-run /etc/users.oath
+  zbarimg -q --raw export.png | sudo latch otp import --user ana --entry 'Latch web1:ana' -`,
+		RunE: func(c *cobra.Command, files []string) error { return a.importCodes(c.Context(), files, o) },
 	}
-	c.Flags().BoolVar(&replace, "replace", false, "in place of authenticators that the users have")
+	c.Flags().BoolVar(&o.replace, "replace", false, "in place of authenticators that the users have")
+	c.Flags().BoolVar(&o.dryRun, "dry-run", false, "show what would happen, and change nothing")
+	c.Flags().StringVar(&o.entry, "entry", "", "take over only this one, a `number` or name of an authenticator in the file")
 	return c
 }
 
-func (a *app) importGoogle(ctx context.Context, files []string, replace bool) error {
-	if a.user != "" && len(files) > 1 {
+func (a *app) importCodes(ctx context.Context, files []string, o importOptions) error {
+	for _, file := range files {
+		if strings.HasPrefix(strings.ToLower(file), "otpauth") {
+			return cli.WithHint(cli.ExitUsage, errors.New("a seed must not be an argument: every user of this machine could read it"),
+				"put it into a file, or name - and type it on standard input; take it out of the shell's history")
+		}
+	}
+	switch {
+	case a.user != "" && len(files) > 1:
 		return cli.Usage("--user names whose one file is")
+	case o.entry != "" && len(files) > 1:
+		return cli.Usage("--entry chooses from one file")
 	}
 	store, _, err := a.codes()
 	if err != nil {
 		return err
 	}
-	if err := a.readyKey(ctx, store); err != nil {
-		return err
+	if !o.dryRun {
+		if err := a.readyKey(ctx, store); err != nil {
+			return err
+		}
 	}
+	return a.importFiles(ctx, store, files, o)
+}
+
+func (a *app) importFiles(ctx context.Context, store otpstore.Store, files []string, o importOptions) error {
 	var rows []cli.Row
 	var left []string
+	from := map[string]string{} // user to file
+	formats := map[otpfile.Format]bool{}
 	for _, file := range files {
-		who, g, err := a.importFile(ctx, store, file, replace)
+		format, list, err := a.importFile(ctx, store, file, from, o)
 		if err != nil && len(files) == 1 {
 			return err
 		}
 		if err != nil {
 			left = append(left, file)
 			a.sayWhy(err)
+			list = []planned{{}}
 		}
-		rows = append(rows, a.importRow(file, who, g, err))
+		formats[format] = true
+		for _, p := range list {
+			rows = append(rows, a.importRow(file, p, o, err))
+		}
 	}
 	if err := a.Table("files", rows); err != nil {
 		return err
@@ -66,8 +106,24 @@ func (a *app) importGoogle(ctx context.Context, files []string, replace bool) er
 	if len(left) > 0 {
 		return &undoneError{"not imported: " + strings.Join(left, ", ")}
 	}
-	a.Say("when this works, remove the files, and the PAM lines with pam_google_authenticator.so")
+	if o.dryRun {
+		a.Say("nothing was changed (--dry-run)")
+		return nil
+	}
+	a.Say("when this works, remove the files: they hold the seeds%s", modules(formats))
 	return nil
+}
+
+// modules names the PAM lines that would take the same codes once more.
+func modules(formats map[otpfile.Format]bool) string {
+	text := ""
+	if formats[otpfile.Google] {
+		text += "; and the PAM lines with pam_google_authenticator.so"
+	}
+	if formats[otpfile.UsersOATH] {
+		text += "; and the PAM lines with pam_oath.so"
+	}
+	return text
 }
 
 // sayWhy tells of an error that does not end the command, and what to do.
@@ -79,88 +135,117 @@ func (a *app) sayWhy(err error) {
 	}
 }
 
-// importRow is what came of a file; scripts get the error as well.
-func (a *app) importRow(file string, who person, g otp.Google, err error) cli.Row {
-	row := cli.Row{{Name: "file", Value: file}, {Name: "user", Value: who.name}, {Name: "authenticator", Value: string(g.Kind)},
-		{Name: "recovery_codes", Value: len(g.Scratch)}, {Name: "imported", Value: err == nil}}
+// importRow is what came of an authenticator, or of a file that could not be taken over; scripts get the error as well.
+func (a *app) importRow(file string, p planned, o importOptions, err error) cli.Row {
+	code := ""
+	if p.entry.Kind != "" {
+		code = describe(p.entry.Parameters)
+	}
+	row := cli.Row{{Name: "file", Value: file}, {Name: "user", Value: p.who.name}, {Name: "entry", Value: p.entry.Name()},
+		{Name: "authenticator", Value: string(p.entry.Kind)}, {Name: "code", Value: code},
+		{Name: "recovery_codes", Value: len(p.entry.Recovery)}, {Name: "imported", Value: err == nil && !o.dryRun}}
 	if a.JSON && err != nil {
 		row = append(row, cli.Cell{Name: "error", Value: err.Error()})
 	}
 	return row
 }
 
-// readGoogle reads a file that belongs to a user, and tells to whom: no link is followed, and no error repeats what it holds.
-func readGoogle(file string) (g otp.Google, owner int64, err error) {
-	f, err := os.OpenFile(file, os.O_RDONLY|syscall.O_NOFOLLOW|syscall.O_NONBLOCK, 0)
-	if errors.Is(err, syscall.ELOOP) {
-		err = fmt.Errorf("%s: is a link; name the file itself", file)
-	}
+// importFile takes one file over, or says what would come of it.
+func (a *app) importFile(ctx context.Context, store otpstore.Store, file string, from map[string]string, o importOptions) (otpfile.Format, []planned, error) {
+	s, err := a.readSeeds(file)
 	if err != nil {
-		return g, 0, err
+		return "", nil, err
 	}
-	defer f.Close()
-	info, err := f.Stat()
-	if err != nil {
-		return g, 0, err
-	}
-	if !info.Mode().IsRegular() {
-		return g, 0, fmt.Errorf("%s: is no file", file)
-	}
-	const limit = 64 << 10
-	data, err := io.ReadAll(io.LimitReader(f, limit+1))
-	if err == nil && len(data) > limit {
-		err = fmt.Errorf("more than %d bytes", limit)
-	}
-	if err == nil {
-		g, err = otp.ParseGoogle(data)
-	}
-	if err != nil {
-		err = fmt.Errorf("%s: %w", file, err)
-	}
-	return g, int64(info.Sys().(*syscall.Stat_t).Uid), err
-}
-
-// ownerOf is whose file it is: --user's, else its owner's.
-func (a *app) ownerOf(file string, owner int64) (person, error) {
-	if a.user != "" {
-		who, err := a.whoToPair()
-		if err == nil && owner != 0 && owner != who.uid {
-			a.Say("%s: belongs to the uid %d, and is taken for %s's", file, owner, who.name)
+	list, err := a.plan(s, o)
+	for _, p := range list {
+		if err != nil {
+			break
 		}
-		return who, err
+		if other, twice := from[p.who.name]; twice {
+			err = fmt.Errorf("%s has an authenticator in %s as well", p.who.name, other)
+		} else {
+			_, err = enrollable(store, "", p.who, enrollOptions{replace: o.replace})
+		}
+		err = p.at(err)
 	}
-	if owner == 0 {
-		return person{}, cli.WithHint(cli.ExitError, fmt.Errorf("%s: belongs to root, which does not tell whose it is", file), "name the user with --user NAME")
+	if err == nil && !o.dryRun {
+		err = a.storeAll(ctx, store, list)
 	}
-	who, err := a.find(strconv.FormatInt(owner, 10))
 	if err != nil {
-		return person{}, fmt.Errorf("%s: belongs to %w", file, err)
+		return s.format, nil, within(s.name, err)
 	}
-	return who, nil
+	for _, p := range list {
+		from[p.who.name] = s.name
+		if !o.dryRun {
+			a.audit("enrolled %s (%s, from %s)", p.who.name, p.entry.Kind, s.name)
+		}
+		for _, note := range p.entry.Notes {
+			a.Say("%s: %s", s.name, note)
+		}
+	}
+	return s.format, list, nil
 }
 
-// importFile takes one file over.
-func (a *app) importFile(ctx context.Context, store otpstore.Store, file string, replace bool) (who person, g otp.Google, err error) {
-	g, owner, err := readGoogle(file)
-	if err != nil {
-		return who, g, err
+// within names the file in an error, and keeps status and hint.
+func within(file string, err error) error {
+	var known *cli.Error
+	if errors.As(err, &known) {
+		return cli.WithHint(known.Status, fmt.Errorf("%s: %w", file, err), known.Hint)
 	}
-	if who, err = a.ownerOf(file, owner); err != nil {
-		return who, g, err
-	}
-	_, err = enrollable(store, "", who, enrollOptions{replace: replace})
-	if err != nil {
-		return who, g, fmt.Errorf("%s: %w", file, err)
+	return fmt.Errorf("%s: %w", file, err)
+}
+
+func (a *app) storeAll(ctx context.Context, store otpstore.Store, list []planned) error {
+	var all []otpstore.Enrolment
+	for _, p := range list {
+		window := p.entry.Window
+		if window == otpfile.UsualWindow {
+			window = otpstore.UsualWindow
+		}
+		v := otpstore.Authenticator{Parameters: p.entry.Parameters, Secret: p.entry.Secret, Window: window, Next: p.entry.Next, Enrolled: a.now().Unix()}
+		all = append(all, otpstore.Enrolment{User: p.who.name, UID: p.who.uid, Authenticator: v, Recovery: p.entry.Recovery})
 	}
 	ctx, cancel := storing(ctx)
 	defer cancel()
-	v := otpstore.Authenticator{Parameters: g.Parameters, Secret: g.Secret, Window: g.Window, Next: g.Next, Enrolled: a.now().Unix()}
-	if err := store.Import(ctx, who.name, who.uid, v, g.Scratch); err != nil {
-		return who, g, fmt.Errorf("%s: %w", file, err)
+	return store.Import(ctx, all...)
+}
+
+// seedFile is a file of seeds that was read.
+type seedFile struct {
+	name    string // for messages
+	owner   int64  // uid, -1 for standard input
+	data    []byte
+	format  otpfile.Format
+	entries []otpfile.Entry
+}
+
+// readSeeds reads a file of authenticators.
+func (a *app) readSeeds(file string) (seedFile, error) {
+	s, err := a.openSeeds(file)
+	if err != nil {
+		return s, err
 	}
-	a.audit("enrolled %s (%s, from %s)", who.name, g.Kind, file)
-	for _, note := range g.Notes {
-		a.Say("%s: %s", file, note)
+	if s.format, s.entries, err = otpfile.Read(s.data); err != nil {
+		return s, fmt.Errorf("%s: %w", s.name, err)
 	}
-	return who, g, nil
+	return s, nil
+}
+
+// seedLimit bounds a file of seeds; apps export pictures as well.
+const seedLimit = 16 << 20
+
+// openSeeds reads a file that may belong to a user, or standard input: no link is followed.
+func (a *app) openSeeds(file string) (seedFile, error) {
+	s := seedFile{name: file, owner: -1}
+	var err error
+	if file == "-" {
+		s.name = "standard input"
+		s.data, err = io.ReadAll(io.LimitReader(a.in, seedLimit+1))
+	} else {
+		s.data, s.owner, err = readUsersFile(file, seedLimit+1)
+	}
+	if err == nil && len(s.data) > seedLimit {
+		err = fmt.Errorf("%s: more than %d bytes", s.name, seedLimit)
+	}
+	return s, err
 }

@@ -39,7 +39,7 @@ func (a *app) enrollAtServer(ctx context.Context, store otpstore.Store, c *confi
 func (a *app) proveAtServer(ctx context.Context, store otpstore.Store, c *config.Config, server *client.Client, who person, o enrollOptions, made api.TOTP) error {
 	prove := func() error {
 		right := ""
-		if err := a.proveCode(ctx, func(code string) (bool, error) {
+		if err := a.proveCode(ctx, "Code that the app shows", func(code string) (bool, error) {
 			asking, cancel := context.WithTimeout(ctx, c.Timeout)
 			defer cancel()
 			right = code

@@ -35,17 +35,27 @@ func TestIgnored(t *testing.T) {
 
 func TestParseURI(t *testing.T) {
 	for _, p := range []Parameters{Standard(), {TOTP, SHA512, 8, 60}, {HOTP, SHA256, 6, 0}} {
-		got, secret, err := ParseURI(p.URI(rfcSecret, "Example & co", "ana", 0))
-		if err != nil || got != p || secret != rfcSecret {
-			t.Errorf("%+v, %q, %v; want %+v", got, secret, err, p)
+		want := Link{p, rfcSecret, "Example & co", "ana", 0}
+		if p.Kind == HOTP {
+			want.Counter = 7
+		}
+		if got, err := ParseURI(p.URI(rfcSecret, "Example & co", "ana", want.Counter)); err != nil || got != want {
+			t.Errorf("%+v, %v; want %+v", got, err, want)
 		}
 	}
-	if got, _, err := ParseURI("otpauth://totp/x?secret=" + rfcSecret); err != nil || got != Standard() {
-		t.Errorf("what is left out: %+v, %v", got, err)
+	for uri, want := range map[string]Link{
+		"otpauth://totp/x?secret=" + rfcSecret:                                       {Standard(), rfcSecret, "", "x", 0},
+		"otpauth://totp/Example%3A%20ana?secret=" + strings.ToLower(rfcSecret) + "=": {Standard(), rfcSecret, "Example", "ana", 0},
+		"otpauth://TOTP?secret=" + InFours(rfcSecret) + "&issuer=a+b":                {Standard(), rfcSecret, "a b", "", 0},
+	} {
+		if got, err := ParseURI(strings.ReplaceAll(uri, " ", "%20")); err != nil || got != want {
+			t.Errorf("%s: %+v, %v", uri, got, err)
+		}
 	}
 	for _, uri := range []string{"", "https://totp/x?secret=" + rfcSecret, "otpauth://totp/x", "otpauth://motp/x?secret=" + rfcSecret,
-		"otpauth://totp/%zz?secret=" + rfcSecret, "otpauth://totp/x?digits=x&secret=" + rfcSecret, "otpauth://totp/x?secret=" + rfcSecret + "!"} {
-		if _, _, err := ParseURI(uri); err == nil || strings.Contains(err.Error(), rfcSecret) {
+		"otpauth://totp/%zz?secret=" + rfcSecret, "otpauth://totp/x?digits=x&secret=" + rfcSecret, "otpauth://totp/x?secret=" + rfcSecret + "!",
+		"otpauth://totp/x?digits=7&secret=" + rfcSecret, "otpauth://hotp/x?counter=-1&secret=" + rfcSecret, "otpauth://totp/x?algorithm=" + rfcSecret + "&secret=" + rfcSecret} {
+		if _, err := ParseURI(uri); err == nil || strings.Contains(err.Error(), rfcSecret) {
 			t.Errorf("%q: %v", uri, err)
 		}
 	}

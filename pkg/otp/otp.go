@@ -3,14 +3,11 @@
 package otp
 
 import (
-	"cmp"
 	"crypto/rand"
 	"crypto/subtle"
 	"encoding/base32"
 	"errors"
 	"fmt"
-	"net/url"
-	"strconv"
 	"strings"
 	"time"
 
@@ -71,9 +68,9 @@ func (p Parameters) Check() error {
 	_, known := algorithms[p.Algorithm]
 	switch {
 	case p.Kind != TOTP && p.Kind != HOTP:
-		return fmt.Errorf("unknown kind of code %q; it is totp or hotp", p.Kind)
+		return fmt.Errorf("unknown kind of code %.8q; it is totp or hotp", p.Kind)
 	case !known:
-		return fmt.Errorf("unknown algorithm %q; it is SHA1, SHA256 or SHA512", p.Algorithm)
+		return fmt.Errorf("unknown algorithm %.8q; it is SHA1, SHA256 or SHA512", p.Algorithm)
 	case p.Digits != 6 && p.Digits != 8:
 		return fmt.Errorf("a code has 6 or 8 digits, not %d", p.Digits)
 	case p.Kind == TOTP && (p.Period < 1 || p.Period > 300):
@@ -181,20 +178,6 @@ func (p Parameters) Resync(secret, first, second string, next int64) (int64, boo
 	return n, ok
 }
 
-// URI returns the otpauth URI by which an app takes a seed over; counter is HOTP's next. It is written here and not by the
-// otp module, which leaves an & in the issuer as it is; a space is %20 because apps show a + as such.
-func (p Parameters) URI(secret, issuer, account string, counter int64) string {
-	q := url.Values{"secret": {secret}, "issuer": {issuer}, "algorithm": {string(p.Algorithm)}, "digits": {strconv.Itoa(p.Digits)}}
-	if p.Kind == HOTP {
-		q.Set("counter", strconv.FormatInt(counter, 10))
-	} else {
-		q.Set("period", strconv.Itoa(p.Period))
-	}
-	u := url.URL{Scheme: "otpauth", Host: string(p.Kind), Path: "/" + issuer + ":" + account,
-		RawQuery: strings.ReplaceAll(q.Encode(), "+", "%20")}
-	return u.String()
-}
-
 // InFours parts a seed as people read it out and type it.
 func InFours(secret string) string {
 	var b strings.Builder
@@ -205,35 +188,6 @@ func InFours(secret string) string {
 		b.WriteRune(c)
 	}
 	return b.String()
-}
-
-// ParseURI reads what URI and other makers of otpauth URIs write; what the URI leaves out is as in Standard. No error repeats
-// the seed.
-func ParseURI(uri string) (p Parameters, secret string, err error) {
-	broken := errors.New("this is no otpauth URI with a seed")
-	u, err := url.Parse(uri)
-	if err != nil || u.Scheme != "otpauth" {
-		return p, "", broken
-	}
-	q := u.Query()
-	number := func(name string, usual int) int {
-		n, err := strconv.Atoi(cmp.Or(q.Get(name), strconv.Itoa(usual)))
-		if err != nil {
-			return 0 // which no parameter may be
-		}
-		return n
-	}
-	p = Standard()
-	p.Kind, p.Algorithm = Kind(u.Host), Algorithm(strings.ToUpper(cmp.Or(q.Get("algorithm"), string(p.Algorithm))))
-	p.Digits, p.Period = number("digits", p.Digits), number("period", p.Period)
-	if p.Kind == HOTP {
-		p.Period = 0
-	}
-	secret = q.Get("secret")
-	if CheckSecret(secret) != nil || p.Check() != nil {
-		return Parameters{}, "", broken
-	}
-	return p, secret, nil
 }
 
 // Key is a new seed with what an app needs to take it over.

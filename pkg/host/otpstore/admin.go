@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"time"
 
 	"github.com/latch-linux/latch/pkg/host/securefile"
 	"github.com/latch-linux/latch/pkg/otp"
@@ -17,21 +18,69 @@ import (
 // name was another user's. Of a seed that the user has already, what is used up stays so. The record is sealed, or not, as
 // the Store has it.
 func (s Store) Enrol(ctx context.Context, user string, uid int64, a Authenticator) error {
-	return s.Import(ctx, user, uid, a, nil)
+	return s.Import(ctx, Enrolment{User: user, UID: uid, Authenticator: a})
 }
 
-// Import is Enrol with recovery codes in place of those that the user had, where there are any.
-func (s Store) Import(ctx context.Context, user string, uid int64, a Authenticator, codes []string) error {
-	return s.begin(ctx, user, func(r *Record) (bool, error) {
-		r.claim(uid)
+// undoTimeout bounds the wait for logins while an import is undone.
+const undoTimeout = 30 * time.Second
+
+// Enrolment is an authenticator for a user, with recovery codes in place of those that the user had, where there are any.
+type Enrolment struct {
+	User          string
+	UID           int64
+	Authenticator Authenticator
+	Recovery      []string
+}
+
+// Import is Enrol for several users: all of them or, where one cannot be written, none. What was written until then is undone.
+func (s Store) Import(ctx context.Context, all ...Enrolment) error {
+	var undo []func(context.Context) error
+	for _, e := range all {
+		before, err := s.enrol(ctx, e)
+		if err != nil {
+			ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), undoTimeout)
+			defer cancel()
+			for _, step := range undo {
+				err = errors.Join(err, step(ctx))
+			}
+			return err
+		}
+		undo = append(undo, func(ctx context.Context) error { return s.restore(ctx, e.User, before) })
+	}
+	return nil
+}
+
+// enrol writes one of them, and returns the record that was there, nil for none.
+func (s Store) enrol(ctx context.Context, e Enrolment) (before *Record, err error) {
+	if _, err := s.Load(e.User); err == nil {
+		before = &Record{}
+	}
+	err = s.begin(ctx, e.User, func(r *Record) (bool, error) {
+		if before != nil {
+			*before = *r // edits replace what a record points to
+		}
+		r.claim(e.UID)
+		a := e.Authenticator
 		if old := r.Authenticator; old != nil && old.Secret == a.Secret && old.Parameters == a.Parameters {
 			a.Next = max(a.Next, old.Next)
 		}
 		r.Authenticator = &a
 		r.clear = s.Clear
-		if len(codes) > 0 {
-			r.Recovery = s.newRecovery(codes)
+		if len(e.Recovery) > 0 {
+			r.Recovery = s.newRecovery(e.Recovery)
 		}
+		return true, nil
+	})
+	return before, err
+}
+
+// restore undoes enrol.
+func (s Store) restore(ctx context.Context, user string, before *Record) error {
+	if before == nil {
+		return s.Remove(ctx, user)
+	}
+	return s.change(ctx, user, false, func(r *Record) (bool, error) {
+		*r = *before
 		return true, nil
 	})
 }

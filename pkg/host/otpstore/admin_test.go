@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"github.com/latch-linux/latch/pkg/host/securefile"
+	"github.com/latch-linux/latch/pkg/otp"
 )
 
 // TestNothingInTheClear looks for the seed and for recovery codes on the disk, and at who can read it.
@@ -356,4 +357,24 @@ func FuzzEnvelope(f *testing.F) {
 			t.Errorf("%q is written as %q: %v", data, again, err)
 		}
 	})
+}
+
+// TestImportIsWholeOrNot writes for three users, of whom the last cannot have a record: what the others had comes back.
+func TestImportIsWholeOrNot(t *testing.T) {
+	b := newBed(t)
+	had := Authenticator{Parameters: otp.Standard(), Secret: otp.Standard().NewSecret(), Window: 3, Next: 7, Enrolled: start.Unix()}
+	b.must(b.Import(t.Context(), Enrolment{User: "ana", UID: 1000, Authenticator: had, Recovery: []string{"12345678"}}))
+	given := Authenticator{Parameters: otp.Standard(), Secret: otp.Standard().NewSecret(), Window: UsualWindow}
+	err := b.Import(t.Context(), Enrolment{User: "ana", UID: 1000, Authenticator: given, Recovery: []string{"87654321", "00000000"}},
+		Enrolment{User: "bob", UID: 1001, Authenticator: given}, Enrolment{User: strings.Repeat("x", 300), UID: 1002, Authenticator: given})
+	if err == nil || strings.Contains(err.Error(), given.Secret) {
+		t.Errorf("a name that is too long: %v", err)
+	}
+	r, err := b.Load("ana")
+	if err != nil || *r.Authenticator != had || r.RecoveryLeft() != 1 || r.UID != 1000 {
+		t.Errorf("ana has %+v, %v", r, err)
+	}
+	if users, err := b.Users(); err != nil || len(users) != 1 {
+		t.Errorf("records of %q, %v", users, err)
+	}
 }

@@ -1,4 +1,4 @@
-package otp
+package otpfile
 
 import (
 	"errors"
@@ -7,20 +7,12 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"github.com/latch-linux/latch/pkg/otp"
 )
 
 // maxScratch bounds the emergency codes of one file; google-authenticator makes ten at most.
 const maxScratch = 20
-
-// Google is what a file of google-authenticator's PAM module says.
-type Google struct {
-	Parameters
-	Secret  string
-	Window  int      // steps to either side, or counters ahead
-	Next    int64    // the lowest step or counter that has not been used up
-	Scratch []string // emergency codes of 8 digits that have not been used
-	Notes   []string // options that mean another thing here, or none, in a sentence each
-}
 
 // googleOption is a line that begins with a quotation mark.
 type googleOption struct {
@@ -31,18 +23,13 @@ type googleOption struct {
 // googleOptions are the lines by the names of the options.
 type googleOptions map[string]googleOption
 
-// lineError names the line that is at fault and repeats nothing of it.
-func lineError(line int, format string, args ...any) error {
-	return fmt.Errorf("line %d: "+format, append([]any{line}, args...)...)
-}
-
-// ParseGoogle reads such a file: the seed, lines of options that begin with a quotation mark, emergency codes. Lines end
+// google reads a file of google-authenticator's PAM module: the seed, lines of options that begin with a quotation mark, emergency codes. Lines end
 // in LF or CRLF. Errors name the line; none repeats what may be a secret. The format is that of the module's own FILEFORMAT.
-func ParseGoogle(data []byte) (Google, error) {
+func google(data []byte) (Entry, error) {
 	lines := strings.Split(strings.ReplaceAll(string(data), "\r\n", "\n"), "\n")
-	g := Google{Parameters: Standard(), Secret: typedSeed(lines[0])}
-	if err := CheckSecret(g.Secret); err != nil {
-		return Google{}, lineError(1, "%w", err)
+	g := Entry{Parameters: otp.Standard(), Secret: typedSeed(lines[0])}
+	if err := otp.CheckSecret(g.Secret); err != nil {
+		return Entry{}, lineError(1, "%w", err)
 	}
 	options := googleOptions{}
 	for i, line := range lines[1:] {
@@ -52,20 +39,20 @@ func ParseGoogle(data []byte) (Google, error) {
 		switch {
 		case line == "":
 		case isOption && len(words) == 0:
-			return Google{}, lineError(i+2, "an option without a name")
+			return Entry{}, lineError(i+2, "an option without a name")
 		case isOption && options[words[0]].line > 0:
-			return Google{}, lineError(i+2, "%.32q stands in line %d already", words[0], options[words[0]].line)
+			return Entry{}, lineError(i+2, "%.15q stands in line %d already", words[0], options[words[0]].line)
 		case isOption:
 			options[words[0]] = googleOption{i + 2, words[1:]}
-		case len(line) == 8 && isDigits(line) && len(g.Scratch) < maxScratch:
-			g.Scratch = append(g.Scratch, line)
+		case len(line) == 8 && isDigits(line) && len(g.Recovery) < maxScratch:
+			g.Recovery = append(g.Recovery, line)
 		case len(line) == 8 && isDigits(line):
-			return Google{}, lineError(i+2, "more than %d emergency codes", maxScratch)
+			return Entry{}, lineError(i+2, "more than %d emergency codes", maxScratch)
 		default:
-			return Google{}, lineError(i+2, "neither an option nor an emergency code of 8 digits")
+			return Entry{}, lineError(i+2, "neither an option nor an emergency code of 8 digits")
 		}
 	}
-	return g, g.apply(options)
+	return g, g.applyGoogle(options)
 }
 
 // typedSeed reads a seed as forgivingly as the module does: small letters, blanks, hyphens, digits that are mistaken for letters.
@@ -74,16 +61,16 @@ func typedSeed(line string) string {
 }
 
 // apply gives the options their meaning, as the module's source has it: HOTP_COUNTER outweighs TOTP_AUTH.
-func (g *Google) apply(options googleOptions) error {
+func (g *Entry) applyGoogle(options googleOptions) error {
 	counter, isHOTP := options["HOTP_COUNTER"]
 	_, isTOTP := options["TOTP_AUTH"]
-	window, err := options.number("WINDOW_SIZE", 3, 1, 2*MaxWindow)
+	window, err := options.number("WINDOW_SIZE", 3, 1, 2*otp.MaxWindow)
 	if err != nil {
 		return err
 	}
 	switch {
 	case isHOTP:
-		g.Kind, g.Period, g.Window = HOTP, 0, min(window-1, MaxWindow)
+		g.Kind, g.Period, g.Window = otp.HOTP, 0, min(window-1, otp.MaxWindow)
 		if len(counter.values) != 1 || !isDigits(counter.values[0]) {
 			return lineError(counter.line, "HOTP_COUNTER is no number")
 		}
@@ -102,7 +89,7 @@ func (g *Google) apply(options googleOptions) error {
 }
 
 // applyTime takes over what codes by the time have.
-func (g *Google) applyTime(options googleOptions, window int) (err error) {
+func (g *Entry) applyTime(options googleOptions, window int) (err error) {
 	if g.Period, err = options.number("STEP_SIZE", g.Period, 1, 300); err != nil {
 		return err
 	}
@@ -113,7 +100,7 @@ func (g *Google) applyTime(options googleOptions, window int) (err error) {
 	if err != nil {
 		return err
 	}
-	if g.Window = min(window+max(skew, -skew), MaxWindow); skew != 0 {
+	if g.Window = min(window+max(skew, -skew), otp.MaxWindow); skew != 0 {
 		g.Notes = append(g.Notes, fmt.Sprintf("TIME_SKEW made the window %d steps: set the phone's clock, and enrol it anew for a smaller one", g.Window))
 	}
 	return nil
@@ -146,9 +133,9 @@ func (o googleOption) afterUsed() (int64, error) {
 	return next, nil
 }
 
-// note tells what has another meaning here, in the order of the lines.
-func (g *Google) note(options googleOptions) {
-	if _, unique := options["DISALLOW_REUSE"]; !unique && g.Kind == TOTP {
+// note says which options mean another thing here, or nothing, in the order of the lines.
+func (g *Entry) note(options googleOptions) {
+	if _, unique := options["DISALLOW_REUSE"]; !unique && g.Kind == otp.TOTP {
 		g.Notes = append(g.Notes, "without DISALLOW_REUSE a code could be used again there; here each passes once")
 	}
 	names := slices.SortedFunc(maps.Keys(options), func(a, b string) int { return options[a].line - options[b].line })
@@ -160,7 +147,7 @@ func (g *Google) note(options googleOptions) {
 		case name == "OTP_DISABLED":
 			g.Notes = append(g.Notes, "OTP_DISABLED is not taken over: codes are asked for as latch.conf has it")
 		case !strings.HasPrefix(name, "LAST") && !slices.Contains(known, name):
-			g.Notes = append(g.Notes, fmt.Sprintf("line %d: the option %.32q is not known, and was left out", options[name].line, name))
+			g.Notes = append(g.Notes, fmt.Sprintf("line %d: the option %.15q is not known, and was left out", options[name].line, name))
 		}
 	}
 }

@@ -1,9 +1,11 @@
-package otp
+package otpfile
 
 import (
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/latch-linux/latch/pkg/otp"
 )
 
 // googleTOTP is what `google-authenticator -t -d -r 3 -R 30 -w 17 -S 30` writes, with codes used and others left.
@@ -17,27 +19,27 @@ const googleTOTP = `JBSWY3DPEHPK3PXPJBSWY3DPEH
 00000001
 `
 
-func TestParseGoogle(t *testing.T) {
-	g, err := ParseGoogle([]byte(googleTOTP))
+func TestGoogle(t *testing.T) {
+	g, err := google([]byte(googleTOTP))
 	if err != nil {
 		t.Fatal(err)
 	}
-	if g.Parameters != (Parameters{TOTP, SHA1, 6, 60}) || g.Window != 8 || g.Next != 56666669 || !slices.Equal(g.Scratch, []string{"12345678", "00000001"}) ||
+	if g.Parameters != (otp.Parameters{Kind: otp.TOTP, Algorithm: otp.SHA1, Digits: 6, Period: 60}) || g.Window != 8 || g.Next != 56666669 || !slices.Equal(g.Recovery, []string{"12345678", "00000001"}) ||
 		g.Secret != "JBSWY3DPEHPK3PXPJBSWY3DPEH" || len(g.Notes) != 1 {
 		t.Errorf("%+v", g)
 	}
 	// Where both stand the module counts.
-	g, err = ParseGoogle([]byte("JBSWY3DPEHPK3PXPJBSWY3DPEH\r\n\" TOTP_AUTH\r\n\" HOTP_COUNTER 42\r\n\" LAST0 host 1700000000\r\n"))
-	if err != nil || g.Parameters != (Parameters{HOTP, SHA1, 6, 0}) || g.Next != 42 || g.Window != 2 || len(g.Notes) != 0 {
+	g, err = google([]byte("JBSWY3DPEHPK3PXPJBSWY3DPEH\r\n\" TOTP_AUTH\r\n\" HOTP_COUNTER 42\r\n\" LAST0 host 1700000000\r\n"))
+	if err != nil || g.Parameters != (otp.Parameters{Kind: otp.HOTP, Algorithm: otp.SHA1, Digits: 6}) || g.Next != 42 || g.Window != 2 || len(g.Notes) != 0 {
 		t.Errorf("%+v, %v", g, err)
 	}
-	g, err = ParseGoogle([]byte(" jbsw y3dp-ehpk 3pxp jbsw y3dp eh\n\" TOTP_AUTH\n\" TIME_SKEW -3\n\" NEW_THING x\n"))
+	g, err = google([]byte(" jbsw y3dp-ehpk 3pxp jbsw y3dp eh\n\" TOTP_AUTH\n\" TIME_SKEW -3\n\" NEW_THING x\n"))
 	if err != nil || g.Secret != "JBSWY3DPEHPK3PXPJBSWY3DPEH" || g.Window != 4 || g.Period != 30 || len(g.Notes) != 3 {
 		t.Errorf("%+v, %v", g, err)
 	}
 }
 
-func TestParseGoogleRefuses(t *testing.T) {
+func TestGoogleRefuses(t *testing.T) {
 	const secret = "JBSWY3DPEHPK3PXPJBSWY3DPEH"
 	for name, c := range map[string]struct{ text, want string }{
 		"empty":            {"", "line 1: the seed"},
@@ -59,27 +61,10 @@ func TestParseGoogleRefuses(t *testing.T) {
 		"no name":          {secret + "\n\"\n", "line 2: an option without a name"},
 		"too many":         {secret + "\n\" TOTP_AUTH\n" + strings.Repeat("12345678\n", 21), "line 23: more than 20"},
 	} {
-		if _, err := ParseGoogle([]byte(c.text)); err == nil || !strings.Contains(err.Error(), c.want) {
+		if _, err := google([]byte(c.text)); err == nil || !strings.Contains(err.Error(), c.want) {
 			t.Errorf("%s: %v, want %q", name, err, c.want)
 		} else if strings.Contains(err.Error(), "JBSWY") {
 			t.Errorf("%s: the error shows the seed: %v", name, err)
 		}
 	}
-}
-
-func FuzzParseGoogle(f *testing.F) {
-	f.Add([]byte(googleTOTP))
-	f.Add([]byte("JBSWY3DPEHPK3PXPJBSWY3DPEH\n\" HOTP_COUNTER 42\n"))
-	f.Fuzz(func(t *testing.T, data []byte) {
-		g, err := ParseGoogle(data)
-		if err != nil {
-			return
-		}
-		if g.Check() != nil || CheckSecret(g.Secret) != nil || g.Next < 0 || g.Window < 0 || g.Window > MaxWindow || len(g.Scratch) > maxScratch {
-			t.Errorf("%q became %+v", data, g)
-		}
-		if _, err := g.Code(g.Secret, g.Next); err != nil {
-			t.Errorf("%q: %v", data, err)
-		}
-	})
 }
