@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"fmt"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -18,7 +19,7 @@ func newApp(p *program) *cobra.Command {
 // appOptions are what an application can be given; flags that were not named change nothing.
 type appOptions struct {
 	name, image, email, phone, twoFactor, lock string
-	openByAPI, pairByName                      string
+	openByAPI, pairByName, apiUser             string
 }
 
 func (o *appOptions) flags(c *cobra.Command) {
@@ -28,6 +29,7 @@ func (o *appOptions) flags(c *cobra.Command) {
 	c.Flags().StringVar(&o.twoFactor, "two-factor", "", "one-time token: disabled, opt_in or mandatory")
 	c.Flags().StringVar(&o.lock, "lock-on-request", "", "close after use: disabled, opt_in or mandatory")
 	c.Flags().StringVar(&o.openByAPI, "open-by-api", "", "yes: whoever holds its secret may open latches; default no")
+	c.Flags().StringVar(&o.apiUser, "api-user", "", "API user that may list and change it, by name; none takes it back")
 	c.Flags().StringVar(&o.pairByName, "pair-by-name", "", "yes: it may pair people without their code; default no")
 }
 
@@ -71,24 +73,52 @@ latch.conf as app_id and secret_key. The secret is shown once; app secret add ma
 			if err != nil {
 				return err
 			}
-			return p.addApp(c.Context(), args[0], ch)
+			return p.addApp(c.Context(), args[0], ch, o.apiUser)
 		},
 	}
 	o.flags(c)
 	return c
 }
 
-func (p *program) addApp(ctx context.Context, name string, ch store.ApplicationChange) error {
+func (p *program) addApp(ctx context.Context, name string, ch store.ApplicationChange, apiUser string) error {
 	return p.withStore(func(s store.Backend) error {
-		a := store.Application{Name: name, ImageURL: orZero(ch.ImageURL), ContactEmail: orZero(ch.ContactEmail),
+		owner, err := ownerOf(s, apiUser)
+		if err != nil {
+			return err
+		}
+		a := store.Application{Name: name, Owner: orZero(owner), ImageURL: orZero(ch.ImageURL), ContactEmail: orZero(ch.ContactEmail),
 			ContactPhone: orZero(ch.ContactPhone), TwoFactor: orZero(ch.TwoFactor), LockOnUse: orZero(ch.LockOnUse),
 			OpenByAPI: orZero(ch.OpenByAPI), PairByName: orZero(ch.PairByName)}
 		a, secret, err := s.AddApplication(ctx, a)
 		if err != nil {
 			return err
 		}
+		if (!a.OpenByAPI || !a.PairByName) && !p.JSON {
+			p.Hint("opening and pairing by the API are off; latch-server app set %q --open-by-api=yes --pair-by-name=yes allows them", a.Name)
+		}
 		return p.reportCredentials("app_id", a.ID, secret, a.Name)
 	})
+}
+
+// ownerOf finds the API user of a name; nil for "", and 0 for "none".
+func ownerOf(s store.Backend, name string) (*int64, error) {
+	var row int64
+	if name == "" {
+		return nil, nil
+	}
+	if name == "none" {
+		return &row, nil
+	}
+	list, err := s.APIUsers()
+	if err != nil {
+		return nil, err
+	}
+	for _, u := range list {
+		if u.Name == name {
+			return &u.Row, nil
+		}
+	}
+	return nil, fmt.Errorf("%w: %q", store.ErrNoAPIUser, name)
 }
 
 func newAppList(p *program) *cobra.Command {
@@ -126,6 +156,9 @@ func newAppSet(p *program) *cobra.Command {
 				return err
 			}
 			return p.withApp(args[0], func(s store.Backend, a store.Application) error {
+				if ch.Owner, err = ownerOf(s, o.apiUser); err != nil {
+					return err
+				}
 				if err := s.ChangeApplication(c.Context(), a.Row, ch); err != nil {
 					return err
 				}
@@ -139,18 +172,24 @@ func newAppSet(p *program) *cobra.Command {
 }
 
 func newAppRemove(p *program) *cobra.Command {
-	return &cobra.Command{
+	var yes bool
+	return yesOption(&cobra.Command{
 		Use: "remove APP", Short: "remove an application; its hosts get an error from then on",
-		Long: "remove makes the application's secrets useless at once. Its history stays.\n" + cli.ExitHelp, Args: cobra.ExactArgs(1),
+		Long: `remove makes the application's secrets useless at once. Its history stays. It says how many paired people
+its hosts would refuse from then on, and asks.
+` + cli.ExitHelp, Args: cobra.ExactArgs(1),
 		RunE: func(c *cobra.Command, args []string) error {
 			return p.withApp(args[0], func(s store.Backend, a store.Application) error {
+				if err := p.consentToApp(c.Context(), s, a, yes, "its hosts get an error from then on"); err != nil {
+					return err
+				}
 				if err := s.RemoveApplication(c.Context(), a.Row); err != nil {
 					return err
 				}
 				return p.Report(map[string]any{"app_id": a.ID}, "removed %s", a.Name)
 			})
 		},
-	}
+	}, &yes)
 }
 
 func (p *program) withApp(idOrName string, fn func(store.Backend, store.Application) error) error {
@@ -194,18 +233,22 @@ func newAppSecret(p *program) *cobra.Command {
 			})
 		},
 	}
-	revoke := &cobra.Command{
+	var yes bool
+	revoke := yesOption(&cobra.Command{
 		Use: "revoke APP NAME", Short: "make a secret useless at once", Args: cobra.ExactArgs(2),
-		Long: "revoke makes a secret useless from the next request on.\n" + cli.ExitHelp,
+		Long: "revoke makes a secret useless from the next request on. It asks before the last one goes.\n" + cli.ExitHelp,
 		RunE: func(c *cobra.Command, args []string) error {
 			return p.withApp(args[0], func(s store.Backend, a store.Application) error {
+				if err := p.consentToRevoke(c.Context(), s, a, args[1], yes); err != nil {
+					return err
+				}
 				if err := s.RevokeSecret(c.Context(), a.Row, args[1]); err != nil {
 					return err
 				}
 				return p.Report(map[string]any{"app_id": a.ID, "name": args[1]}, "revoked secret %s of %s", args[1], a.Name)
 			})
 		},
-	}
+	}, &yes)
 	return group("secret", "make, list, rotate and revoke an application's secrets", add, list, newSecretRotate(p), revoke)
 }
 

@@ -23,10 +23,22 @@ func newUser(p *program) *cobra.Command {
 		newUserChange(p, "enable", "give a disabled person the latches back as they were", func(ctx context.Context, s store.Backend, name string) error {
 			return s.SetUserDisabled(ctx, name, false)
 		}),
-		newUserChange(p, "remove", "close all latches of a person for ever", func(ctx context.Context, s store.Backend, name string) error {
-			return s.RemoveUser(ctx, name)
-		}),
+		newUserRemove(p),
 	)
+}
+
+func newUserRemove(p *program) *cobra.Command {
+	var yes bool
+	return yesOption(newUserChange(p, "remove", "close all latches of a person for ever", func(ctx context.Context, s store.Backend, name string) error {
+		accounts, err := s.Accounts(name)
+		if err != nil && !errors.Is(err, store.ErrNotPaired) {
+			return err
+		}
+		if err := p.consent(ctx, int64(len(accounts)), yes, "every host refuses %s for ever, in %d pairings", name, len(accounts)); err != nil {
+			return err
+		}
+		return s.RemoveUser(ctx, name)
+	}), &yes)
 }
 
 func newUserAdd(p *program) *cobra.Command {

@@ -108,7 +108,7 @@ func rotate(t *testing.T, first string, wrong map[string]any) {
 	if r := play(t, "site.yml", hostVars(second)); r.changed != 1 || r.failed != 0 {
 		t.Errorf("another secret: %d changes, %d failures\n%s", r.changed, r.failed, r.text)
 	}
-	if _, err := bed.server.Run("app", "secret", "revoke", "fleet", "web1"); err != nil {
+	if _, err := bed.server.Run("app", "secret", "revoke", "fleet", "web1", "--yes"); err != nil {
 		t.Fatal(err)
 	}
 	asked(t)

@@ -61,6 +61,10 @@ func (r SignedRequest) paramsAsSigned() []string {
 		return []string{""}
 	}
 	forms := []string{r.Body}
+	pieces := filled(r.Body)
+	if pieces != r.Body { // PHP's SDKs of 0.9 and 1.0 send "a=b&" and sign "a=b"
+		forms = append(forms, pieces)
+	}
 	values, err := url.ParseQuery(r.Body)
 	if err != nil {
 		return forms
@@ -68,12 +72,18 @@ func (r SignedRequest) paramsAsSigned() []string {
 	for _, e := range encodings {
 		form := encodeSorted(values, e.key, e.value)
 		// Some rows leave & and = as they are. Then one signature would fit bodies that mean different things.
-		if strings.Count(form, "&") == strings.Count(r.Body, "&") && strings.Count(form, "=") == strings.Count(r.Body, "=") {
+		if strings.Count(form, "&") == strings.Count(pieces, "&") && strings.Count(form, "=") == strings.Count(r.Body, "=") {
 			forms = append(forms, form)
 		}
 	}
 	slices.Sort(forms)
 	return slices.Compact(forms)
+}
+
+// filled returns a form's body without its empty pieces.
+func filled(body string) string {
+	parts := slices.DeleteFunc(strings.Split(body, "&"), func(part string) bool { return part == "" })
+	return strings.Join(parts, "&")
 }
 
 // encodings are the rows of the SDKs: how each writes names and values in the signed text.

@@ -21,7 +21,7 @@ func (s *Server) pair(r *request) (any, error) {
 // pairByName pairs a person who is known by name, without a code, where the application may.
 func (s *Server) pairByName(r *request) (any, error) {
 	if !r.signer.app.PairByName {
-		return nil, errorCode(api.ErrCodeUnauthorized)
+		return nil, switchedOff("--pair-by-name=yes")
 	}
 	return paired(s.store.PairByName(r.ctx, store.PairRequest{
 		App: r.signer.app, CommonName: store.OneLine(r.params.Get("commonName")), Attempt: r.attempt(false),

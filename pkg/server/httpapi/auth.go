@@ -66,6 +66,15 @@ func (s *Server) userSigner(id string) ([]string, func(int) signer, error) {
 	return []string{secret}, func(int) signer { return signer{user: user} }, nil
 }
 
+// eitherSigner takes an application's credentials or an API user's.
+func (s *Server) eitherSigner(id string) ([]string, func(int) signer, error) {
+	secrets, pick, err := s.applicationSigner(id)
+	if err == nil && pick == nil {
+		return s.userSigner(id)
+	}
+	return secrets, pick, err
+}
+
 // guard lets only verified requests through to h.
 func (s *Server) guard(find secretsOf, h handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {

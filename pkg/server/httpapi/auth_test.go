@@ -108,7 +108,7 @@ func TestUnknownPaths(t *testing.T) {
 	b := newBed(t)
 	id := b.pair("ana")
 	for _, path := range []string{
-		"/", "/api", "/api/1.3", "/api/1.3/", "/api/1.3/nothing", "/api/9.9/operation", "/api/1.3/operation/", "/api/1.3/status",
+		"/", "/api", "/api/1.3", "/api/1.3/", "/api/1.3/nothing", "/api/9.9/operation", "/api/1.3/status", "/api/1.3/totps",
 		"/api/1.3//operation", "/api/1.3/../1.3/operation", "/api/1.3/status/" + id + "/", "/api/1.3/status/" + id + "/op",
 		"/api/1.3/status/" + id + "/nootp/nootp", "/api/1.3/status/" + id + "/i/x/op/y", "/api/1.3/history/" + id + "/1/2/3",
 		"/api/1.3/lock/" + id + "/nootp", "/api/1.3/instance/" + id + "/i/x/y",

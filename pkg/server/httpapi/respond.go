@@ -40,6 +40,12 @@ func (e httpError) Error() string { return http.StatusText(int(e)) }
 // errorCode is an API error with its usual text.
 func errorCode(code int) *api.Error { return &api.Error{Code: code, Message: api.Message(code)} }
 
+// switchedOff is an error 110 that names the switch by which the admin allows the call.
+func switchedOff(flag string) *api.Error {
+	return &api.Error{Code: api.ErrCodeUnauthorized,
+		Message: api.Message(api.ErrCodeUnauthorized) + ": the server's admin allows it by latch-server app set APP " + flag}
+}
+
 // serverHeader tells hosts that this is latch-server, and what it can.
 var serverHeader = api.ServerHeader(version.String())
 
@@ -60,7 +66,6 @@ var storeCodes = []struct {
 	{store.ErrNoRequest, api.ErrCodeToken},
 	{store.ErrTOTPWrong, api.ErrCodeTOTP},
 	{store.ErrNoControl, api.ErrCodeNoControl},
-	{store.ErrNotAllowed, api.ErrCodeUnauthorized},
 	{store.ErrBadName, api.ErrCodeBadParameter},
 	{store.ErrExists, api.ErrCodeBadParameter},
 	{store.ErrTooMany, api.ErrCodeBadParameter},
@@ -75,6 +80,8 @@ func (o *outcome) fail(err error) {
 	case err == nil:
 	case errors.As(err, &known):
 		o.apiError = known
+	case errors.Is(err, store.ErrNotAllowed):
+		o.apiError = switchedOff("--open-by-api=yes")
 	case errors.As(err, &status):
 		o.status = int(status)
 	case errors.As(err, &many):

@@ -74,13 +74,42 @@ func (s *Server) routes() {
 		"DELETE application/{app}": s.removeApplication,
 	}
 	maps.Copy(app, s.hostRoutes())
+	prefixes := append(addWithoutParameter(app), addWithoutParameter(user)...)
 	for pattern, h := range app {
 		s.handle(pattern, s.guard(s.applicationSigner, h))
 	}
 	for pattern, h := range user {
 		s.handle(pattern, s.guard(s.userSigner, h))
 	}
+	for _, prefix := range prefixes { // which ServeMux would answer with a redirect
+		if app[prefix] == nil && user[prefix] == nil {
+			s.handle(prefix, http.HandlerFunc(s.notFound))
+		}
+	}
+	for _, call := range []string{"POST qsecrets", "POST applicationWeb3"} {
+		s.handle(call, s.guard(s.eitherSigner, notOffered))
+	}
 	s.mux.HandleFunc("/", s.notFound)
+}
+
+// addWithoutParameter adds the calls whose last part is empty, as "GET pair/": the signature is checked, then a parameter is
+// missing. The Jenkins plugin tests its credentials in this way. It returns the calls without the last slash, as "GET pair".
+func addWithoutParameter(calls map[string]handler) (prefixes []string) {
+	for _, pattern := range slices.Collect(maps.Keys(calls)) {
+		prefix, parameter, found := strings.Cut(pattern, "{")
+		if found && strings.HasSuffix(parameter, "}") && !strings.Contains(parameter, "/") {
+			calls[prefix+"{$}"] = missingParameter
+			prefixes = append(prefixes, strings.TrimSuffix(prefix, "/"))
+		}
+	}
+	return prefixes
+}
+
+func missingParameter(*request) (any, error) { return nil, errorCode(api.ErrCodeMissingParameter) }
+
+// notOffered answers the calls of the cloud that only some SDKs have and whose answers no public source shows.
+func notOffered(*request) (any, error) {
+	return nil, &api.Error{Code: api.ErrCodeUnauthorized, Message: "latch-server does not offer this call"}
 }
 
 func (s *Server) handle(pattern string, h http.Handler) {

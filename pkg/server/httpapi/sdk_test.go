@@ -324,3 +324,33 @@ func TestSigningVectorsOverHTTP(t *testing.T) {
 		t.Errorf("only %d calls were sent", sent)
 	}
 }
+
+// TestCallsWithoutTheirLastPart: the Jenkins plugin tests credentials by an empty pairing code, and reads 401 as good ones.
+func TestCallsWithoutTheirLastPart(t *testing.T) {
+	b := newBed(t)
+	java := sdks[3]
+	for _, call := range []string{"GET pair/", "GET unpair/", "GET status/", "POST lock/", "GET history/", "GET totps/"} {
+		method, path, _ := strings.Cut(call, " ")
+		java.refused(b, api.ErrCodeMissingParameter, method, path)
+	}
+	other := b.app
+	other.Secret = strings.Repeat("x", 40)
+	if _, body := java.send(b, other, "GET", "pair/"); !strings.Contains(body, `"code":102`) {
+		t.Errorf("a wrong secret is answered %s", body)
+	}
+	for _, path := range []string{"qsecrets", "applicationWeb3"} {
+		java.refused(b, api.ErrCodeUnauthorized, "POST", path)
+	}
+}
+
+// TestTrailingAmpersand: PHP's SDKs of 0.9 and 1.0 send one that they do not sign.
+func TestTrailingAmpersand(t *testing.T) {
+	for body, want := range map[string]bool{"name=a&": true, "name=a": true, "&name=a&&": true, "name=a&x=": false, "name=a&x": false} {
+		signed := api.Sign(api.Credentials{ID: "id", Secret: "secret"}, "POST", "/p", nil, url.Values{"name": {"a"}}, "date")
+		_, signature, _ := strings.Cut(strings.TrimPrefix(signed, "11PATHS "), " ")
+		r := api.SignedRequest{Method: "POST", Path: "/p", Date: "date", Body: body, Signature: signature}
+		if got := r.Verify("secret"); got != want {
+			t.Errorf("%q verifies: %v, want %v", body, got, want)
+		}
+	}
+}

@@ -27,6 +27,7 @@ type ApplicationChange struct {
 	Name, ImageURL, ContactEmail, ContactPhone *string
 	TwoFactor, LockOnUse                       *Mode
 	OpenByAPI, PairByName                      *bool
+	Owner                                      *int64 // row of the API user, 0 for none
 }
 
 const applicationColumns = `a.id, a.app_id, a.name, a.image_url, a.contact_email, a.contact_phone,
@@ -143,8 +144,8 @@ func (s *Store) ChangeApplication(ctx context.Context, row int64, c ApplicationC
 		err = t.exec(`UPDATE applications SET name = coalesce(?, name), image_url = coalesce(?, image_url),
 				contact_email = coalesce(?, contact_email), contact_phone = coalesce(?, contact_phone),
 				two_factor = coalesce(?, two_factor), lock_on_request = coalesce(?, lock_on_request),
-				open_by_api = coalesce(?, open_by_api), pair_by_name = coalesce(?, pair_by_name) WHERE id = ? AND removed IS NULL`,
-			c.Name, c.ImageURL, c.ContactEmail, c.ContactPhone, c.TwoFactor, c.LockOnUse, c.OpenByAPI, c.PairByName, row)
+				open_by_api = coalesce(?, open_by_api), pair_by_name = coalesce(?, pair_by_name), owner = nullif(coalesce(?, owner), 0) WHERE id = ? AND removed IS NULL`,
+			c.Name, c.ImageURL, c.ContactEmail, c.ContactPhone, c.TwoFactor, c.LockOnUse, c.OpenByAPI, c.PairByName, c.Owner, row)
 		if err != nil {
 			return err
 		}
