@@ -83,6 +83,8 @@ func TestUnpairingWhereUnpairedUsersAreRefused(t *testing.T) {
 		[]string{"with unpaired = close, users without a pairing are refused by sshd: ana would be one"}, "unpair", "--user", "ana")
 	w.pair("bob")
 	w.ok("unpair", "--user", "bob")
+	w.pair("ana")
+	w.asks(func() bool { _, paired := w.pairing("ana"); return paired }, []string{"ana would be one"}, "-u", "--user", "ana")
 }
 
 // TestRemovalOfRequiredCodes asks where a protected service requires them.

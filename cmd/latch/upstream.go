@@ -11,7 +11,7 @@ type upstreamFlags struct {
 	pair           string
 	operation      string
 	status, unpair bool
-	version        bool
+	version, yes   bool
 }
 
 func (o *upstreamFlags) add(c *cobra.Command) {
@@ -20,6 +20,7 @@ func (o *upstreamFlags) add(c *cobra.Command) {
 	f.BoolVarP(&o.status, "status", "s", false, "same as the command status")
 	f.StringVarP(&o.operation, "operation", "o", "", "same as status --operation `NAME`")
 	f.BoolVarP(&o.unpair, "unpair", "u", false, "same as the command unpair")
+	f.BoolVarP(&o.yes, "yes", "y", false, "with -p and -u: do not ask about people who would be refused")
 	f.BoolVarP(&o.version, "version", "v", false, "same as the command version")
 }
 
@@ -32,12 +33,12 @@ func (o *upstreamFlags) run(a *app, c *cobra.Command) error {
 	case o.status || o.operation != "":
 		return a.status(c.Context(), o.operation)
 	case o.unpair:
-		return a.unpair(c.Context(), unpairOptions{})
+		return a.unpair(c.Context(), unpairOptions{yes: o.yes})
 	case c.Flags().Changed("pair"):
 		if !api.ValidCode(o.pair) {
 			return errBadCode
 		}
-		return a.pair(c.Context(), o.pair, pairOptions{})
+		return a.pair(c.Context(), o.pair, pairOptions{yes: o.yes})
 	}
 	return c.Help()
 }
