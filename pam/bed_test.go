@@ -25,6 +25,9 @@ var (
 	host   string // testdata/host.c, compiled
 )
 
+// patience ends a test that hangs.
+const patience = 5 * time.Minute
+
 func TestMain(m *testing.M) { os.Exit(run(m)) }
 
 func run(m *testing.M) int {
@@ -58,7 +61,7 @@ func run(m *testing.M) int {
 	}
 	fake, host = filepath.Join(dir, "fake"), filepath.Join(dir, "host")
 	for program, source := range map[string]string{fake: "testdata/fake.c", host: "testdata/host.c"} {
-		if out, err := compile("cc", "-O1", "-g", "-Wall", "-o", program, source, "-lpam", "-lpthread"); err != nil {
+		if out, err := compile("cc", "-O1", "-g", "-Wall", "-rdynamic", "-o", program, source, "-lpam", "-lpthread"); err != nil {
 			fmt.Fprintf(os.Stderr, "%s: %v\n%s", source, err, out)
 			return 1
 		}
@@ -156,8 +159,8 @@ func (b *bed) underHost(wrapper []string, mode string, more ...string) []string 
 	b.t.Helper()
 	argv := append(append(append([]string{}, wrapper...), host, b.dir, "latch", mode), more...)
 	cmd := exec.Command(argv[0], argv[1:]...)
-	cmd.WaitDelay = 20 * time.Second
-	stop := time.AfterFunc(20*time.Second, func() { _ = cmd.Process.Kill() })
+	cmd.WaitDelay = patience
+	stop := time.AfterFunc(patience, func() { _ = cmd.Process.Kill() })
 	defer stop.Stop()
 	out, err := cmd.Output()
 	var ended *exec.ExitError

@@ -46,8 +46,8 @@ func TestSharedObject(t *testing.T) {
 
 // talks are conversations that walk through most of the module, with the codes of both phases.
 var talks = map[string][]string{
-	"codes 0 0": {"read", send(hold(5), frame(0x82, "root")), "read", send(frame(0x84, "hi"), frame(0x83, "\x00Code: ")), "read", send(success)},
-	"codes 7 6": {"read", send(hold(5), frame(0x83, "\x00Code: "), success[:6]), "read", "crash"},
+	"codes 0 0": {"read", send(hold(100), frame(0x82, "root")), "read", send(frame(0x84, "hi"), frame(0x83, "\x00Code: ")), "read", send(success)},
+	"codes 7 6": {"read", send(hold(100), frame(0x83, "\x00Code: "), success[:6]), "read", "crash"},
 }
 
 // TestUnderSanitizers builds the module with ASan and UBSan; anything they find ends the host.

@@ -23,38 +23,38 @@ func refused(err error, account bool) bool {
 // TestEveryDeviationRefuses holds both phases to docs/relay.md: what is not a verdict in due form and time refuses.
 func TestEveryDeviationRefuses(t *testing.T) {
 	for name, script := range map[string][]string{
-		"a verdict to refuse":             {"read", send(hold(5), refuse)},
+		"a verdict to refuse":             {"read", send(hold(100), refuse)},
 		"a refusal before HOLD":           {"read", send(refuse)},
 		"success before HOLD":             {"read", send(success)},
 		"ignore before HOLD":              {"read", send(ignore)},
-		"no verdict":                      {"read", send(hold(5)), "close"},
+		"no verdict":                      {"read", send(hold(100)), "close"},
 		"exit 0":                          {"read", "exit 0"},
 		"exit 0 before HELLO":             {"exit 0"},
-		"a crash":                         {"read", send(hold(5)), "crash"},
-		"verdict 0":                       {"read", send(hold(5), frame(0x86, "\x00"))},
-		"verdict 4":                       {"read", send(hold(5), frame(0x86, "\x04"))},
-		"a verdict of two bytes":          {"read", send(hold(5), frame(0x86, "\x01\x01"))},
-		"a verdict of none":               {"read", send(hold(5), frame(0x86, ""))},
-		"half a verdict":                  {"read", send(hold(5), success[:len(success)-2]), "close"},
-		"two verdicts":                    {"read", send(hold(5), success, success)},
-		"bytes after the verdict":         {"read", send(hold(5), success, "00")},
-		"a second HOLD":                   {"read", send(hold(5), hold(5), success)},
+		"a crash":                         {"read", send(hold(100)), "crash"},
+		"verdict 0":                       {"read", send(hold(100), frame(0x86, "\x00"))},
+		"verdict 4":                       {"read", send(hold(100), frame(0x86, "\x04"))},
+		"a verdict of two bytes":          {"read", send(hold(100), frame(0x86, "\x01\x01"))},
+		"a verdict of none":               {"read", send(hold(100), frame(0x86, ""))},
+		"half a verdict":                  {"read", send(hold(100), success[:len(success)-2]), "close"},
+		"two verdicts":                    {"read", send(hold(100), success, success)},
+		"bytes after the verdict":         {"read", send(hold(100), success, "00")},
+		"a second HOLD":                   {"read", send(hold(100), hold(100), success)},
 		"HOLD of 0 s":                     {"read", send(hold(0), success)},
 		"HOLD of 101 s":                   {"read", send(hold(101), success)},
-		"an empty frame":                  {"read", send(hold(5), "00000000", success)},
-		"an oversize frame":               {"read", send(hold(5), "00010001"+strings.Repeat("86", 70000))},
-		"an unknown type":                 {"read", send(hold(5), frame(0x87, "\x01"), success)},
-		"a frame of the module":           {"read", send(hold(5), frame(0x03, "\x01"), success)},
+		"an empty frame":                  {"read", send(hold(100), "00000000", success)},
+		"an oversize frame":               {"read", send(hold(100), "00010001"+strings.Repeat("86", 70000))},
+		"an unknown type":                 {"read", send(hold(100), frame(0x87, "\x01"), success)},
+		"a frame of the module":           {"read", send(hold(100), frame(0x03, "\x01"), success)},
 		"garbage":                         {"read", "send 474554202f20485454502f312e310d0a0d0a"},
 		"garbage before HELLO is read":    {"send ffffffffffffffff"},
-		"a text of 513 bytes":             {"read", send(hold(5), frame(0x84, strings.Repeat("x", 513)), success)},
-		"a text with NUL":                 {"read", send(hold(5), frame(0x84, "a\x00b"), success)},
-		"a prompt with echo 2":            {"read", send(hold(5), frame(0x83, "\x02Code: ")), "read", send(success)},
-		"a group without a name":          {"read", send(hold(5), frame(0x82, "")), "read", send(success)},
-		"a flood of frames":               {"read", send(hold(5), strings.Repeat(frame(0x84, "x"), 63), success)},
-		"silence after HOLD":              {"read", send(hold(1)), "sleep 1300", send(success)},
+		"a text of 513 bytes":             {"read", send(hold(100), frame(0x84, strings.Repeat("x", 513)), success)},
+		"a text with NUL":                 {"read", send(hold(100), frame(0x84, "a\x00b"), success)},
+		"a prompt with echo 2":            {"read", send(hold(100), frame(0x83, "\x02Code: ")), "read", send(success)},
+		"a group without a name":          {"read", send(hold(100), frame(0x82, "")), "read", send(success)},
+		"a flood of frames":               {"read", send(hold(100), strings.Repeat(frame(0x84, "x"), 63), success)},
+		"silence after HOLD":              {"read", send(hold(1)), "sleep 60000", send(success)},
 		"a stopped authenticator":         {"read", send(hold(1)), "stop"},
-		"a byte now and then, never done": {"read", send(hold(1)), "send 00", "sleep 600", "send 00", "sleep 600", "send 000286", "send 01"},
+		"a byte now and then, never done": append([]string{"read", send(hold(1))}, slowly(frame(0x84, strings.Repeat("x", 40))+success)...),
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -69,17 +69,49 @@ func TestEveryDeviationRefuses(t *testing.T) {
 	}
 }
 
+// slowly sends a text in hexadecimal byte by byte. It takes far longer than HOLD says where that is a second.
+func slowly(text string) (script []string) {
+	for ; text != ""; text = text[2:] {
+		script = append(script, "send "+text[:2], "sleep 600")
+	}
+	return script
+}
+
+// TestStartsInTime: an authenticator that starts on a slow disk has 20 s to send HOLD, which gives it more.
+func TestStartsInTime(t *testing.T) {
+	for name, c := range map[string]struct {
+		script []string
+		in     bool
+	}{
+		"silence without HOLD": {[]string{"read", "sleep 60000", send(hold(100), success)}, false},
+		"silence before HELLO": {[]string{"sleep 60000", "read", send(hold(100), success)}, false},
+		"HOLD prolongs":        {[]string{"read", send(hold(100)), "sleep 3100", send(success)}, true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			b := newBed(t, c.script...)
+			b.impatientService()
+			if err := b.begin(nil).Authenticate(0); c.in && err != nil || !c.in && !refused(err, false) {
+				t.Errorf("auth: %v, want in = %v", err, c.in)
+			}
+			if err := b.begin(nil).AcctMgmt(0); c.in && err != nil || !c.in && !refused(err, true) {
+				t.Errorf("account: %v, want in = %v", err, c.in)
+			}
+		})
+	}
+}
+
 // TestVerdictsInDueForm is the other half: what may pass does.
 func TestVerdictsInDueForm(t *testing.T) {
 	for name, c := range map[string]struct {
 		script []string
 		want   error
 	}{
-		"success":               {[]string{"read", send(hold(5), success)}, nil},
+		"success":               {[]string{"read", send(hold(100), success)}, nil},
 		"success, byte by byte": {[]string{"read", "send 00", "send 0000", "send 0281", "send 05", send(success)}, nil},
-		"63 frames before it":   {[]string{"read", send(hold(5), strings.Repeat(frame(0x84, "x"), 62), success)}, nil},
-		"a text of 512 bytes":   {[]string{"read", send(hold(5), frame(0x84, strings.Repeat("x", 512)), success)}, nil},
-		"ignore":                {[]string{"read", send(hold(5), ignore)}, pam.ErrPermDenied},
+		"63 frames before it":   {[]string{"read", send(hold(100), strings.Repeat(frame(0x84, "x"), 62), success)}, nil},
+		"a text of 512 bytes":   {[]string{"read", send(hold(100), frame(0x84, strings.Repeat("x", 512)), success)}, nil},
+		"ignore":                {[]string{"read", send(hold(100), ignore)}, pam.ErrPermDenied},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -93,7 +125,7 @@ func TestVerdictsInDueForm(t *testing.T) {
 
 // TestIgnoreLeavesTheDecisionToOthers tells PAM_IGNORE from a refusal, which the line above cannot.
 func TestIgnoreLeavesTheDecisionToOthers(t *testing.T) {
-	for script, want := range map[string]error{send(hold(5), ignore): nil, send(hold(5), refuse): pam.ErrAuth} {
+	for script, want := range map[string]error{send(hold(100), ignore): nil, send(hold(100), refuse): pam.ErrAuth} {
 		b := newBed(t, "read", script)
 		must(t, os.WriteFile(filepath.Join(b.dir, "latch"),
 			[]byte("auth required pam_permit.so\nauth required "+module+" authenticator="+b.auth+"\n"), 0o644))
@@ -142,7 +174,7 @@ func TestUntrustedAuthenticatorRefuses(t *testing.T) {
 			if strings.Contains(name, "another") {
 				fixture.NeedsRoot(t)
 			}
-			b := newBed(t, "read", send(hold(5), success))
+			b := newBed(t, "read", send(hold(100), success))
 			if err := b.begin(nil).Authenticate(0); err != nil {
 				t.Fatalf("unspoilt: %v", err)
 			}

@@ -14,7 +14,7 @@ import (
 
 // TestHelloTellsTheFacts reads back what the module said about one call.
 func TestHelloTellsTheFacts(t *testing.T) {
-	b := newBed(t, "read", send(hold(5), success))
+	b := newBed(t, "read", send(hold(100), success))
 	tx := b.begin(nil)
 	must(t, tx.SetItem(pam.Rhost, "203.0.113.7"))
 	must(t, tx.SetItem(pam.Tty, "pts/9"))
@@ -45,7 +45,7 @@ func fields(s string) (all []string) {
 }
 
 func TestHelloTellsAnUnknownUser(t *testing.T) {
-	b := newBed(t, "read", send(hold(5), success))
+	b := newBed(t, "read", send(hold(100), success))
 	tx := b.begin(nil)
 	must(t, tx.SetItem(pam.User, "nobody-of-that-name"))
 	must(t, tx.Authenticate(0))
@@ -55,7 +55,7 @@ func TestHelloTellsAnUnknownUser(t *testing.T) {
 }
 
 func TestGroupsAreAnswered(t *testing.T) {
-	b := newBed(t, "read", send(hold(5), frame(0x82, "root")), "read", send(frame(0x82, "no-such-group")), "read", send(success))
+	b := newBed(t, "read", send(hold(100), frame(0x82, "root")), "read", send(frame(0x82, "no-such-group")), "read", send(success))
 	must(t, b.begin(nil).Authenticate(0))
 	if got := b.got()[1:]; !slices.Equal(got, []string{"\x03\x01", "\x03\x00"}) {
 		t.Errorf("MEMBER: %q", got)
@@ -80,7 +80,7 @@ func TestPrompts(t *testing.T) {
 		"not the password":     {answer: say("secre"), authtok: "secret", want: "\x02\x00secre"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			b := newBed(t, "read", send(hold(5), frame(0x83, "\x00Code: ")), "read", send(success))
+			b := newBed(t, "read", send(hold(100), frame(0x83, "\x00Code: ")), "read", send(success))
 			tx := b.begin(c.answer)
 			if c.authtok != "" {
 				// Only a module may set PAM_AUTHTOK; pam_unix and its like ask for it.
@@ -103,7 +103,7 @@ func TestPrompts(t *testing.T) {
 // TestHostsThatAskNobody: without a conversation, or with one that hands back nothing, nobody can be asked, and nothing crashes.
 func TestHostsThatAskNobody(t *testing.T) {
 	for _, mode := range []string{"noconv", "noresponse", "noreply"} {
-		b := newBed(t, "read", send(hold(5), frame(0x83, "\x00Code: ")), "read", send(refuse))
+		b := newBed(t, "read", send(hold(100), frame(0x83, "\x00Code: ")), "read", send(refuse))
 		if out := b.inHost(mode); out[0] != "codes 7 6" || !slices.Contains(out, nothingLeft) {
 			t.Errorf("%s:\n%s", mode, strings.Join(out, "\n"))
 		}
@@ -126,7 +126,7 @@ func TestTexts(t *testing.T) {
 		pam.Silent: {fmt.Sprint(pam.PromptEchoOn, "Code: ")},
 	} {
 		var said []string
-		b := newBed(t, "read", send(hold(5), frame(0x84, "hello"), frame(0x85, "closed"), frame(0x83, "\x01Code: ")), "read", send(success))
+		b := newBed(t, "read", send(hold(100), frame(0x84, "hello"), frame(0x85, "closed"), frame(0x83, "\x01Code: ")), "read", send(success))
 		must(t, b.begin(func(style pam.Style, text string) (string, error) {
 			said = append(said, fmt.Sprint(style, text))
 			return "1", nil
@@ -157,7 +157,7 @@ func TestVerdictReuse(t *testing.T) {
 		"account's verdict is nobody's":    {[]step{account, account}, "cc"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			b := newBed(t, "read", send(hold(5), success))
+			b := newBed(t, "read", send(hold(100), success))
 			b.service("second", module, b.auth)
 			tx := b.begin(nil)
 			for _, s := range c.steps {
@@ -176,22 +176,22 @@ func TestVerdictReuse(t *testing.T) {
 
 // TestRetryReplacesTheVerdict is login, which keeps its handle: what was refused first must not be what account says.
 func TestRetryReplacesTheVerdict(t *testing.T) {
-	b := newBed(t, "read", send(hold(5), refuse))
+	b := newBed(t, "read", send(hold(100), refuse))
 	tx := b.begin(nil)
 	if err := tx.Authenticate(0); !refused(err, false) {
 		t.Fatal(err)
 	}
-	b.script("read", send(hold(5), success))
+	b.script("read", send(hold(100), success))
 	must(t, tx.Authenticate(0))
 	b.script("exit 1")
 	must(t, tx.AcctMgmt(0))
-	b.script("read", send(hold(5), success))
+	b.script("read", send(hold(100), success))
 	must(t, tx.Authenticate(0))
-	b.script("read", send(hold(5), refuse))
+	b.script("read", send(hold(100), refuse))
 	if err := tx.Authenticate(0); !refused(err, false) {
 		t.Fatal(err)
 	}
-	b.script("read", send(hold(5), success))
+	b.script("read", send(hold(100), success))
 	if err := tx.AcctMgmt(0); !refused(err, true) {
 		t.Errorf("account after a refused auth: %v", err)
 	}
@@ -211,7 +211,7 @@ func TestVerdictOfOtherArguments(t *testing.T) {
 		"one argument less":      {"operation=a", "", 2},
 		"another configuration":  {"config=/a", "config=/b", 2},
 	} {
-		b := newBed(t, "read", send(hold(5), success))
+		b := newBed(t, "read", send(hold(100), success))
 		line := " required " + module + " authenticator=" + b.auth + " "
 		must(t, os.WriteFile(b.dir+"/latch", []byte("auth"+line+c.auth+"\naccount"+line+c.account+"\n"), 0o644))
 		tx := b.begin(nil)

@@ -26,7 +26,7 @@ func TestNameServiceFailures(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			b := newBed(t, "read", send(hold(5), refuse))
+			b := newBed(t, "read", send(hold(100), refuse))
 			// glibc takes a service's name from nsswitch.conf and its library from here.
 			library := filepath.Join(b.dir, "libnss_latchtest.so.2")
 			if out, err := compile("cc", "-shared", "-fPIC", "-Wall", "-DSTATUS=NSS_STATUS_"+c.status, "-DERROR="+c.errno, "-o", library, "testdata/nss.c"); err != nil {
@@ -69,7 +69,7 @@ func TestHostThatIsNotRoot(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			b := newBed(t, "read", send(hold(5), success))
+			b := newBed(t, "read", send(hold(100), success))
 			b.moveTo(c.file, c.dir)
 			wrapper := []string{"setpriv", "--reuid=4242", "--regid=4242", "--clear-groups"}
 			if out := b.underHost(wrapper, "once"); out[0] != c.want || !slices.Contains(out, nothingLeft) {

@@ -1,6 +1,6 @@
 /*
  * A scripted authenticator. It runs the lines of PROGRAM.script, appends every frame that it reads to PROGRAM.got (in
- * hex, a line each), and after the last line waits for the end of file.
+ * hex, a line each), and after the last line waits for the end of file. "wait" waits for PROGRAM.go.
  */
 #include <fcntl.h>
 #include <signal.h>
@@ -134,6 +134,14 @@ static void sleep_ms(long ms)
 	nanosleep(&t, NULL);
 }
 
+static void wait_for_file(void)
+{
+	char path[4200];
+	snprintf(path, sizeof path, "%s.go", self);
+	while (access(path, F_OK) != 0)
+		sleep_ms(1);
+}
+
 int main(int argc, char **argv)
 {
 	char line[200000], word[32];
@@ -151,6 +159,8 @@ int main(int argc, char **argv)
 			write_hex(line + at);
 		else if (strcmp(word, "sleep") == 0)
 			sleep_ms(atol(line + at));
+		else if (strcmp(word, "wait") == 0)
+			wait_for_file();
 		else if (strcmp(word, "dump") == 0)
 			dump(argc, argv);
 		else if (strcmp(word, "stop") == 0)

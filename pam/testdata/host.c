@@ -16,6 +16,7 @@
 #include <sys/personality.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
+#include <sys/select.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -27,10 +28,51 @@ static FILE *out;
 static volatile sig_atomic_t seen;
 static unsigned answer_after_us;
 
+/*
+ * The module and libpam find these before libc's: their clock is this program's, and sleeping moves that on and takes no time. So
+ * a test need not wait, and what a slow machine adds is little beside what is moved.
+ */
+static long ahead_ms, slept_ms;
+
+int clock_gettime(clockid_t id, struct timespec *t)
+{
+	int r = (int)syscall(SYS_clock_gettime, id, t);
+	long ns = t->tv_nsec + ahead_ms % 1000 * 1000000;
+	t->tv_sec += ahead_ms / 1000 + ns / 1000000000;
+	t->tv_nsec = ns % 1000000000;
+	return r;
+}
+
+static int pass(long ms)
+{
+	slept_ms += ms;
+	ahead_ms += ms;
+	return 0;
+}
+
+int nanosleep(const struct timespec *t, struct timespec *rest)
+{
+	(void)rest;
+	return pass(t->tv_sec * 1000 + t->tv_nsec / 1000000);
+}
+
+/* libpam's own delay. */
+int select(int n, fd_set *in, fd_set *outward, fd_set *other, struct timeval *t)
+{
+	if (n != 0 || in != NULL || outward != NULL || other != NULL || t == NULL)
+		abort();
+	return pass(t->tv_sec * 1000 + t->tv_usec / 1000);
+}
+
+/* How many seconds the person takes for each prompt, by this program's clock. */
+static char **takes_s;
+
 static int converse(int n, const struct pam_message **msg, struct pam_response **resp, void *data)
 {
 	(void)data;
 	usleep(answer_after_us);
+	if (takes_s != NULL && *takes_s != NULL)
+		ahead_ms += 1000 * atol(*takes_s++);
 	*resp = calloc((size_t)n, sizeof **resp);
 	for (int i = 0; *resp != NULL && i < n; i++)
 		if (msg[i]->msg_style == PAM_PROMPT_ECHO_OFF || msg[i]->msg_style == PAM_PROMPT_ECHO_ON)
@@ -58,6 +100,17 @@ static void once(void)
 {
 	pam_handle_t *h = start();
 	both(h);
+	pam_end(h, PAM_SUCCESS);
+}
+
+/* Some seconds pass between the two phases. */
+static void late(const char *seconds)
+{
+	pam_handle_t *h = start();
+	int auth = pam_authenticate(h, 0);
+	ahead_ms += 1000 * atol(seconds);
+	int account = pam_acct_mgmt(h, 0);
+	fprintf(out, "codes %d %d\n", auth, account);
 	pam_end(h, PAM_SUCCESS);
 }
 
@@ -278,11 +331,13 @@ static void silent(int (*answers)(int, const struct pam_message **, struct pam_r
 static void timed_failure(pam_handle_t *h)
 {
 	struct timespec a, b;
+	long before = slept_ms;
 	clock_gettime(CLOCK_MONOTONIC, &a);
-	pam_fail_delay(h, 3000000);
+	pam_fail_delay(h, 300000);
 	int code = pam_authenticate(h, 0);
 	clock_gettime(CLOCK_MONOTONIC, &b);
-	fprintf(out, "code %d ms %ld\n", code, (b.tv_sec - a.tv_sec) * 1000 + (b.tv_nsec - a.tv_nsec) / 1000000);
+	fprintf(out, "code %d ms %ld slept %ld\n", code, (b.tv_sec - a.tv_sec) * 1000 + (b.tv_nsec - a.tv_nsec) / 1000000,
+		slept_ms - before);
 }
 
 /* Once more, if there is a second service, on the same handle and with that. */
@@ -357,8 +412,8 @@ int main(int argc, char **argv)
 			close(fd);
 	if (strcmp(mode, "slow") == 0)
 		answer_after_us = 500000;
-	if (strcmp(mode, "slowdelay") == 0)
-		answer_after_us = 5000000;
+	if (strcmp(mode, "prompted") == 0 || strcmp(mode, "typed") == 0)
+		takes_s = argv + 4;
 	int fds = count("/proc/self/fd");
 	long before = private_kib();
 	if (strcmp(mode, "fork") == 0)
@@ -369,11 +424,13 @@ int main(int argc, char **argv)
 		retry();
 	else if (strcmp(mode, "service") == 0)
 		change_service(argv[4]);
+	else if (strcmp(mode, "late") == 0)
+		late(argv[4]);
 	else if (strcmp(mode, "hostile") == 0)
 		hostile();
 	else if (strcmp(mode, "delay") == 0)
 		timed_failures(argv[4]);
-	else if (strcmp(mode, "slowdelay") == 0)
+	else if (strcmp(mode, "typed") == 0)
 		timed_failures(NULL);
 	else if (strcmp(mode, "limited") == 0)
 		limited(atoi(argv[4]));
