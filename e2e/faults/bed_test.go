@@ -13,9 +13,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
-	"slices"
 	"strconv"
-	"strings"
 	"syscall"
 	"testing"
 	"time"
@@ -26,12 +24,8 @@ import (
 	"github.com/latch-linux/latch/pkg/host/relay"
 )
 
-// Rules that hold for every cell, whatever the server does. slack is for a busy machine.
-const (
-	deadline    = 2 * time.Second // latch.conf's timeout
-	slack       = time.Second
-	memoryLimit = 64 << 10 // KiB
-)
+// memoryLimit holds for every cell, whatever the server does: KiB.
+const memoryLimit = 64 << 10
 
 var (
 	auth   string // the latch-auth that is driven
@@ -84,15 +78,12 @@ type place struct {
 // caFile is the place of ca_file.
 const caFile = "ca_file"
 
-// heldUp reports whether this machine is at fault.
-func (p place) heldUp() bool { return p.held != "" || p.delay != "" }
-
 // command starts the authenticator, in a mount namespace of its own where that is needed.
-func (p place) command() *exec.Cmd {
+func (p place) command(timeout time.Duration) *exec.Cmd {
 	program := []string{auth}
 	if p.delay != "" {
 		program = []string{"/usr/bin/strace", "-D", "-f", "-qqq", "-o", "/dev/null", "-e", "trace=" + p.delay,
-			"-e", fmt.Sprintf("inject=%s:delay_enter=%d", p.delay, (deadline + deadline/4).Microseconds()), auth}
+			"-e", fmt.Sprintf("inject=%s:delay_enter=%d", p.delay, (timeout + timeout/4).Microseconds()), auth}
 	}
 	if p.instead == nil {
 		return exec.Command(program[0], program[1:]...)
@@ -118,15 +109,15 @@ type cell struct {
 
 var reasonField = regexp.MustCompile(` reason="([^"]*)"`)
 
-// login drives one authentication of a paired user at sshd.
-func login(t *testing.T, p policies, at place) cell {
+// login drives one authentication of a paired user at sshd, for whose query latch.conf has a timeout.
+func login(t *testing.T, p policies, at place, timeout time.Duration) cell {
 	t.Helper()
-	greeting := site(t, p, at)
+	greeting := site(t, p, at, timeout)
 	pair, err := syscall.Socketpair(syscall.AF_UNIX, syscall.SOCK_STREAM|syscall.SOCK_CLOEXEC, 0)
 	must(t, err)
 	module, far := os.NewFile(uintptr(pair[0]), "module"), os.NewFile(uintptr(pair[1]), "authenticator")
 	defer module.Close()
-	cmd := at.command()
+	cmd := at.command(timeout)
 	cmd.Dir, cmd.ExtraFiles = "/", []*os.File{far}
 	// The module leaves no environment. Here there is one that must not matter.
 	cmd.Env = []string{"HTTPS_PROXY=http://127.0.0.1:1", "ALL_PROXY=http://127.0.0.1:1", "SSL_CERT_FILE=/nonexistent", "NO_PROXY="}
@@ -134,7 +125,7 @@ func login(t *testing.T, p policies, at place) cell {
 	must(t, cmd.Start())
 	far.Close()
 	var c cell
-	kill := time.AfterFunc(20*deadline, func() { _ = cmd.Process.Kill() })
+	kill := time.AfterFunc(fixture.Patience, func() { _ = cmd.Process.Kill() })
 	defer kill.Stop()
 	must(t, relay.WriteFrame(module, relay.Hello, greeting))
 	c.verdict = converse(t, module)
@@ -150,13 +141,13 @@ func login(t *testing.T, p policies, at place) cell {
 }
 
 // site writes the files of one host, on which nothing was ever seen, and returns HELLO's payload.
-func site(t *testing.T, p policies, at place) []byte {
+func site(t *testing.T, p policies, at place, timeout time.Duration) []byte {
 	t.Helper()
 	dir, err := os.MkdirTemp("/run", "site-")
 	must(t, err)
 	t.Cleanup(func() { os.RemoveAll(dir) })
 	conf := fixture.Conf{"app_id": latchtest.AppID, "secret_key": latchtest.Secret, "latch_host": at.url, "action": p.action,
-		"on_error": p.onError, "timeout": strconv.Itoa(int(deadline / time.Second)), "state_dir": dir + "/state", "run_dir": dir + "/run",
+		"on_error": p.onError, "timeout": fmt.Sprint(timeout.Seconds()), "state_dir": dir + "/state", "run_dir": dir + "/run",
 		"otp_key": dir + "/otp.key"}
 	if at.ca != nil {
 		conf["ca_file"] = dir + "/ca.pem"
@@ -229,12 +220,6 @@ func highWater(pid int) int64 {
 	}
 	n, _ := strconv.ParseInt(string(found[1]), 10, 64)
 	return n
-}
-
-// busy reports whether this machine had no time to ask, which nobody needs to have caused.
-func (c cell) busy() bool {
-	return slices.ContainsFunc([]string{"before this machine had sent its part", "still busy after the deadline", "waited for the server for only"},
-		func(text string) bool { return strings.Contains(c.line, text) })
 }
 
 func must(t *testing.T, err error) {
