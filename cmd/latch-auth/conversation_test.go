@@ -308,32 +308,3 @@ func TestNoCoreDump(t *testing.T) {
 		return err == nil && info.Sys().(*syscall.Stat_t).Uid == 0
 	})
 }
-
-// TestNotRoot: a host that is not root is served from files of its own user's, and of root's, and of nobody else's.
-func TestNotRoot(t *testing.T) {
-	const host, other = 4242, 4243
-	for name, c := range map[string]struct {
-		owner  int
-		want   byte
-		reason string
-	}{
-		"its own files":   {host, relay.Success, "open"},
-		"somebody else's": {other, relay.Refuse, "bad-config"},
-	} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			s := newSite(t)
-			s.serve("none")
-			for _, path := range []string{filepath.Dir(s.conf), s.conf, s.accounts, s.settings["ca_file"]} {
-				must(t, os.Chown(path, c.owner, c.owner))
-			}
-			must(t, os.Chmod(filepath.Dir(s.conf), 0o755))
-			a := begin(t, &syscall.Credential{Uid: host, Gid: host})
-			a.greet(s.hello(func(g *relay.Greeting) { g.HostUID, g.HostEUID = host, host }))
-			if v := a.verdict(); v != c.want {
-				t.Errorf("verdict %d, want %d; log: %q", v, c.want, a.log())
-			}
-			a.logged("reason=" + strconv.Quote(c.reason))
-		})
-	}
-}

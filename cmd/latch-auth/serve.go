@@ -39,9 +39,14 @@ func decide(conn *relay.Conn, line *record, g relay.Greeting) (login.Outcome, er
 	if err != nil {
 		return failed(policy.BadConfig, err), nil
 	}
+	if isLocker(g, args) {
+		return login.Outcome{Decision: policy.Exempt(policy.ScreenLocker)}, conn.Hold(1)
+	}
 	c, err := args.Load()
 	if err != nil {
-		return failed(policy.BadConfig, err), nil
+		o := failed(orNotRoot(policy.BadConfig, err), err)
+		o.Detail = join(o.Detail, explain(o, g, nil))
+		return o, nil
 	}
 	settings, err := adapters.Settings(c, args)
 	if err != nil {
@@ -65,12 +70,18 @@ func decide(conn *relay.Conn, line *record, g relay.Greeting) (login.Outcome, er
 		Host: host{conn}, Memory: adapters.NewMemory(c, warn), Clock: adapters.Clock{},
 	}
 	o, err := attempt.Run(context.Background())
-	if why := explain(o, g, book.Err); o.Detail == "" {
-		o.Detail = why
-	} else if why != "" {
-		o.Detail += "; " + why
+	if o.Reason == policy.BadPairings {
+		o.Reason = orNotRoot(o.Reason, book.Err)
 	}
+	o.Detail = join(o.Detail, explain(o, g, book.Err))
 	return o, err
+}
+
+func join(a, b string) string {
+	if a == "" || b == "" {
+		return a + b
+	}
+	return a + "; " + b
 }
 
 // from says where a login comes from, for counting guesses: what sshd says, or OpenVPN, which knows its client's address and gives no
@@ -91,6 +102,8 @@ func explain(o login.Outcome, g relay.Greeting, pairings error) string {
 	switch o.Reason {
 	case policy.BadPairings:
 		return pairings.Error()
+	case policy.HostNotRoot:
+		return notRoot(g)
 	case policy.UIDChanged:
 		return fmt.Sprintf("the pairing was made for another uid; run: latch unpair --user %s", g.Canonical)
 	case policy.NSSFailed:

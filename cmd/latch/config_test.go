@@ -51,6 +51,21 @@ func (w *world) drafts() []string {
 	return left
 }
 
+// TestLockersArePublished: screen lockers cannot read the configuration, so what it says of them stands in a file that they can.
+func TestLockersArePublished(t *testing.T) {
+	w := newWorld(t)
+	published := strings.TrimSuffix(w.conf, ".conf") + ".lockers"
+	w.editor(`sed -i '1i locker_services = mylock' "$1"`)
+	if o := w.run("config", "edit"); o != (outcome{cli.ExitOK, w.conf + ": written\n", published + ": written\n"}) || w.read(published) != "mylock\n" {
+		t.Errorf("%v", o)
+	}
+	w.must(os.Remove(published))
+	w.editor("true")
+	if o := w.run("config", "edit"); o.status != cli.ExitOK || w.read(published) != "mylock\n" {
+		t.Errorf("an edit that changes nothing: %v", o)
+	}
+}
+
 func TestConfigEdit(t *testing.T) {
 	w := newWorld(t)
 	w.editor(`test "$(stat -c %a "$1")" = 600; sed -i 's/^retries.*/retries = 3/' "$1"`)

@@ -53,6 +53,9 @@ func (a *app) editConfig(ctx context.Context, yes bool) error {
 
 func (a *app) putEdited(ctx context.Context, path string, before, after []byte, yes bool) error {
 	if string(after) == string(before) {
+		if err := a.publishLockers(path, after); err != nil {
+			return err
+		}
 		return a.Report(map[string]any{"config": path, "changed": false}, "%s: unchanged", path)
 	}
 	if err := a.confirmConfig(ctx, path, before, after, yes); err != nil {
@@ -61,7 +64,23 @@ func (a *app) putEdited(ctx context.Context, path string, before, after []byte, 
 	if err := a.replaceConfig(ctx, path, before, after); err != nil {
 		return err
 	}
+	if err := a.publishLockers(path, after); err != nil {
+		return err
+	}
 	return a.Report(map[string]any{"config": path, "changed": true}, "%s: written", path)
+}
+
+// publishLockers writes locker_services to the file that screen lockers can read.
+func (a *app) publishLockers(path string, text []byte) error {
+	c, err := config.Parse(path, text)
+	if err != nil {
+		return err
+	}
+	changed, err := c.PublishLockers()
+	if changed && err == nil {
+		a.Say("%s: written", config.LockersFile(path))
+	}
+	return err
 }
 
 // editUntilValid returns a text that a login could read, or an error and whether the draft is to stay.

@@ -3,6 +3,7 @@ package pollnet
 import (
 	"cmp"
 	"context"
+	"errors"
 	"net"
 	"net/netip"
 	"os"
@@ -49,6 +50,9 @@ func (d *Dialer) dial(ctx context.Context, address string) (*Conn, error) {
 		return nil, &net.AddrError{Err: "invalid port", Addr: address}
 	}
 	found, err := d.lookup(ctx, host)
+	if errors.Is(err, ErrSilent) || errors.Is(err, ErrUnsent) {
+		err = unanswered(host, "", err)
+	}
 	if err != nil {
 		return nil, err
 	}

@@ -74,6 +74,15 @@ func (d *Dialer) query(ctx context.Context, host, name string) ([]netip.Addr, er
 	return result(host, questions)
 }
 
+// unanswered is the error of a name that no server has said anything about.
+func unanswered(host, server string, err error) error {
+	var dns *net.DNSError
+	if errors.As(err, &dns) {
+		return err
+	}
+	return &net.DNSError{Err: err.Error(), Name: host, Server: server, IsTimeout: errors.Is(err, ErrSilent), IsTemporary: true, UnwrapErr: err}
+}
+
 func notExist(err error) bool {
 	var dns *net.DNSError
 	return errors.As(err, &dns) && dns.IsNotFound
@@ -84,7 +93,7 @@ func result(host string, questions []*question) (addrs []netip.Addr, err error) 
 	for _, q := range questions {
 		addrs = append(addrs, q.addrs...)
 		if !q.done {
-			err = &net.DNSError{Err: q.err.Error(), Name: host, Server: q.server, IsTimeout: errors.Is(q.err, ErrSilent), IsTemporary: true, UnwrapErr: q.err}
+			err = unanswered(host, q.server, q.err)
 		}
 	}
 	if len(addrs) > 0 {

@@ -190,7 +190,8 @@ func TestSilentNameServer(t *testing.T) {
 	go func() { <-asked; <-asked; pass() }()
 	d := dialer(server)
 	d.Meter = NewMeter(ctx)
-	if _, err := d.Dial(t.Context(), "latch.example.org:443"); !errors.Is(err, ErrSilent) {
+	var dns *net.DNSError
+	if _, err := d.Dial(t.Context(), "latch.example.org:443"); !errors.Is(err, ErrSilent) || !errors.As(err, &dns) || dns.Name != "latch.example.org" {
 		t.Errorf("%v", err)
 	}
 	if d.Meter.Waited() == 0 {

@@ -58,7 +58,7 @@ func TestSampleIsTheDefaults(t *testing.T) {
 	}
 	got, want := parsed(t, string(full)), parsed(t, required)
 	got.placeholders = nil
-	for _, list := range []*[]string{&got.ExemptUsers, &got.ExemptGroups, &got.ExemptServices} {
+	for _, list := range []*[]string{&got.ExemptUsers, &got.ExemptGroups, &got.ExemptServices, &got.LockerServices} {
 		if len(*list) == 0 {
 			*list = nil
 		}

@@ -210,6 +210,7 @@ var setters = map[string]func(*Config, string) string{
 	"exempt_groups":         func(c *Config, v string) string { return setList(&c.ExemptGroups, v) },
 	"exempt_services":       func(c *Config, v string) string { return setList(&c.ExemptServices, v) },
 	"account_skip_services": func(c *Config, v string) string { return setList(&c.AccountSkip, v) },
+	"locker_services":       func(c *Config, v string) string { return setList(&c.LockerServices, v) },
 }
 
 // Keys returns every key outside [operations], sorted.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"os"
 	"path/filepath"
 	"slices"
@@ -11,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/latch-linux/latch/pkg/client"
 	"github.com/latch-linux/latch/pkg/host/config"
 	"github.com/latch-linux/latch/pkg/host/otpstore"
 	"github.com/latch-linux/latch/pkg/otp"
@@ -73,6 +75,13 @@ func runs(command, output string) func(context.Context, string, ...string) ([]by
 	}
 }
 
+// unknown is a server whose name neither /etc/hosts nor DNS knows.
+func unknown(name string) func(context.Context, *config.Config) (time.Duration, error) {
+	return func(context.Context, *config.Config) (time.Duration, error) {
+		return 0, &client.Error{Kind: client.KindBadAnswer, Err: &net.DNSError{Err: "no such host", Name: name, IsNotFound: true}}
+	}
+}
+
 // TestWhatIsFound spoils one thing at a time and expects one finding.
 func TestWhatIsFound(t *testing.T) {
 	ends := func(days int) func(*testing.T, *doctor.Machine) {
@@ -98,6 +107,20 @@ func TestWhatIsFound(t *testing.T) {
 		check, state string
 		says         string
 	}{
+		"a name that only a module of the name service knows": {func(t *testing.T, m *doctor.Machine) {
+			put(t, m.Root+"/etc/nsswitch.conf", "passwd: files\nhosts: files mdns4_minimal [NOTFOUND=return] resolve [!UNAVAIL=return] dns # last\n")
+			m.Server = unknown("latch.local")
+			m.Run = runs("getent ahosts latch.local", "192.0.2.7      STREAM latch.local\n192.0.2.7      DGRAM\n")
+		}, "DNS", "fail", "only a module of the name service knows latch.local (hosts: in /etc/nsswitch.conf has mdns4_minimal, resolve)"},
+		"a name that nobody knows": {func(t *testing.T, m *doctor.Machine) {
+			put(t, m.Root+"/etc/nsswitch.conf", "hosts: files mdns4_minimal dns\n")
+			m.Server = unknown("latch.local")
+		}, "DNS", "fail", "no such host"},
+		"services of lockers that no locker can read": {configured("locker_services = mylock"), "lockers", "fail", "latch.lockers name different services"},
+		"services of lockers": {func(t *testing.T, m *doctor.Machine) {
+			configured("locker_services = mylock yourlock")(t, m)
+			put(t, m.Root+"/latch.lockers", "mylock\nyourlock\n")
+		}, "lockers", "ok", "mylock, yourlock unlock without being asked"},
 		"host context for the cloud": {configured("host_context = yes"), "host_context", "warn", "latch.tu.com is told nothing"},
 		"a certificate for 31 days":  {ends(31), "certificate", "ok", "until"},
 		"a certificate for 29 days":  {ends(29), "certificate", "warn", "ends on"},

@@ -59,7 +59,7 @@ func (e *examination) answer(host string, err error) {
 	var name *net.DNSError
 	kind := client.KindOf(err)
 	if errors.As(err, &name) {
-		e.fail("DNS", "look at latch_host in the configuration, and at /etc/resolv.conf", "%v", err)
+		e.unknownName(name, err)
 		return
 	}
 	switch {

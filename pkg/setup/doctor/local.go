@@ -6,6 +6,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/latch-linux/latch/pkg/host/authlog"
@@ -116,11 +117,25 @@ func (e *examination) configuration() {
 		e.ok("configuration", "%s", e.profile.Config)
 	}
 	e.action()
+	e.lockers()
 	if c.HostContext && c.Cloud() {
 		e.warn("host_context", "set host_context = no", "host_context = yes is for latch-server; %s is told nothing of it", c.Host.Host)
 	}
 	if c.OnError == config.Open {
 		e.warn("on_error", "set on_error = close", "on_error = open: whoever can make the server's answers fail opens every latch")
+	}
+}
+
+// lockers compares locker_services with the file that screen lockers read in its place.
+func (e *examination) lockers() {
+	published, err := config.ReadLockers(e.profile.Config)
+	switch file := config.LockersFile(e.profile.Config); {
+	case err != nil:
+		e.fail("lockers", fixOf(err), "%v", err)
+	case !slices.Equal(published, e.config.LockerServices):
+		e.fail("lockers", "SUDO_EDITOR=true "+e.latch("config edit"), "locker_services and %s name different services; screen lockers read only that file", file)
+	case len(published) > 0:
+		e.ok("lockers", "%s unlock without being asked (%s)", strings.Join(published, ", "), file)
 	}
 }
 

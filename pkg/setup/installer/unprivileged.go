@@ -38,7 +38,7 @@ var rooted = []string{"sshd", "login", "su", "su-l", "sudo", "sudo-i", "openvpn"
 // the rights of its host then, and without those of root it cannot read the configuration and refuses everybody.
 func (s System) Unprivileged(service string) string {
 	if config.ScreenLocker(service) {
-		return "unlocks a screen without root: it could not ask, and nobody could unlock any more"
+		return "unlocks a screen without root: the line would do nothing, since it lets such a program unlock unasked"
 	}
 	if program, known := daemons[service]; known {
 		return "is the service of " + program + ", without root: everybody would be refused there"
