@@ -148,6 +148,7 @@ func TestAnotherServiceOnTheHandle(t *testing.T) {
 
 // TestHostsWithLess: what a container may lack, or forbid to its root.
 func TestHostsWithLess(t *testing.T) {
+	fixture.NeedsRoot(t)
 	for name, wrapper := range map[string][]string{
 		"no CAP_SETGID":                        {"setpriv", "--bounding-set=-setgid", "--inh-caps=-setgid"},
 		"groups kept, no CAP_SETGID":           {"setpriv", "--regid=4242", "--groups=4242,4243", "--bounding-set=-setgid", "--inh-caps=-setgid"},
@@ -156,6 +157,9 @@ func TestHostsWithLess(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
+			if slices.Contains(wrapper, "--mount") {
+				fixture.NeedsNamespaces(t)
+			}
 			b := newBed(t, "read", send(hold(100), success))
 			if out := b.underHost(wrapper, "once"); out[0] != "codes 0 0" || !slices.Contains(out, nothingLeft) {
 				t.Errorf("got %q", out)
