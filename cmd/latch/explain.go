@@ -88,9 +88,17 @@ func (a *app) explainLogin(ctx context.Context, o explainOptions) error {
 	if !o.named {
 		o.service = a.sshdServices()[0]
 	}
+	service, note, err := a.pam.Resolve(o.service)
+	if err != nil {
+		return noService(err)
+	}
+	if note != "" {
+		a.Say("%s", note)
+		o.service = service
+	}
 	text, err := a.pam.Read(o.service)
 	if err != nil {
-		return err
+		return noService(err)
 	}
 	closed := false
 	all := []map[string]any{}

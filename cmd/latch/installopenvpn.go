@@ -26,13 +26,18 @@ func (o *installOptions) completeVPN(services []string) (err error) {
 	return err
 }
 
-// proveAll tries the service files, OpenVPN's with the profile that its line names.
+// proveAll tries the changes in a directory that goes again.
 func (a *app) proveAll(ctx context.Context, plans []installer.Change) error {
+	return a.pam.Scratch(ctx, func(dir string) error { return a.proveIn(ctx, dir, plans) })
+}
+
+// proveIn tries the service files, OpenVPN's with the profile that its line names.
+func (a *app) proveIn(ctx context.Context, dir string, plans []installer.Change) error {
 	var system, vpn []installer.Change
 	for _, p := range plans {
 		switch {
 		case p.Kind == installer.SSHD && !p.None():
-			if err := a.pam.SSHD.Prove(ctx, doctor.RunProgram, p.After); err != nil {
+			if err := a.pam.SSHD.Prove(ctx, doctor.RunProgram, dir, p.After); err != nil {
 				return err
 			}
 		case p.Kind != installer.PAM: // nothing that libpam reads
@@ -45,14 +50,14 @@ func (a *app) proveAll(ctx context.Context, plans []installer.Change) error {
 	if len(vpn) > 0 {
 		other := *a
 		other.profile = "openvpn"
-		if err := other.prove(ctx, vpn); err != nil {
+		if err := other.prove(ctx, dir, vpn); err != nil {
 			return err
 		}
 	}
 	if len(system) == 0 {
 		return nil
 	}
-	return a.prove(ctx, system)
+	return a.prove(ctx, dir, system)
 }
 
 // noServer tells that no OpenVPN server was found to be changed.

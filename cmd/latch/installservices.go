@@ -206,7 +206,14 @@ func (a *app) wanted(ctx context.Context, services []string, o installOptions) (
 	}
 	options = map[string]installer.Options{}
 	for _, service := range services {
-		options[service] = o.line
+		name, note, err := a.pam.Resolve(service)
+		if err != nil {
+			return nil, nil, noService(err)
+		}
+		if note != "" {
+			a.Say("%s", note)
+		}
+		options[name] = o.line
 	}
 	if !o.repair || len(services) > 0 {
 		return options, nil, nil
@@ -230,10 +237,15 @@ func (a *app) wanted(ctx context.Context, services []string, o installOptions) (
 // planInstall plans service by service, each on top of the one before, since one may include the other.
 func (a *app) planInstall(options map[string]installer.Options) ([]installer.Change, error) {
 	plans, err := a.pam.PlanAll(options)
+	return plans, noService(err)
+}
+
+// noService says where the services are that there are.
+func noService(err error) error {
 	if errors.Is(err, installer.ErrNoService) {
 		err = cli.WithHint(cli.ExitError, err, "see ls /etc/pam.d")
 	}
-	return plans, err
+	return err
 }
 
 // repairable reports whether a service can be given its line. One that cannot keeps no other from being repaired.

@@ -28,8 +28,8 @@ var probe = "/usr/local/libexec/latch/latch-probe"
 // probeTimeout bounds one run of it.
 const probeTimeout = 30 * time.Second
 
-// prove tries the service files as they will be. Any doubt is an error, and nothing has been written then.
-func (a *app) prove(ctx context.Context, plans []installer.Change) error {
+// prove tries the service files as they will be, in dir. Any doubt is an error, and nothing has been written then.
+func (a *app) prove(ctx context.Context, dir string, plans []installer.Change) error {
 	c, err := a.load()
 	if err != nil {
 		return err
@@ -37,11 +37,9 @@ func (a *app) prove(ctx context.Context, plans []installer.Change) error {
 	if err := refuseSELinux(ctx); err != nil {
 		return err
 	}
-	dir, err := os.MkdirTemp("", "latch-probe-") // 0700
-	if err != nil {
+	if dir, err = os.MkdirTemp(dir, ""); err != nil { // one for each profile
 		return err
 	}
-	defer os.RemoveAll(dir)
 	if err := a.proveFiles(ctx, dir, plans); err != nil {
 		return err
 	}

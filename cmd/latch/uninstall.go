@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -94,6 +95,12 @@ func (a *app) uninstallServices(ctx context.Context, services []string, o uninst
 func (a *app) planRemoval(services []string) ([]installer.Change, error) {
 	var plans []installer.Change
 	for _, service := range slices.Compact(slices.Sorted(slices.Values(services))) {
+		if _, err := a.pam.Read(service); errors.Is(err, installer.ErrNoService) {
+			if name, note, err := a.pam.Resolve(service); err == nil && note != "" {
+				a.Say("%s", note)
+				service = name
+			}
+		}
 		files, err := a.pam.PlanRemoval(service)
 		if err != nil {
 			return nil, err

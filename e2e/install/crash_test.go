@@ -1,6 +1,7 @@
 package install
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -177,4 +178,94 @@ func TestUndoesItselfWhenThereIsRoomAgain(t *testing.T) {
 		same(t, "room again", before)
 	})
 	must(t, "uninstall", "--all", "--yes")
+}
+
+// TestKilledTrialLeavesNothingReadable kills an installation while it tries the change. Its copies lie where nobody else can
+// look, and the next installation removes them.
+func TestKilledTrialLeavesNothingReadable(t *testing.T) {
+	const probe, scratch = "/usr/local/libexec/latch/latch-probe", "/var/lib/latch/install/scratch"
+	program, err := os.ReadFile(probe)
+	if err != nil {
+		t.Fatal(err)
+	}
+	install := func(text []byte) {
+		t.Helper()
+		if err := os.Remove(probe); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(probe, text, 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
+	install([]byte("#!/bin/sh\nkill -9 $PPID\n"))
+	_, _, status := latch(t, nil, "install", "su", "--yes")
+	install(program)
+	if info, err := os.Stat(scratch); status == 0 || err != nil || info.Mode().Perm() != 0o700 {
+		t.Fatalf("status %d, %v, %v: it was not killed in the middle", status, info, err)
+	}
+	for _, pattern := range []string{"/tmp/latch-probe-*", "/tmp/latch-sshd-*"} {
+		if left, _ := filepath.Glob(pattern); len(left) > 0 {
+			t.Errorf("left in /tmp: %q", left)
+		}
+	}
+	must(t, "install", "su", "--yes")
+	if left, err := os.ReadDir(scratch); !os.IsNotExist(err) {
+		t.Errorf("left behind: %v %v", left, err)
+	}
+	must(t, "uninstall", "--all", "--yes")
+}
+
+// TestLinkedDirectory installs where /etc/pam.d is a symbolic link: to a directory of root's, and to one that others can write.
+func TestLinkedDirectory(t *testing.T) {
+	before := tree(t)
+	const real = "/etc/pam.real"
+	move := func(from, to string) error { // an overlay renames no directories
+		return errors.Join(exec.Command("cp", "-a", from, to).Run(), os.RemoveAll(from))
+	}
+	if err := errors.Join(move(pamDir, real), os.Symlink(real, pamDir)); err != nil {
+		t.Fatal(err)
+	}
+	defer func() {
+		if err := errors.Join(os.Remove(pamDir), move(real, pamDir)); err != nil {
+			t.Fatal(err)
+		}
+		same(t, "uninstalling", before)
+	}()
+	must(t, "install", "su", "--yes")
+	if out, _, _ := latch(t, nil, "doctor", "--json"); !strings.Contains(out, `"service su"`) || strings.Contains(out, "interrupted") {
+		t.Errorf("doctor: %s", out)
+	}
+	must(t, "uninstall", "--all", "--yes")
+	if err := os.Chmod(real, 0o777); err != nil {
+		t.Fatal(err)
+	}
+	_, errs, status := latch(t, nil, "install", "su", "--yes")
+	if err := os.Chmod(real, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if out, _, _ := latch(t, nil, "rollback"); status == 0 || !strings.Contains(errs, real) || strings.Contains(out, "as before") {
+		t.Errorf("%d %s, then rollback: %s", status, errs, out)
+	}
+}
+
+// TestCapitalLettersAreNotRead installs a service by the name that its program uses: libpam reads names in lower case.
+func TestCapitalLettersAreNotRead(t *testing.T) {
+	text := []byte("auth requisite pam_unix.so\naccount required pam_unix.so\n")
+	for _, name := range []string{"myapp", "Other-App"} {
+		if err := os.WriteFile(filepath.Join(pamDir, name), text, 0o644); err != nil {
+			t.Fatal(err)
+		}
+		defer os.Remove(filepath.Join(pamDir, name))
+	}
+	_, errs, status := latch(t, nil, "install", "MyApp", "--yes")
+	if now, err := os.ReadFile(filepath.Join(pamDir, "myapp")); status != 0 || err != nil || !strings.Contains(string(now), "pam_latch.so") || !strings.Contains(errs, "lower case: myapp, not MyApp") {
+		t.Errorf("%d %s: %q %v", status, errs, now, err)
+	}
+	if _, errs, status = latch(t, nil, "install", "Other-App", "--yes"); status == 0 || !strings.Contains(errs, "mv /etc/pam.d/Other-App /etc/pam.d/other-app") {
+		t.Errorf("%d %s", status, errs)
+	}
+	must(t, "uninstall", "MyApp", "--yes")
+	if now, err := os.ReadFile(filepath.Join(pamDir, "myapp")); err != nil || string(now) != string(text) {
+		t.Errorf("%q %v", now, err)
+	}
 }

@@ -15,7 +15,8 @@ import (
 // Write replaces the file at path, or creates it, with mode exactly mode whatever the umask. A reader
 // sees the old content or the new one and nothing between; when Write returns nil the new one survives
 // a power failure. On an error the old file stands as it was. The parents are judged as in Open; what
-// lies at path itself is replaced without being followed, only a directory is an error.
+// lies at path itself is replaced without being followed, only a directory is an error. A trusted file keeps its group, its
+// access control list with the mask of that, its SELinux label and its other extended attributes.
 func Write(path string, data []byte, mode fs.FileMode) error {
 	return replace(path, temporaryPrefix(filepath.Base(path))+rand.Text(), data, mode)
 }
@@ -34,7 +35,7 @@ func replace(path, temporary string, data []byte, mode fs.FileMode) error {
 	defer dir.Close()
 
 	fd := int(dir.Fd())
-	if err := create(dir, temporary, data, mode.Perm()); err != nil {
+	if err := create(dir, temporary, base, data, mode.Perm()); err != nil {
 		_ = unix.Unlinkat(fd, temporary, 0)
 		return err
 	}
@@ -106,15 +107,18 @@ func writeProbe(parent int, name string) error {
 	return err
 }
 
-// create writes a new file in dir and waits until the disk has it.
-func create(dir *os.File, name string, data []byte, mode fs.FileMode) error {
+// create writes a new file in dir, which is to replace the file base, and waits until the disk has it.
+func create(dir *os.File, name, base string, data []byte, mode fs.FileMode) error {
 	at := filepath.Join(dir.Name(), name)
-	fd, err := unix.Openat(int(dir.Fd()), name, unix.O_WRONLY|unix.O_CREAT|unix.O_EXCL|unix.O_NOFOLLOW|unix.O_CLOEXEC, uint32(mode))
+	fd, err := unix.Openat(int(dir.Fd()), name, unix.O_WRONLY|unix.O_CREAT|unix.O_EXCL|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0o600)
 	if err != nil {
 		return &fs.PathError{Op: "create", Path: at, Err: err}
 	}
 	f := os.NewFile(uintptr(fd), at)
 	defer f.Close()
+	if mode, err = keepAttributes(int(dir.Fd()), base, f, mode); err != nil {
+		return err
+	}
 	if err := f.Chmod(mode); err != nil {
 		return err
 	}

@@ -20,7 +20,7 @@ var hosts = map[string][]string{
 // database knows whether its program is gone.
 func (e *examination) unused(service string) {
 	check, uninstall := "service "+service, "latch uninstall "+service
-	if lower := strings.ToLower(service); lower != service {
+	if lower := strings.ToLower(service); e.PAM.NeverRead(service) {
 		e.warn(check, uninstall+", then latch install "+lower, "nobody uses it: libpam reads the file %s, in lower case, instead", lower)
 		return
 	}

@@ -274,3 +274,44 @@ func TestIncludedFilesComeFirst(t *testing.T) {
 		t.Error("it does not ask")
 	}
 }
+
+// TestFilesKeepTheirAttributes installs into a file with an attribute and a group of its own, and takes the line out again.
+func TestFilesKeepTheirAttributes(t *testing.T) {
+	s, path := one(t, stack)
+	const name, value = "user.origin", "the ward"
+	if err := syscall.Setxattr(path, name, []byte(value), 0); errors.Is(err, syscall.ENOTSUP) {
+		t.Skip("this file system has no extended attributes")
+	} else if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Lchown(path, -1, 4321); err != nil {
+		t.Fatal(err)
+	}
+	check := func(when string) {
+		t.Helper()
+		got := make([]byte, 64)
+		n, err := syscall.Getxattr(path, name, got)
+		info, statErr := os.Stat(path)
+		if err != nil || statErr != nil || string(got[:n]) != value || owner(info) != 4321 {
+			t.Errorf("%s: %q %v %v", when, got[:max(n, 0)], err, statErr)
+		}
+	}
+	install(t, s, "door")
+	check("installed")
+	remove(t, s)
+	check("uninstalled")
+}
+
+// TestNamesAreReadInLowerCase resolves service names as libpam does.
+func TestNamesAreReadInLowerCase(t *testing.T) {
+	s, _ := one(t, stack)
+	write(t, filepath.Join(s.PamDirs[0], "Gate"), stack)
+	write(t, filepath.Join(s.PamDirs[0], "Part"), stack)
+	write(t, filepath.Join(s.PamDirs[0], "hatch"), "auth include Part\naccount include Part\n")
+	for service, want := range map[string]string{"door": "door", "Door": "door", "DOOR": "door", "Part": "Part", "Gate": "", "Nowhere": "", "nowhere": "nowhere"} {
+		name, note, err := s.Resolve(service)
+		if (err != nil) != (want == "") || want != "" && (name != want || (note != "") != (name != service)) {
+			t.Errorf("%s: %q %q %v", service, name, note, err)
+		}
+	}
+}

@@ -33,7 +33,17 @@ type System struct {
 
 // Default is this machine, with the places that Linux-PAM of Debian, Fedora, Arch and openSUSE look at.
 func Default() System {
-	return System{PamDirs: []string{"/etc/pam.d", "/usr/lib/pam.d", "/usr/etc/pam.d"}, StateDir: "/var/lib/latch/install"}
+	return System{PamDirs: directories("/etc/pam.d", "/usr/lib/pam.d", "/usr/etc/pam.d"), StateDir: "/var/lib/latch/install"}
+}
+
+// directories follows those that are symbolic links: files are replaced where they are.
+func directories(paths ...string) []string {
+	for i, path := range paths {
+		if real, err := filepath.EvalSymlinks(path); err == nil {
+			paths[i] = real
+		}
+	}
+	return paths
 }
 
 // limit bounds a service file; bytes.

@@ -27,7 +27,6 @@ type Change struct {
 	Before  []byte // nil where the file is not there, or is the vendor's
 	After   []byte // nil removes the file
 	Mode    fs.FileMode
-	Group   int      // that the file belongs to
 	Notes   []string // what the person should know
 }
 
@@ -207,7 +206,7 @@ func (c *Change) existing(text []byte) error {
 	if err != nil {
 		return err
 	}
-	c.Before, c.Mode, c.Group = text, info.Mode().Perm(), int(info.Sys().(*syscall.Stat_t).Gid)
+	c.Before, c.Mode = text, info.Mode().Perm()
 	if c.Before == nil {
 		c.Before = []byte{} // an empty file is one
 	}

@@ -235,10 +235,15 @@ func (c Change) write() error {
 	if err := securefile.Sweep(c.Path); err != nil {
 		return err
 	}
-	if err := securefile.Write(c.Path, c.After, c.Mode); err != nil || c.Group == 0 {
-		return err
+	return securefile.Write(c.Path, c.After, c.Mode)
+}
+
+// writable checks that the file can be replaced, or created.
+func (c Change) writable() error {
+	if _, err := os.Stat(filepath.Dir(c.Path)); errors.Is(err, fs.ErrNotExist) && (c.Kind == Unit || c.Kind == SSHD) {
+		return nil // the directory is made with the file
 	}
-	return os.Lchown(c.Path, -1, c.Group)
+	return securefile.CheckReplaceable(c.Path)
 }
 
 // current checks that the file still is what the plan was made for.

@@ -47,7 +47,6 @@ type Item struct {
 	Existed bool        `json:"existed"`
 	Before  []byte      `json:"before"` // JSON has it in base64
 	Mode    fs.FileMode `json:"mode"`
-	Group   int         `json:"group"`
 	SHA256  string      `json:"sha256"`            // of what was written
 	Earlier *record     `json:"earlier,omitempty"` // what was kept of an installation before this one
 }
@@ -63,7 +62,7 @@ func (s System) Locked(ctx context.Context, fn func() error) error {
 }
 
 // Prepare keeps the way back from changes that are about to be made. It refuses where a file is not what its plan was made
-// for, so that the way back leads to nothing older than that. The caller holds the lock.
+// for, so that the way back leads to nothing older than that, and where one cannot be written. The caller holds the lock.
 func (s System) Prepare(p Pending, changes []Change) error {
 	for _, c := range changes {
 		if c.None() {
@@ -72,12 +71,15 @@ func (s System) Prepare(p Pending, changes []Change) error {
 		if err := c.current(); err != nil {
 			return err
 		}
+		if err := c.writable(); err != nil {
+			return err
+		}
 		earlier, err := s.loadRecord(c.key())
 		if err != nil {
 			return err
 		}
 		p.Items = append(p.Items, Item{Service: c.Service, Kind: c.Kind, Path: c.Path, Existed: c.Before != nil, Before: c.Before,
-			Mode: c.Mode, Group: c.Group, SHA256: digest(c.After), Earlier: earlier})
+			Mode: c.Mode, SHA256: digest(c.After), Earlier: earlier})
 	}
 	return s.setPending(p)
 }
@@ -150,7 +152,7 @@ func (s System) rollback(item Item) error {
 	if err != nil {
 		return err
 	}
-	c := Change{Service: item.Service, Kind: item.Kind, Path: item.Path, Before: text, Mode: item.Mode, Group: item.Group}
+	c := Change{Service: item.Service, Kind: item.Kind, Path: item.Path, Before: text, Mode: item.Mode}
 	switch {
 	case item.Existed && bytes.Equal(text, item.Before): // it was not written yet
 		c.After = text

@@ -109,3 +109,24 @@ func TestSessionOfThisProcess(t *testing.T) {
 		t.Errorf("it began %v after the boot, and it is %v", began, now.Since)
 	}
 }
+
+// TestChangeThatCannotBeWrittenLeavesNothing prepares a change of a file in a directory that a link leads to, which is not
+// written through: no change is left that looks interrupted.
+func TestChangeThatCannotBeWrittenLeavesNothing(t *testing.T) {
+	s, _ := one(t, stack)
+	link := s.Root + "/link"
+	if err := os.Symlink(s.PamDirs[0], link); err != nil {
+		t.Fatal(err)
+	}
+	s.PamDirs[0] = link
+	c, err := s.Plan("door", installer.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Prepare(installer.Pending{At: time.Now()}, []installer.Change{c}); err == nil {
+		t.Error("it is prepared")
+	}
+	if p, err := s.Pending(); p != nil || err != nil {
+		t.Errorf("left behind: %v %v", p, err)
+	}
+}

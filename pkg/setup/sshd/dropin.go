@@ -93,13 +93,8 @@ func takesDropIn(patterns []string) bool {
 	})
 }
 
-// Prove tries the drop-in: sshd reads it, PAM is asked then, and no method is offered that was not.
-func (s *State) Prove(ctx context.Context, run Run, dropIn []byte) error {
-	dir, err := os.MkdirTemp("", "latch-sshd-")
-	if err != nil {
-		return err
-	}
-	defer os.RemoveAll(dir)
+// Prove tries the drop-in by files in dir: sshd reads it, PAM is asked then, and no method is offered that was not.
+func (s *State) Prove(ctx context.Context, run Run, dir string, dropIn []byte) error {
 	ours, whole := filepath.Join(dir, "drop-in"), filepath.Join(dir, "sshd_config")
 	text, err := s.around(ours)
 	if err != nil {
