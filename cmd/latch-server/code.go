@@ -22,6 +22,9 @@ two minutes, and are case-sensitive.
 				if err != nil {
 					return err
 				}
+				if !p.JSON {
+					p.Hint("the code works once, until %s", expires.Local().Format(time.TimeOnly))
+				}
 				return p.Report(map[string]any{"code": code, "expires": expires.Format(time.RFC3339)}, "%s", code)
 			})
 		},

@@ -63,8 +63,22 @@ func (p *program) init(ctx context.Context, address, owner, admin string) error 
 		if err := s.ChangeProfile(ctx, u.Row, store.ProfileChange{Role: &u.Role}); err != nil {
 			return err
 		}
-		return p.invite(ctx, s, u, fields, text)
+		if err := p.invite(ctx, s, u, fields, text); err != nil {
+			return err
+		}
+		p.nextCommands()
+		return nil
 	})
+}
+
+// nextCommands says how to go on after init.
+func (p *program) nextCommands() {
+	if p.JSON {
+		return
+	}
+	p.Hint("start the server: systemctl enable --now latch-server (or: latch-server serve --tls-self-signed)")
+	p.Hint("make an application for your hosts: latch-server app add machines")
+	p.Hint("add a person, then make a pairing code: latch-server user add ana && latch-server code ana")
 }
 
 // checkURL takes https://host[:port] and nothing more: links are made by adding paths.

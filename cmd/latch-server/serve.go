@@ -2,11 +2,15 @@ package main
 
 import (
 	"context"
+	"crypto/sha256"
 	"crypto/tls"
+	"encoding/pem"
 	"fmt"
 	"log/slog"
 	"net"
 	"net/url"
+	"os"
+	"path/filepath"
 	"runtime/debug"
 	"slices"
 	"strings"
@@ -189,7 +193,7 @@ func (r *running) serve(ctx context.Context) error {
 	work.Go(func() { site.Deliver(beside) })
 	work.Go(func() { upkeep(beside, r.store, r.warn("upkeep")) })
 	ready := listenURL(r.listener.Addr())
-	if err := r.Report(map[string]any{"url": ready}, "latch-server: ready at %s", ready); err != nil {
+	if err := r.reportReady(ready, public); err != nil {
 		return err
 	}
 	proxies, err := httpapi.ParseProxies(r.options.proxies)
@@ -198,6 +202,54 @@ func (r *running) serve(ctx context.Context) error {
 	}
 	return httpapi.New(httpapi.Options{Store: r.store, Log: r.log, Pages: site, Proxies: proxies,
 		ProxyProtocol: r.options.proxyProtocol}).Serve(ctx, r.listener, conf)
+}
+
+// reportReady says where the server is reached, by its stored address too, and what hosts compare its authority with.
+func (r *running) reportReady(ready string, public *url.URL) error {
+	fields := map[string]any{"url": ready, "stored_url": public.String()}
+	digest, err := r.authorityDigest()
+	if err != nil {
+		return err
+	}
+	if digest != "" {
+		fields["ca_sha256"] = digest
+	}
+	if err := r.Report(fields, "latch-server: ready at %s", ready); err != nil || r.JSON {
+		return err
+	}
+	if public.Host != "" {
+		r.Say("stored url: %s", public)
+	}
+	if digest != "" {
+		r.Say("SHA-256 of the CA: %s", digest)
+	}
+	return nil
+}
+
+// authorityDigest is the SHA-256 of the server's own authority, as latch setup shows it; "" where another one is used.
+func (r *running) authorityDigest() (string, error) {
+	if !r.options.selfSigned {
+		return "", nil
+	}
+	data, err := os.ReadFile(filepath.Join(r.data, httpapi.CAFile))
+	if err != nil {
+		return "", err
+	}
+	block, _ := pem.Decode(data)
+	if block == nil {
+		return "", fmt.Errorf("%s holds no certificate", httpapi.CAFile)
+	}
+	sum := sha256.Sum256(block.Bytes)
+	return fingerprint(sum[:]), nil
+}
+
+// fingerprint writes a digest as openssl does: capital hex, bytes divided by colons.
+func fingerprint(sum []byte) string {
+	parts := make([]string, len(sum))
+	for i, b := range sum {
+		parts[i] = fmt.Sprintf("%02X", b)
+	}
+	return strings.Join(parts, ":")
 }
 
 // warn logs what is tried again by itself.

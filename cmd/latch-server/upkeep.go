@@ -9,11 +9,12 @@ import (
 
 // How often the database is looked after.
 const (
+	timersEvery = 15 * time.Second // schedules change at whole minutes
 	tallyEvery  = time.Minute
 	retainEvery = time.Hour
 )
 
-// upkeep counts the answers, and removes what the settings say is too old and what nobody will ask for again, until ctx is
+// upkeep writes down what latches did by themselves, counts the answers, and removes what the settings say is too old and what nobody will ask for again, until ctx is
 // done. Several processes may do so at once.
 func upkeep(ctx context.Context, s store.Backend, problem func(error)) {
 	ctx = store.WithActor(ctx, store.Actor{Via: store.ViaServer})
@@ -22,12 +23,14 @@ func upkeep(ctx context.Context, s store.Backend, problem func(error)) {
 		run   func(context.Context) error
 		due   time.Time
 	}{
+		{every: timersEvery, run: s.RecordTimers},
+		{every: tallyEvery, run: s.RecordSchedules},
 		{every: tallyEvery, run: s.Tally},
 		{every: retainEvery, run: s.Retain},
 		{every: retainEvery, run: s.Sweep},
 		{every: retainEvery, run: s.TidyNotices},
 	}
-	for tick := time.NewTicker(tallyEvery / 4); ; {
+	for tick := time.NewTicker(timersEvery); ; {
 		for i := range tasks {
 			task := &tasks[i]
 			if time.Now().Before(task.due) {

@@ -9,7 +9,11 @@ import (
 // csvWriter writes rows as RFC 4180 has them, for a spreadsheet.
 type csvWriter struct{ csv *csv.Writer }
 
+// byteOrderMark says UTF-8 to spreadsheets, which would read another encoding into names otherwise.
+const byteOrderMark = "\ufeff"
+
 func newCSV(w io.Writer) csvWriter {
+	io.WriteString(w, byteOrderMark) // what fails here fails with the first row too
 	c := csv.NewWriter(w)
 	c.UseCRLF = true
 	return csvWriter{c}

@@ -183,6 +183,8 @@ type (
 
 		SetSchedule(ctx context.Context, user int64, app string, to Target, w schedule.Week, a Attempt) error
 		HoldSchedule(ctx context.Context, user int64, app string, to Target, hold bool, a Attempt) error
+		RecordTimers(ctx context.Context) error
+		RecordSchedules(ctx context.Context) error
 		Settle(ctx context.Context, user int64) error
 
 		Status(ctx context.Context, r StatusRequest) (Status, error)

@@ -106,6 +106,39 @@ func (s *Store) Settle(ctx context.Context, user int64) error {
 	})
 }
 
+// timedOut selects the people whose timed openings have ended and are still written as open.
+const timedOut = `SELECT user FROM pairings WHERE until > 0 AND until <= ?1 AND status = 1 AND unpaired IS NULL
+	UNION SELECT p.user FROM latches l JOIN pairings p ON p.id = l.pairing WHERE l.until > 0 AND l.until <= ?1 AND l.status = 1 AND p.unpaired IS NULL
+	UNION SELECT p.user FROM instances i JOIN pairings p ON p.id = i.pairing WHERE i.until > 0 AND i.until <= ?1 AND i.status = 1 AND p.unpaired IS NULL`
+
+// onSchedule selects the people who have a schedule.
+const onSchedule = `SELECT user FROM pairings WHERE schedule <> '' AND unpaired IS NULL AND ?1 > 0
+	UNION SELECT p.user FROM latches l JOIN pairings p ON p.id = l.pairing WHERE l.schedule <> '' AND p.unpaired IS NULL
+	UNION SELECT p.user FROM instances i JOIN pairings p ON p.id = i.pairing WHERE i.schedule <> '' AND p.unpaired IS NULL`
+
+// RecordTimers writes down the timed openings that have ended, so that history, log and webhooks have them in time.
+func (s *Store) RecordTimers(ctx context.Context) error { return s.settleAll(ctx, timedOut) }
+
+// RecordSchedules writes down what schedules have opened and closed. It looks at everybody who has one.
+func (s *Store) RecordSchedules(ctx context.Context) error { return s.settleAll(ctx, onSchedule) }
+
+func (s *Store) settleAll(ctx context.Context, which string) error {
+	var users []int64
+	err := s.reads.each(func(scan func(...any) error) error {
+		users = append(users, 0)
+		return scan(&users[len(users)-1])
+	}, which, s.millis())
+	for _, user := range users {
+		if err != nil || ctx.Err() != nil {
+			return err
+		}
+		if err = s.Settle(ctx, user); errors.Is(err, ErrNoUser) { // removed meanwhile
+			err = nil
+		}
+	}
+	return err
+}
+
 func (s *Store) unsettled(user int64) (due bool, err error) {
 	apps, err := s.LatchTree(user)
 	for _, a := range apps {

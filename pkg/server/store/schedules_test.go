@@ -315,3 +315,42 @@ func TestAClockThatWasSetBackOpensNothing(t *testing.T) {
 		})
 	}
 }
+
+// TestTimersAreRecordedInTime: nobody has to look at a latch for the history to have the end of a timed opening.
+func TestTimersAreRecordedInTime(t *testing.T) {
+	b := newBed(t)
+	b.pair("ana")
+	b.pair("eva")
+	b.set("ana", "", false)
+	b.turn(Switch{User: b.row("ana"), App: b.app.ID, Open: true, For: 10 * time.Minute})
+	b.must(b.RecordTimers(b.ctx))
+	if got := b.lines("ana"); strings.Contains(strings.Join(got, "\n"), ActionTimer) {
+		t.Errorf("before the end: %q", got)
+	}
+	b.clock.pass(10 * time.Minute)
+	b.must(b.RecordTimers(b.ctx))
+	entries, err := b.Log("ana", 100)
+	b.must(err)
+	if last := entries[len(entries)-1]; last.Action != ActionTimer || last.Value != "off" || last.T != b.millis() {
+		t.Errorf("the last line is %+v", last)
+	}
+	b.must(b.RecordTimers(b.ctx))
+	if again, err := b.Log("ana", 100); err != nil || len(again) != len(entries) {
+		t.Errorf("recorded twice: %d lines, %d before, %v", len(again), len(entries), err)
+	}
+}
+
+// TestSchedulesAreRecordedInTime is the same for the windows of a week.
+func TestSchedulesAreRecordedInTime(t *testing.T) {
+	b := newBed(t)
+	b.pair("ana")
+	b.at(time.Date(2026, 3, 2, 7, 0, 0, 0, time.UTC)) // a Monday
+	b.setSchedule(b.row("ana"), "UTC; daily 08:00-09:00")
+	b.at(time.Date(2026, 3, 2, 8, 0, 30, 0, time.UTC))
+	b.must(b.RecordSchedules(b.ctx))
+	entries, err := b.Log("ana", 100)
+	b.must(err)
+	if last := entries[len(entries)-1]; last.Action != ActionSchedule || last.Value != "on" || last.T != b.millis()-30_000 {
+		t.Errorf("the last line is %+v", last)
+	}
+}
