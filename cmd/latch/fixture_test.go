@@ -30,6 +30,16 @@ const playVariable = "LATCH_TEST_PLAY"
 // patience ends a test that hangs.
 const patience = 5 * time.Minute
 
+// eventually waits for what another process or goroutine does.
+func eventually(t *testing.T, what string, is func() bool) {
+	t.Helper()
+	for end := time.Now().Add(patience); !is(); time.Sleep(time.Millisecond) {
+		if time.Now().After(end) {
+			t.Fatalf("never happened: %s", what)
+		}
+	}
+}
+
 // nowhere is an address on loopback where nobody listens.
 const nowhere = "https://127.0.0.1:1"
 

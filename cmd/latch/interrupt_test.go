@@ -58,15 +58,9 @@ func TestInterruptAfterTheAnswer(t *testing.T) {
 		t.Fatal("the server was never asked")
 	}
 	lock := filepath.Join(filepath.Dir(w.accounts), ".lock", filepath.Base(w.accounts))
-	for begun := time.Now(); !holdsOpen(cmd.Process.Pid, lock); time.Sleep(time.Millisecond) {
-		if time.Since(begun) > patience {
-			t.Fatal("the answer was never stored")
-		}
-	}
+	eventually(t, "the answer is stored", func() bool { return holdsOpen(cmd.Process.Pid, lock) })
 	w.must(cmd.Process.Signal(syscall.SIGTERM))
-	for pending(t, cmd.Process.Pid) {
-		time.Sleep(time.Millisecond)
-	}
+	eventually(t, "the signal has reached it", func() bool { return !pending(t, cmd.Process.Pid) })
 	close(release)
 	<-released
 	if err := cmd.Wait(); err != nil {

@@ -11,7 +11,6 @@ import (
 	"sync"
 	"syscall"
 	"testing"
-	"time"
 
 	"github.com/latch-linux/latch/pkg/cli"
 	"github.com/latch-linux/latch/pkg/server/store"
@@ -92,11 +91,7 @@ func (o *output) String() string {
 // waitFor waits until a text is there.
 func (o *output) waitFor(t *testing.T, text string) {
 	t.Helper()
-	for begun := time.Now(); !strings.Contains(o.String(), text); time.Sleep(5 * time.Millisecond) {
-		if time.Since(begun) > patience {
-			t.Fatalf("waiting for %q: %q", text, o.String())
-		}
-	}
+	eventually(t, text, func() bool { return strings.Contains(o.String(), text) })
 }
 
 // waiting starts a pairing by link in a process of its own, without a terminal, and returns once it waits.

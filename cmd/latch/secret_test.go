@@ -7,7 +7,6 @@ import (
 	"strings"
 	"syscall"
 	"testing"
-	"time"
 
 	"github.com/latch-linux/latch/pkg/cli"
 	"github.com/latch-linux/latch/pkg/client/latchtest"
@@ -85,16 +84,11 @@ func TestNoCoreDump(t *testing.T) {
 	}
 	defer cmd.Wait()
 	defer in.Close()
-	for begun := time.Now(); ; time.Sleep(time.Millisecond) {
+	eventually(t, "it cannot dump core", func() bool {
 		info, err := os.Stat(filepath.Join("/proc", strconv.Itoa(cmd.Process.Pid), "status"))
 		if err != nil {
 			t.Fatal(err)
 		}
-		if info.Sys().(*syscall.Stat_t).Uid == 0 {
-			return
-		}
-		if time.Since(begun) > patience {
-			t.Fatal("it can dump core")
-		}
-	}
+		return info.Sys().(*syscall.Stat_t).Uid == 0
+	})
 }
