@@ -56,7 +56,7 @@ func TestLockersArePublished(t *testing.T) {
 	w := newWorld(t)
 	published := strings.TrimSuffix(w.conf, ".conf") + ".lockers"
 	w.editor(`sed -i '1i locker_services = mylock' "$1"`)
-	if o := w.run("config", "edit"); o != (outcome{cli.ExitOK, w.conf + ": written\n", published + ": written\n"}) || w.read(published) != "mylock\n" {
+	if o := w.run("config", "edit"); o != (outcome{cli.ExitOK, w.conf + ": written\n", "latch: " + published + ": written\n"}) || w.read(published) != "mylock\n" {
 		t.Errorf("%v", o)
 	}
 	w.must(os.Remove(published))
