@@ -108,9 +108,6 @@ func connectTo(c *config.Config) (doctor.LatchServer, error) { return adapters.N
 
 // expiry returns when the first certificate ends of those that the server shows.
 func expiry(ctx context.Context, c *config.Config) (time.Time, error) {
-	if c.Proxy != nil {
-		return time.Time{}, errors.New("not looked at behind a proxy")
-	}
 	ctx, cancel := context.WithTimeout(ctx, setupTimeout)
 	defer cancel()
 	chain, err := client.FetchChain(ctx, c.Host.Hostname(), portOf(c))

@@ -65,18 +65,17 @@ func findingsText(findings []doctor.Finding) string {
 	line(heads, []string{"FOUND"})
 	beside := max(findingsWidth/3, findingsWidth-widths[0]-widths[1]-widths[2]-6)
 	for _, f := range findings {
-		line(cells(f), wrap(cli.Clean(f.Text), beside, true))
+		line(cells(f), wrap(cli.Clean(f.Text), beside))
 		if f.Fix != "" {
-			fix := wrap(cli.Clean(f.Fix), findingsWidth-len(fixLead), false)
+			fix := wrapClauses(cli.Clean(f.Fix), findingsWidth-len(fixLead))
 			b.WriteString(fixLead + strings.Join(fix, "\n"+strings.Repeat(" ", len(fixLead))) + "\n")
 		}
 	}
 	return b.String()
 }
 
-// wrap breaks a text at blanks into lines of at most width characters. Longer words are broken too where split allows
-// it, paths after a slash; a command must stay what it is.
-func wrap(text string, width int, split bool) []string {
+// wrap breaks a text at blanks into lines of at most width characters. Longer words are broken too, paths after a slash.
+func wrap(text string, width int) []string {
 	var lines []string
 	line := ""
 	for _, word := range strings.Fields(text) {
@@ -87,7 +86,7 @@ func wrap(text string, width int, split bool) []string {
 			line += " "
 		}
 		line += word
-		for split && utf8.RuneCountInString(line) > width {
+		for utf8.RuneCountInString(line) > width {
 			head := string([]rune(line)[:width])
 			if slash := strings.LastIndexByte(head, '/'); slash > 0 {
 				head = head[:slash+1]
@@ -96,4 +95,28 @@ func wrap(text string, width int, split bool) []string {
 		}
 	}
 	return append(lines, line)
+}
+
+// wrapClauses breaks a remedy after commas rather than inside a command. A command that is longer than a line stays in one
+// piece: the terminal breaks it, and it can be pasted still.
+func wrapClauses(text string, width int) []string {
+	var lines []string
+	line := ""
+	end := func() {
+		if line = strings.TrimRight(line, " "); line != "" {
+			lines, line = append(lines, line), ""
+		}
+	}
+	for clause := range strings.SplitAfterSeq(text, ", ") {
+		if utf8.RuneCountInString(strings.TrimRight(line+clause, " ")) > width {
+			end()
+		}
+		if utf8.RuneCountInString(clause) > width && !strings.Contains(clause, "latch ") {
+			lines = append(lines, wrap(clause, width)...)
+			continue
+		}
+		line += clause
+	}
+	end()
+	return lines
 }

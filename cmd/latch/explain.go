@@ -48,7 +48,7 @@ is followed by the line or command that repairs it.
 	f := c.Flags()
 	f.StringVar(&o.service, "service", sshd.Service, "PAM `service`; by default the one that sshd uses")
 	f.StringVar(&o.phase, "phase", "", "auth or account; both by default")
-	f.StringVar(&o.rhost, "rhost", "", "remote `address`; it decides nothing and is told back")
+	f.StringVar(&o.rhost, "rhost", "", "remote `address`; it decides nothing and is shown in the answer")
 	f.BoolVarP(&o.yes, "yes", "y", false, "let the phone show an attempt where the server refuses silent queries")
 	return c
 }

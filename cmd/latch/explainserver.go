@@ -54,7 +54,7 @@ func (c *consenting) Ask(ctx context.Context, q login.Question) login.Answer {
 		policy.BadCertificate: "a certificate that does not verify", policy.NotPaired: "not paired (201)", policy.LocalFailure: "a failure of this machine"}
 	c.step("the server: %s", words[a.Kind])
 	if repair := c.repair(err, q.OperationID); repair != "" && (c.known != nil || !q.Silent) {
-		c.step("repair: %s", repair)
+		c.step("repair: %s", c.forShell(repair))
 	}
 	return a
 }

@@ -148,13 +148,18 @@ func (a *app) enroll(ctx context.Context, o enrollOptions) error {
 		return err
 	}
 	a.audit("enrolled %s (%s)", who.name, what)
-	if c.OTP != mode && (o.server || !c.AsksHere()) {
-		a.Say("%s asks nobody for such a code yet: set otp = %s, or have a PAM line say it", c.Path, mode)
-	}
+	a.sayUnused(c, mode)
 	if err := a.moreRecovery(ctx, store, who); err != nil {
 		return err
 	}
 	return a.Report(map[string]any{"user": who.name, "enrolled": true, "kind": kind}, "%s is enrolled", who.name)
+}
+
+// sayUnused tells where the configuration asks nobody for codes of a mode.
+func (a *app) sayUnused(c *config.Config, mode string) {
+	if c.OTP != mode && (mode != "totp" || !c.AsksHere()) {
+		a.Say("%s asks nobody for such a code yet: set otp = %s, or have a PAM line say it", c.Path, mode)
+	}
 }
 
 // enrollable returns the record that the user has, an empty one for none. An authenticator is ended only where that was asked for.

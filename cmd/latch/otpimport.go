@@ -68,7 +68,7 @@ func (a *app) importCodes(ctx context.Context, files []string, o importOptions) 
 	case o.entry != "" && len(files) > 1:
 		return cli.Usage("--entry chooses from one file")
 	}
-	store, _, err := a.codes()
+	store, c, err := a.codes()
 	if err != nil {
 		return err
 	}
@@ -77,7 +77,11 @@ func (a *app) importCodes(ctx context.Context, files []string, o importOptions) 
 			return err
 		}
 	}
-	return a.importFiles(ctx, store, files, o)
+	if err := a.importFiles(ctx, store, files, o); err != nil || o.dryRun {
+		return err
+	}
+	a.sayUnused(c, "totp")
+	return nil
 }
 
 func (a *app) importFiles(ctx context.Context, store otpstore.Store, files []string, o importOptions) error {

@@ -168,7 +168,7 @@ func newOTPEncrypt(a *app) *cobra.Command {
 		Use: "encrypt", Short: "seal records that lie in the clear", Args: cobra.NoArgs,
 		Long: `encrypt seals what otp_encrypt = no left in the clear: the record of the user that --user names, or every
 record with --all. What is sealed already stays as it is. Afterwards otp_refuse_clear = yes can be set.
-Seeds that lay in the clear are in every backup of that time; enrol anew where that counts.
+Seeds that lay in the clear are in every backup of that time; enrol again where that counts.
 ` + cli.ExitHelp,
 		Example: "  sudo latch otp encrypt --all",
 		RunE: func(c *cobra.Command, _ []string) error {

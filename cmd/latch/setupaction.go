@@ -30,6 +30,12 @@ func actionNames() []string {
 	return names
 }
 
+// others names the values of action but one.
+func others(name string) string {
+	rest := slices.DeleteFunc(actionNames(), func(other string) bool { return other == name })
+	return strings.Join(rest[:len(rest)-1], ", ") + " or " + rest[len(rest)-1]
+}
+
 // checkAction judges the option --action.
 func checkAction(name string) error {
 	if name != "" && !slices.Contains(actionNames(), name) {
@@ -52,7 +58,8 @@ func (a *app) chooseAction(ctx context.Context, p *plan, o setupOptions) error {
 		err = a.askAction(ctx, p, c.Action.String())
 	}
 	if (o.yes || errors.Is(err, cli.ErrNoTerminal)) && !config.IsSet(p.text, "action") {
-		a.Hint("action = %v applies when the server does not answer, and nobody has chosen it: see --action", c.Action)
+		a.Say("action = %v applies when the server does not answer, and nobody has chosen it", c.Action)
+		a.Hint("choose with latch setup --action %v --yes%s, or with %s", c.Action, a.options(), others(c.Action.String()))
 	}
 	if errors.Is(err, cli.ErrNoTerminal) {
 		return nil

@@ -69,7 +69,7 @@ func (a *app) judgeAuthority(ctx context.Context, p *plan, top *x509.Certificate
 		}
 		return nil
 	case want == "" && !top.IsCA && p.old != nil && p.old.CAFile != "":
-		// Few servers show their root. The trial tells whether this is the right one.
+		// Few servers show their root. The trial shows whether this is the right one.
 		a.Say("the CA: the one in %s", p.old.CAFile)
 		return nil
 	case !top.IsCA:
@@ -108,7 +108,7 @@ func (p *plan) pin(data []byte) {
 	p.ca, p.set["ca_file"] = data, filepath.Join(filepath.Dir(p.path), name)
 }
 
-// trusts tells whether the ca_file that is configured holds the certificate.
+// trusts reports whether the ca_file that is configured holds the certificate.
 func (p *plan) trusts(cert *x509.Certificate) bool {
 	if p.old == nil || p.old.CAFile == "" {
 		return false

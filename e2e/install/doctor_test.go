@@ -108,7 +108,7 @@ func TestDoctorAsksTheServer(t *testing.T) {
 		t.Fatal(err)
 	}
 	text, status := findings(t)
-	for _, want := range []string{"fail system operation", "(error 301): everybody who is paired is refused at su:", "fix: latch operation add asked --save",
+	for _, want := range []string{"fail system operation", "(error 301): everybody who is paired is refused by su, su-l", "fix: latch operation add asked --save",
 		`warn system pairings "root" is paired here and not at the server (error 201)`, "fix: latch unpair --user root, then latch pair CODE --user root", "at the server: 1 of 2"} {
 		if !strings.Contains(text, want) || status != 2 {
 			t.Errorf("%d, no %q in\n%s", status, want, text)

@@ -101,7 +101,7 @@ func (g *Entry) applyTime(options googleOptions, window int) (err error) {
 		return err
 	}
 	if g.Window = min(window+max(skew, -skew), otp.MaxWindow); skew != 0 {
-		g.Notes = append(g.Notes, fmt.Sprintf("TIME_SKEW made the window %d steps: set the phone's clock, and enrol it anew for a smaller one", g.Window))
+		g.Notes = append(g.Notes, fmt.Sprintf("TIME_SKEW made the window %d steps: set the phone's clock, and enrol it again for a smaller one", g.Window))
 	}
 	return nil
 }

@@ -24,7 +24,7 @@ func (e *examination) atRest(store otpstore.Store, users []string) {
 	switch {
 	case len(clear) > 0 && store.Clear:
 		e.warn("codes", "leave otp_encrypt out of the configuration, and run "+e.latch("otp encrypt --all"),
-			"otp_encrypt = no: whoever reads %s or a backup of it has the codes of %s", store.Dir, strings.Join(clear, ", "))
+			"otp_encrypt = no: everybody who can read %s or a backup of it has the codes of %s", store.Dir, strings.Join(clear, ", "))
 	case len(clear) > 0:
 		e.warn("codes", e.latch("otp encrypt --all"), "records that are not sealed: %s", strings.Join(clear, ", "))
 	}
@@ -37,6 +37,6 @@ func (e *examination) backup(store otpstore.Store) {
 		e.fail("codes", orElse(fixOf(err), e.latch("otp key --backed-up")), "the note about the key's backup: %v", err)
 	case b == nil:
 		e.warn("codes", "copy it to where no copy of "+store.Dir+" is, then "+e.latch("otp key --backed-up"),
-			"%s is in no backup that anybody has confirmed: without it every user has to be enrolled anew", store.KeyFile)
+			"%s is in no confirmed backup: without it every user has to be enrolled again", store.KeyFile)
 	}
 }

@@ -121,15 +121,19 @@ func TestWhatIsFound(t *testing.T) {
 			configured("locker_services = mylock yourlock")(t, m)
 			put(t, m.Root+"/latch.lockers", "mylock\nyourlock\n")
 		}, "lockers", "ok", "mylock, yourlock unlock without being asked"},
-		"host context for the cloud": {configured("host_context = yes"), "host_context", "warn", "latch.tu.com is told nothing"},
+		"host context for the cloud": {configured("host_context = yes"), "host_context", "warn", "latch.tu.com receives nothing"},
 		"a certificate for 31 days":  {ends(31), "certificate", "ok", "until"},
 		"a certificate for 29 days":  {ends(29), "certificate", "warn", "ends on"},
 		"a certificate of the past":  {ends(-1), "certificate", "warn", "ends on"},
-		"a clock that is right":      {skewed(20 * time.Second), "clock", "ok", ""},
-		"a clock that is behind":     {skewed(40 * time.Second), "clock", "warn", "40s"},
-		"a clock that is ahead":      {skewed(-40 * time.Second), "clock", "warn", "40s"},
-		"sshd without PAM":           {printed("/usr/sbin/sshd -T", "usepam no\n"), "sshd", "fail", "asks no PAM module"},
-		"everybody by one address":   {printed("/usr/sbin/sshd -T", "usepam yes\npersourcepenalties crash:90 authfail:5\n"), "sshd", "ok", "block the address"},
+		"a certificate behind a proxy": {func(t *testing.T, m *doctor.Machine) {
+			ends(-1)(t, m)
+			configured("proxy = http://proxy.example:3128")(t, m)
+		}, "certificate", "ok", "behind a proxy"},
+		"a clock that is right":    {skewed(20 * time.Second), "clock", "ok", ""},
+		"a clock that is behind":   {skewed(40 * time.Second), "clock", "warn", "40s"},
+		"a clock that is ahead":    {skewed(-40 * time.Second), "clock", "warn", "40s"},
+		"sshd without PAM":         {printed("/usr/sbin/sshd -T", "usepam no\n"), "sshd", "fail", "asks no PAM module"},
+		"everybody by one address": {printed("/usr/sbin/sshd -T", "usepam yes\npersourcepenalties crash:90 authfail:5\n"), "sshd", "ok", "block the address"},
 		"SELinux without a policy": {func(t *testing.T, m *doctor.Machine) {
 			put(t, m.Root+"/sys/fs/selinux/enforce", "1")
 			m.Run = runs("semodule -l", "abrt\nlatchet2\n")
@@ -236,7 +240,7 @@ func TestProfilesThatServicesUse(t *testing.T) {
 
 	put(t, root+"/etc/pam.d/openvpn", asks+"profile=openvpn\n")
 	got := lookedAt(m, "profile", "configuration", "server", "pairings", "root")
-	for _, want := range []string{m.Profiles[1].Config + " for openvpn; no service works on " + m.Profiles[0].Config,
+	for _, want := range []string{m.Profiles[1].Config + " for openvpn; no service uses " + m.Profiles[0].Config,
 		"configuration ok " + m.Profiles[1].Config, "https://vpn.example answers", "[latch pair CODE --profile openvpn --config " + m.Profiles[1].Config} {
 		if !strings.Contains(got, want) {
 			t.Errorf("OpenVPN alone: no %q in\n%s", want, got)
@@ -255,7 +259,7 @@ func TestProfilesThatServicesUse(t *testing.T) {
 	put(t, root+"/etc/pam.d/sshd", asks+"\n")
 	got = lookedAt(m, "profile", "configuration")
 	system, vpn := strings.Index(got, "configuration fail"), strings.Index(got, "configuration ok")
-	if system < 0 || vpn < system || !strings.Contains(got, "for sshd") || strings.Contains(got, "not looked at") {
+	if system < 0 || vpn < system || !strings.Contains(got, "for sshd") || strings.Contains(got, "not examined") {
 		t.Errorf("both:\n%s", got)
 	}
 
@@ -330,7 +334,7 @@ func TestCodesAtRest(t *testing.T) {
 			}
 		}
 	}
-	const backup, sealed, ended = "is in no backup", "not sealed: ana", `the authenticator of "ana" has expired`
+	const backup, sealed, ended = "is in no confirmed backup", "not sealed: ana", `the authenticator of "ana" has expired`
 	told("", true, "warn "+m.Root+"/otp.key "+backup, "latch otp key --backed-up --config")
 	told("", false, sealed, ended)
 	must(store.Confirm(t.Context(), "eva"))
@@ -339,7 +343,7 @@ func TestCodesAtRest(t *testing.T) {
 	store.Clear = true
 	must(store.Enrol(t.Context(), "ana", -1, v))
 	told("", true, sealed, "[latch otp encrypt --all --config")
-	told("otp_encrypt = no\n", true, "otp_encrypt = no: whoever reads")
+	told("otp_encrypt = no\n", true, "otp_encrypt = no: everybody who can read")
 	told("otp_refuse_clear = yes\n", true, "fail", "is not sealed")
 	must(os.Remove(m.Root + "/otp.key"))
 	told("", false, "restore", backup)

@@ -44,6 +44,10 @@ func (e *examination) server() {
 		return
 	}
 	e.remote = remote
+	if c.Proxy != nil { // which alone may reach the server
+		e.ok("certificate", "its end is not known behind a proxy")
+		return
+	}
 	switch ends, err := e.Expiry(e.ctx, c); {
 	case err != nil:
 		e.warn("certificate", "look at it by hand: openssl s_client -connect "+c.Host.Host, "%v", err)
@@ -191,7 +195,7 @@ func (e *examination) vpnServer(name string, text []byte) {
 	c := e.configOf(openvpn.Service)
 	findings, err := openvpn.Examine(text, c != nil && c.Asks())
 	if err != nil {
-		e.warn("openvpn", "mend it: OpenVPN does not start with it", "%s: %v", name, err)
+		e.warn("openvpn", "correct the file: OpenVPN does not start with it", "%s: %v", name, err)
 		return
 	}
 	if tight, err := installer.TightUnit(name); err == nil && tight != "" {

@@ -54,7 +54,7 @@ func (e *examination) programs() {
 // mode says which program decides about a login.
 func (e *examination) mode() { e.ok("mode", "exec: every login starts %s", e.Authenticator) }
 
-// log looks for the socket that takes the reasons of refusals, which no user is told.
+// log looks for the socket that receives the reasons of refusals, which no user sees.
 func (e *examination) log() {
 	path := e.Root + authlog.SyslogSocket
 	socket, err := net.Dial("unixgram", path)
@@ -119,10 +119,10 @@ func (e *examination) configuration() {
 	e.action()
 	e.lockers()
 	if c.HostContext && c.Cloud() {
-		e.warn("host_context", "set host_context = no", "host_context = yes is for latch-server; %s is told nothing of it", c.Host.Host)
+		e.warn("host_context", "set host_context = no", "host_context = yes is for latch-server; %s receives nothing of it", c.Host.Host)
 	}
 	if c.OnError == config.Open {
-		e.warn("on_error", "set on_error = close", "on_error = open: whoever can make the server's answers fail opens every latch")
+		e.warn("on_error", "set on_error = close", "on_error = open: everybody who can make the server's answers fail opens every latch")
 	}
 }
 

@@ -91,11 +91,11 @@ func (e *examination) sayProfile(system bool) {
 			services = append(services, l.service)
 		}
 	}
-	unseen := ""
+	omitted := ""
 	if !system {
-		unseen = "; no service works on " + e.named("system").Config + ", so it is not looked at"
+		omitted = "; no service uses " + e.named("system").Config + ", so it is not examined"
 	}
-	e.ok("profile", "%s for %s%s", e.profile.Config, strings.Join(services, ", "), unseen)
+	e.ok("profile", "%s for %s%s", e.profile.Config, strings.Join(services, ", "), omitted)
 }
 
 // configOf is the configuration that a service's line works on, with the line's own otp=; nil where the service does not

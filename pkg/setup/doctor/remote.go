@@ -40,12 +40,12 @@ func (e *examination) operations() {
 	if e.config == nil {
 		return
 	}
-	lines := map[string][]string{} // places of the lines that name an operation
+	lines := map[string][]string{} // the services whose lines name an operation
 	for _, l := range e.ours {
 		if l.profile != e.profile || l.operation == "" {
 			continue
 		}
-		lines[l.operation] = append(lines[l.operation], l.where)
+		lines[l.operation] = append(lines[l.operation], l.service)
 		if _, err := e.config.Operation(l.operation); err != nil && len(lines[l.operation]) == 1 {
 			e.fail("operation", e.latch("operation add "+securefile.ShellWord(l.operation)+" --save"), "%s: %v: everybody is refused there", l.where, err)
 		}
@@ -82,11 +82,11 @@ func (e *examination) unknownOperation(name string, lines []string) {
 		e.warn("operation", "remove the line, or "+add, "%s; no PAM line names it", text)
 		return
 	}
-	effect := fmt.Sprintf("on_error = %v decides at", e.config.OnError)
+	effect := fmt.Sprintf("on_error = %v decides about", e.config.OnError)
 	if e.config.OnError == config.Close {
-		effect = "everybody who is paired is refused at"
+		effect = "everybody who is paired is refused by"
 	}
-	e.fail("operation", add, "%s: %s %s", text, effect, strings.Join(lines, ", "))
+	e.fail("operation", add, "%s: %s %s", text, effect, strings.Join(slices.Compact(lines), ", "))
 }
 
 // pairedThere asks the server whether it still knows the pairings, by queries that count as no attempt: about an operation

@@ -66,8 +66,8 @@ func TestOperationsThatTheServerDoesNotHave(t *testing.T) {
 	}{
 		{"menu = " + right, "operation=menu", []string{"operation ok operations that the server knows: 1 of 1"}},
 		{"menu = " + right + "\nother = " + wrong, "operation=menu", []string{"know", "1 of 2", "warn", "latch.conf:4: the application has no operation " + wrong + " (error 301); no PAM line names it"}},
-		{"menu = " + wrong, "operation=menu", []string{"fail", "latch.conf:3", "everybody who is paired is refused at sshd:2", "[latch operation add menu --save --config"}},
-		{"menu = " + wrong + "\non_error = open", "operation=menu", []string{"fail", "on_error = open decides at"}},
+		{"menu = " + wrong, "operation=menu", []string{"fail", "latch.conf:3", "everybody who is paired is refused by sshd", "[latch operation add menu --save --config"}},
+		{"menu = " + wrong + "\non_error = open", "operation=menu", []string{"fail", "on_error = open decides about"}},
 		{"", "operation=menu", []string{"fail", `there is no operation "menu"`, "everybody is refused there"}},
 	} {
 		m := patient(t)
