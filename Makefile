@@ -110,7 +110,7 @@ demo:
 	@scripts/bootstrap demo
 	@$(MAKE) -q build || echo "Building; the first time takes a minute or two ..."
 	@$(MAKE) --no-print-directory -s build
-	@$(GO) run ./e2e/demo
+	@$(GO) run -buildvcs=false ./e2e/demo
 
 test:
 	@scripts/bootstrap test
@@ -136,7 +136,7 @@ fuzz:
 bench:
 	@scripts/bootstrap test
 	@$(MAKE) --no-print-directory build
-	@$(GO) run ./e2e/bench $(BENCHFLAGS)
+	@$(GO) run -buildvcs=false ./e2e/bench $(BENCHFLAGS)
 
 # install does not build, so that root's caches and root's files stay out of the work tree. It says what it changes.
 # MODE:FILE:DESTINATION of everything that is not named for a command; the authenticator comes before the module that runs it.
