@@ -142,6 +142,17 @@ func (e *explanation) unused(service string) bool {
 	return unused
 }
 
+// units says what keeps latch-auth from working where systemd runs the service's host.
+func (e *explanation) units(service string) {
+	problems, err := e.pam.UnitProblems(service)
+	if err != nil {
+		e.step("beware: %v", err)
+	}
+	for _, p := range problems {
+		e.step("beware: %s: every login is refused, or let in where action = open", p.Text)
+	}
+}
+
 // sideDoors says by which other services the same program lets in.
 func (e *explanation) sideDoors(service string) {
 	for _, door := range e.pam.SideDoors(nil) {
@@ -172,6 +183,7 @@ func (e *explanation) run(ctx context.Context, f *pamconf.File, phase pamconf.Ph
 	e.step("%s: %s", line.Where(), strings.Join(append([]string{string(phase), line.Rule.Control, line.Rule.Module}, line.Rule.Args...), " "))
 	e.judge(f.Name, stack)
 	e.sideDoors(f.Name)
+	e.units(f.Name)
 	o, err := e.decide(ctx, line.Rule.Args, phase, who)
 	var declined *declinedError
 	if errors.As(err, &declined) {

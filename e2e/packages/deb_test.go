@@ -23,7 +23,7 @@ func (m machine) debs(t *testing.T, version string, packages ...string) []string
 			t.Fatal(err)
 		}
 		to := "/var/cache/" + filepath.Base(from)
-		m.write(t, to, string(text), 0o644)
+		m.Write(t, to, string(text), 0o644)
 		args = append(args, to)
 	}
 	return args
@@ -136,7 +136,7 @@ func TestDebCommandGoesFirst(t *testing.T) {
 func TestDebCommandIsMissing(t *testing.T) {
 	m := debian(t)
 	settled := m.snapshot(t, pamDir)
-	if err := os.Remove(m.root + "/usr/bin/latch"); err != nil {
+	if err := os.Remove(m.Root + "/usr/bin/latch"); err != nil {
 		t.Fatal(err)
 	}
 	m.refused(t, []string{"dpkg", "-r", "libpam-latch"}, "/etc/pam.d/su:", "stays installed", "Install latch again")
@@ -166,21 +166,21 @@ func TestDebUnpackedOnly(t *testing.T) {
 // TestDebKeepsWhatLinesNeed has lines that latch did not write: one that it takes out, and some that are not its to change.
 func TestDebKeepsWhatLinesNeed(t *testing.T) {
 	m := debian(t)
-	m.write(t, "/etc/pam.d/byhand", "auth required pam_unix.so\nauth required pam_latch.so\naccount required pam_permit.so\n", 0o644)
+	m.Write(t, "/etc/pam.d/byhand", "auth required pam_unix.so\nauth required pam_latch.so\naccount required pam_permit.so\n", 0o644)
 	for path, text := range map[string]string{
 		"/usr/lib/pam.d/vendor": "auth required \\\n pam_latch.so\n",
 		"/etc/stacks/latch":     "auth required pam_latch.so\n",
 	} {
-		m.write(t, "/etc/pam.d/includes", "@include /etc/stacks/latch\n", 0o644)
+		m.Write(t, "/etc/pam.d/includes", "@include /etc/stacks/latch\n", 0o644)
 		settled := m.snapshot(t, pamDir)
-		m.write(t, path, text, 0o644)
+		m.Write(t, path, text, 0o644)
 		m.refused(t, []string{"dpkg", "-r", "libpam-latch"}, path+":", "pam_latch.so", "stays installed", "Nothing was changed")
 		m.same(t, "a refused removal", pamDir, settled)
 		m.asks(t, "a refused removal")
 		if got := m.must(t, "dpkg-query", "-W", "-f", "${db:Status-Status}", "libpam-latch"); got != "installed" {
 			t.Errorf("after a refused removal the package is %q", got)
 		}
-		if err := os.Remove(m.root + path); err != nil {
+		if err := os.Remove(m.Root + path); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -196,7 +196,7 @@ func TestDebServerKeepsTheLatches(t *testing.T) {
 	m := newMachine(t)
 	m.must(t, m.debs(t, bed.version, "latch-server")...)
 	m.must(t, "latch-server", "init", "--data", "/var/lib/latch-server", "--url", "https://latch.example.org:8443")
-	database := m.root + "/var/lib/latch-server/latch.db"
+	database := m.Root + "/var/lib/latch-server/latch.db"
 	info, err := os.Stat(database)
 	if err != nil {
 		t.Fatal(err)

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -16,61 +15,23 @@ import (
 )
 
 // machine is a minimal Debian of a test's own, in which ana has a password and may use sudo.
-type machine struct{ root string }
+type machine struct{ fixture.Debian }
 
 func newMachine(t *testing.T) machine {
 	t.Helper()
-	dir, err := os.MkdirTemp(bed.scratch, "machine-")
-	if err != nil {
-		t.Fatal(err)
-	}
-	m := machine{root: dir + "/root"}
-	for _, sub := range []string{"root", "upper", "work"} {
-		if err := os.Mkdir(filepath.Join(dir, sub), 0o755); err != nil {
-			t.Fatal(err)
-		}
-	}
-	m.mount(t, "overlay", "", "overlay", 0, "lowerdir="+bed.minimal+",upperdir="+dir+"/upper,workdir="+dir+"/work")
-	m.mount(t, "/dev", "/dev", "", syscall.MS_BIND|syscall.MS_REC, "")
-	m.mount(t, "proc", "/proc", "proc", 0, "")
-	m.write(t, "/etc/default/su", "FAIL_DELAY 0\n", 0o644) // refusing costs no time
-	m.write(t, "/etc/pam.d/common-auth", strings.Replace(m.read(t, "/etc/pam.d/common-auth"), "nullok", "nullok nodelay", 1), 0o644)
-	m.write(t, "/etc/sudoers.d/ana", "ana ALL=(ALL:ALL) ALL\nDefaults timestamp_timeout=0, passwd_tries=1\n", 0o440)
-	m.must(t, "useradd", "--uid", anaID, "--create-home", ana)
-	cmd := m.command("chpasswd")
-	cmd.Stdin = strings.NewReader(ana + ":" + fixture.Password + "\n")
-	if out, err := cmd.CombinedOutput(); err != nil {
-		t.Fatalf("chpasswd: %v: %s", err, out)
-	}
+	d := fixture.NewDebian(t, bed.minimal, bed.scratch)
+	d.MountDevices(t)
+	m := machine{d}
+	m.Write(t, "/etc/default/su", "FAIL_DELAY 0\n", 0o644) // refusing costs no time
+	m.Write(t, "/etc/pam.d/common-auth", strings.Replace(m.read(t, "/etc/pam.d/common-auth"), "nullok", "nullok nodelay", 1), 0o644)
+	m.Write(t, "/etc/sudoers.d/ana", "ana ALL=(ALL:ALL) ALL\nDefaults timestamp_timeout=0, passwd_tries=1\n", 0o440)
+	d.AddUser(t, ana, anaID)
 	return m
-}
-
-func (m machine) mount(t *testing.T, source, target, kind string, flags uintptr, options string) {
-	t.Helper()
-	target = m.root + target
-	if err := syscall.Mount(source, target, kind, flags, options); err != nil {
-		t.Fatalf("mount %s: %v", target, err)
-	}
-	t.Cleanup(func() {
-		if err := syscall.Unmount(target, syscall.MNT_DETACH); err != nil {
-			t.Errorf("unmount %s: %v", target, err)
-		}
-	})
-}
-
-func (m machine) write(t *testing.T, path, text string, mode fs.FileMode) {
-	t.Helper()
-	if err := os.MkdirAll(filepath.Dir(m.root+path), 0o755); err != nil {
-		t.Fatal(err)
-	}
-	if err := os.WriteFile(m.root+path, []byte(text), mode); err != nil {
-		t.Fatal(err)
-	}
 }
 
 func (m machine) read(t *testing.T, path string) string {
 	t.Helper()
-	text, err := os.ReadFile(m.root + path)
+	text, err := os.ReadFile(m.Root + path)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -78,20 +39,13 @@ func (m machine) read(t *testing.T, path string) string {
 }
 
 func (m machine) has(path string) bool {
-	_, err := os.Lstat(m.root + path)
+	_, err := os.Lstat(m.Root + path)
 	return err == nil
-}
-
-// command runs inside the machine.
-func (m machine) command(args ...string) *exec.Cmd {
-	cmd := exec.Command("chroot", append([]string{m.root}, args...)...)
-	cmd.Env = []string{"PATH=/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL=C", "DEBIAN_FRONTEND=noninteractive"}
-	return cmd
 }
 
 func (m machine) must(t *testing.T, args ...string) string {
 	t.Helper()
-	out, err := m.command(args...).CombinedOutput()
+	out, err := m.Command(args...).CombinedOutput()
 	if err != nil {
 		t.Fatalf("%v: %v\n%s", args, err, out)
 	}
@@ -101,7 +55,7 @@ func (m machine) must(t *testing.T, args ...string) string {
 // refused runs inside the machine what has to fail and say certain things.
 func (m machine) refused(t *testing.T, args []string, says ...string) {
 	t.Helper()
-	out, err := m.command(args...).CombinedOutput()
+	out, err := m.Command(args...).CombinedOutput()
 	if err == nil {
 		t.Errorf("%v succeeded:\n%s", args, out)
 	}
@@ -122,7 +76,7 @@ var logins = map[string][]string{
 func (m machine) letsIn(t *testing.T, when string, want bool) {
 	t.Helper()
 	for name, args := range logins {
-		cmd := m.command(args...)
+		cmd := m.Command(args...)
 		cmd.Stdin = strings.NewReader(fixture.Password + "\n")
 		out, _ := cmd.CombinedOutput()
 		if got := strings.Contains(string(out), "inside"); got != want {
@@ -151,8 +105,8 @@ func (m machine) connect(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	m.write(t, "/etc/latch/ca.pem", string(ca), 0o644)
-	m.write(t, "/etc/latch/latch.conf", bed.conf.Text(), 0o600)
+	m.Write(t, "/etc/latch/ca.pem", string(ca), 0o644)
+	m.Write(t, "/etc/latch/latch.conf", bed.conf.Text(), 0o600)
 	code, err := bed.server.Code(ana)
 	if err != nil {
 		t.Fatal(err)
@@ -167,7 +121,7 @@ func (m machine) install(t *testing.T) { m.must(t, "latch", "install", "login", 
 func (m machine) snapshot(t *testing.T, dir string) map[string]string {
 	t.Helper()
 	all := map[string]string{}
-	err := filepath.WalkDir(m.root+dir, func(path string, e fs.DirEntry, err error) error {
+	err := filepath.WalkDir(m.Root+dir, func(path string, e fs.DirEntry, err error) error {
 		if err != nil {
 			return err
 		}
@@ -191,7 +145,7 @@ func (m machine) snapshot(t *testing.T, dir string) map[string]string {
 			}
 			what += fmt.Sprintf(" %x", sha256.Sum256(text))
 		}
-		all[strings.TrimPrefix(path, m.root)] = what
+		all[strings.TrimPrefix(path, m.Root)] = what
 		return nil
 	})
 	if err != nil {

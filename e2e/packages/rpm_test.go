@@ -23,11 +23,11 @@ Provides: pam = 1.4.0, shadow-utils, libc.so.6(GLIBC_2.34)(64bit), libpam.so.0(L
 func fedora(t *testing.T) machine {
 	t.Helper()
 	m := newMachine(t)
-	triplet, err := filepath.Glob(m.root + "/usr/lib/*/security")
+	triplet, err := filepath.Glob(m.Root + "/usr/lib/*/security")
 	if err != nil || len(triplet) != 1 {
 		t.Fatalf("libpam's directory: %q %v", triplet, err)
 	}
-	if err := os.Symlink(strings.TrimPrefix(triplet[0], m.root), m.root+"/usr/lib64/security"); err != nil {
+	if err := os.Symlink(strings.TrimPrefix(triplet[0], m.Root), m.Root+"/usr/lib64/security"); err != nil {
 		t.Fatal(err)
 	}
 	dir := t.TempDir()
@@ -41,7 +41,7 @@ func fedora(t *testing.T) machine {
 
 // rpmArgs are rpm's arguments for work on the machine from outside.
 func (m machine) rpmArgs(args ...string) []string {
-	return append([]string{"--root", m.root, "--dbpath", "/var/lib/rpm"}, args...)
+	return append([]string{"--root", m.Root, "--dbpath", "/var/lib/rpm"}, args...)
 }
 
 func (m machine) rpm(t *testing.T, args ...string) string {
@@ -94,7 +94,7 @@ func TestRPMKeepsWhatLinesNeed(t *testing.T) {
 	m.install(t)
 	settled := m.snapshot(t, pamDir)
 	const vendor = "/usr/lib/pam.d/vendor"
-	m.write(t, vendor, "auth required pam_latch.so\n", 0o644)
+	m.Write(t, vendor, "auth required pam_latch.so\n", 0o644)
 	for name, says := range map[string]string{
 		"latch":        "latch = " + bed.version + " is needed by (installed) libpam-latch",
 		"libpam-latch": vendor + ":1:",
@@ -106,7 +106,7 @@ func TestRPMKeepsWhatLinesNeed(t *testing.T) {
 		m.same(t, "rpm -e "+name, pamDir, settled)
 	}
 	m.asks(t, "rpm -e refused")
-	if err := os.Remove(m.root + vendor); err != nil {
+	if err := os.Remove(m.Root + vendor); err != nil {
 		t.Fatal(err)
 	}
 	m.rpm(t, "-e", "--nodeps", "latch")
@@ -122,10 +122,10 @@ func TestSELinuxWantsThePolicy(t *testing.T) {
 	m.rpm(t, append([]string{"-i"}, rpms(bed.version)...)...)
 	m.connect(t)
 	before := m.snapshot(t, pamDir)
-	m.write(t, "/sys/fs/selinux/enforce", "1", 0o644)
+	m.Write(t, "/sys/fs/selinux/enforce", "1", 0o644)
 	install := []string{"latch", "install", "su", "--yes"}
 	for _, modules := range []string{"", "latchkey\nsudo\n"} {
-		m.write(t, "/usr/sbin/semodule", "#!/bin/sh\nprintf '"+modules+"'\n", 0o755)
+		m.Write(t, "/usr/sbin/semodule", "#!/bin/sh\nprintf '"+modules+"'\n", 0o755)
 		m.refused(t, install, "SELinux enforces", "semodule -i latch.pp", "/usr/share/selinux/packages")
 		m.same(t, "a refused change", pamDir, before)
 	}
@@ -133,7 +133,7 @@ func TestSELinuxWantsThePolicy(t *testing.T) {
 		t.Error("the policy module in the package is none")
 	}
 	for _, modules := range []string{"latch\n", "kernel\t1.0\nlatch\t1.0\n"} {
-		m.write(t, "/usr/sbin/semodule", "#!/bin/sh\nprintf '"+modules+"'\n", 0o755)
+		m.Write(t, "/usr/sbin/semodule", "#!/bin/sh\nprintf '"+modules+"'\n", 0o755)
 		m.must(t, install...)
 		m.must(t, "latch", "uninstall", "--all", "--yes")
 	}

@@ -198,8 +198,10 @@ func (e *examination) vpnServer(name string, text []byte) {
 		e.warn("openvpn", "correct the file: OpenVPN does not start with it", "%s: %v", name, err)
 		return
 	}
-	if tight, err := installer.TightUnit(name); err == nil && tight != "" {
-		findings = append(findings, openvpn.Finding{Text: tight})
+	if problems, err := e.PAM.VPNUnitProblems(name); err == nil {
+		for _, p := range problems {
+			findings = append(findings, openvpn.Finding{Text: p.Text})
+		}
 	}
 	if len(findings) == 0 && !e.PAM.Asks(openvpn.Service) {
 		findings = []openvpn.Finding{{Text: "asks PAM, but /etc/pam.d/" + openvpn.Service + " does not ask the latch"}}

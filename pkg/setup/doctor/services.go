@@ -34,6 +34,7 @@ func (e *examination) services() {
 		before := len(e.findings)
 		e.stack(s)
 		e.exempt(s)
+		e.units(s)
 		e.unused(s.Service)
 		if len(e.findings) == before {
 			var phases []string
@@ -79,6 +80,21 @@ func (e *examination) stack(s installer.ServiceState) {
 	}
 	if s.Lines > 1 {
 		e.warn(check, fewerLines(s), "one phase has our line %d times", s.Lines)
+	}
+}
+
+// units finds what keeps latch-auth from working where systemd runs the service's host.
+func (e *examination) units(s installer.ServiceState) {
+	problems, err := e.PAM.UnitProblems(s.Service)
+	if err != nil {
+		e.warn("service "+s.Service, "look at its unit: systemctl cat", "%v", err)
+	}
+	for _, p := range problems {
+		fix := "change that file, then systemctl daemon-reload"
+		if p.Install {
+			fix = "latch install " + s.Service
+		}
+		e.fail("service "+s.Service, fix, "%s: users are refused, or let in where action = open", p.Text)
 	}
 }
 

@@ -66,16 +66,21 @@ func (s System) planVPN(server string, codes bool) ([]Change, error) {
 		if err != nil {
 			return nil, err
 		}
-		unit, tight, err := planUnit(path)
+		unit, err := s.planVPNUnit(path)
 		if err != nil {
 			return nil, err
 		}
-		if unit == nil && tight != "" {
-			c.Notes = append(c.Notes, tight)
+		if unit == nil {
+			plans = append(plans, c)
+			continue
 		}
+		if len(unit.left) > 0 {
+			return nil, refuse("%s", strings.Join(unit.left, "; "))
+		}
+		c.Notes = append(c.Notes, unit.tight...)
 		plans = append(plans, c)
-		if unit != nil && !slices.ContainsFunc(plans, func(p Change) bool { return p.Path == unit.Path }) {
-			plans = append(plans, *unit)
+		if drop := unit.change; drop != nil && !slices.ContainsFunc(plans, func(p Change) bool { return p.Path == drop.Path }) {
+			plans = append(plans, *drop)
 		}
 	}
 	return plans, nil
@@ -127,12 +132,6 @@ func vpnLeft() []Change {
 	var all []Change
 	for _, path := range vpnConfigs(func(text []byte) bool { _, lines := openvpn.Uninstall(text); return lines > 0 }) {
 		all = append(all, Change{Service: openvpn.Service, Kind: VPN, Path: path})
-	}
-	for _, at := range vpnUnits {
-		path := dropInPath(at.unit)
-		if text, err := readLinked(path); err == nil && slices.Contains(dropIns, string(text)) {
-			all = append(all, Change{Service: openvpn.Service, Kind: Unit, Path: path})
-		}
 	}
 	return all
 }

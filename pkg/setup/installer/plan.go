@@ -52,7 +52,7 @@ func (k Kind) without(service string, text []byte) (rest []byte, ours bool) {
 		}
 		return text, false
 	case Unit:
-		if slices.Contains(dropIns, string(text)) {
+		if oursAlone(text) {
 			return nil, true
 		}
 		return text, false
@@ -241,6 +241,10 @@ func (s System) planBeside(service string, o Options) ([]Change, error) {
 	case service == openvpn.Service:
 		return s.planVPN(o.Server, asked || configured)
 	case s.UsedBy(service) == sshd.Service:
+		plans, err := s.planUnits(service)
+		if err != nil {
+			return nil, err
+		}
 		code := sshd.NoCode
 		if asked && o.OTP != "" {
 			code = sshd.WantedCode
@@ -248,12 +252,12 @@ func (s System) planBeside(service string, o Options) ([]Change, error) {
 			code = sshd.ConfiguredCode
 		}
 		c, err := planSSHD(s.SSHD, service, code)
-		if c == nil || err != nil {
-			return nil, err
+		if c != nil {
+			plans = append(plans, *c)
 		}
-		return []Change{*c}, nil
+		return plans, err
 	}
-	return nil, nil
+	return s.planUnits(service)
 }
 
 // inOrder puts services behind those that they include.

@@ -18,6 +18,7 @@ import (
 
 	"github.com/latch-linux/latch/pkg/host/securefile"
 	"github.com/latch-linux/latch/pkg/setup/pamconf"
+	"github.com/latch-linux/latch/pkg/setup/units"
 )
 
 // record is what is kept about a change, as JSON in StateDir, beside the bytes that it replaced.
@@ -229,6 +230,11 @@ func (c Change) write() error {
 	}
 	if c.Kind == Unit || c.Kind == SSHD {
 		if err := os.MkdirAll(dir, 0o755); err != nil {
+			return err
+		}
+	}
+	for _, place := range units.Writable(c.After) { // a unit may not make what it may write to
+		if err := os.MkdirAll(place, 0o700); err != nil {
 			return err
 		}
 	}

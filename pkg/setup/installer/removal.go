@@ -137,11 +137,13 @@ func (s System) files(service string) ([]Change, error) {
 			all = append(all, Change{Service: service, Kind: r.Kind, Path: r.Path})
 		}
 	}
+	left := s.unitsLeft(service)
 	if service == openvpn.Service {
-		for _, c := range vpnLeft() {
-			if !slices.ContainsFunc(all, func(known Change) bool { return known.Path == c.Path }) {
-				all = append(all, c)
-			}
+		left = append(left, vpnLeft()...)
+	}
+	for _, c := range left {
+		if !slices.ContainsFunc(all, func(known Change) bool { return known.Path == c.Path }) {
+			all = append(all, c)
 		}
 	}
 	return all, nil

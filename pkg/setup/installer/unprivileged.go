@@ -94,29 +94,19 @@ func (s System) hasService(name string) bool {
 
 // unitUser returns the user that systemd runs the program as whose unit has the name of a service, "" for root.
 func (s System) unitUser(service string) (unit, user string) {
-	for _, dir := range []string{"/etc/systemd/system", "/usr/lib/systemd/system", "/lib/systemd/system"} {
-		unit = service + ".service"
-		text, err := os.ReadFile(filepath.Join(s.Root, dir, unit))
-		if err != nil {
-			continue
-		}
-		for line := range bytes.Lines(text) {
-			key, value, _ := strings.Cut(strings.TrimSpace(string(line)), "=")
-			switch strings.TrimSpace(key) {
-			case "User":
-				user = strings.TrimSpace(value)
-			case "DynamicUser":
-				if v := strings.TrimSpace(value); user == "" && (v == "yes" || v == "true" || v == "1") {
-					user = "a user of its own"
-				}
-			}
-		}
-		if user == "root" || user == "0" || strings.Contains(user, "%") {
-			user = ""
-		}
-		return unit, user
+	unit = service + ".service"
+	u, err := s.units().Load(unit, "", nil)
+	if u == nil || err != nil {
+		return "", ""
 	}
-	return "", ""
+	user = u.Last("User").Text
+	if user == "" && u.On("DynamicUser") {
+		user = "a user of its own"
+	}
+	if user == "root" || user == "0" || strings.Contains(user, "%") {
+		user = ""
+	}
+	return unit, user
 }
 
 // unprivilegedProcess returns a process of a service's name that runs without root, where there is none that runs as root.
