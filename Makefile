@@ -66,7 +66,7 @@ ifeq ($(filter install uninstall deb rpm clean,$(MAKECMDGOALS)),)
 $(shell $(SAME_PLACES) || { mkdir -p $(BUILD) && echo '$(PLACES)' >$(BUILD)/places; })
 endif
 
-.PHONY: all build demo test test-short test-all fuzz bench install uninstall deb rpm clean
+.PHONY: all build demo test test-short test-all fuzz bench install uninstall deb rpm clean vulnerabilities
 all: build
 
 build: $(BUILT)
@@ -132,6 +132,10 @@ fuzz:
 	@scripts/bootstrap test
 	@$(MAKE) --no-print-directory build
 	@scripts/fuzz $(FUZZTIME)
+
+# Known vulnerabilities in what the programs call; asks a database on the internet.
+vulnerabilities:
+	@$(GO) run golang.org/x/vuln/cmd/govulncheck@v1.9.0 ./...
 
 bench:
 	@scripts/bootstrap test
