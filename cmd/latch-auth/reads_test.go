@@ -34,7 +34,7 @@ func TestSlowFiles(t *testing.T) {
 		want    byte
 		texts   []string
 	}{
-		"longer than the timeout": {"1", 3 * time.Second, relay.Success, []string{`reason="no-answer-open"`}},
+		"longer than the timeout": {"3", 4 * time.Second, relay.Success, []string{`reason="no-answer-open"`}},
 		"for ever":                {"98", time.Hour, relay.Refuse, []string{`reason="local-failure"`, "were not read within 1s; is a disk busy?"}},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -70,6 +70,7 @@ func TestNoFileDuringTheQuery(t *testing.T) {
 	t.Parallel()
 	s := newSite(t)
 	server := s.serve("wire: never answers")
+	s.set("timeout", "5")
 	s.set("latch_host", "https://trace."+latchtest.Domain+":"+server.URL.Port())
 	nameServer(t)
 	trace := filepath.Join(filepath.Dir(s.conf), "trace")
