@@ -57,6 +57,7 @@ is followed by the line or command that repairs it.
 type explanation struct {
 	*app
 	options explainOptions
+	phase   pamconf.Phase
 	steps   []string
 	asks    bool // for a code
 	verdict string
@@ -84,13 +85,36 @@ func (a *app) explainLogin(ctx context.Context, o explainOptions) error {
 	if err != nil {
 		return err
 	}
+	file, err := a.serviceFile(ctx, &o)
+	if err != nil {
+		return err
+	}
+	var all []*explanation
+	for _, phase := range phases {
+		e := &explanation{app: a, options: o, phase: phase}
+		if err := e.run(ctx, file, phase, who); err != nil {
+			return err
+		}
+		all = append(all, e)
+	}
+	if err := a.reportExplanations(who, o, all); err != nil {
+		return err
+	}
+	if slices.ContainsFunc(all, func(e *explanation) bool { return e.verdict == "refused" }) {
+		return &closedError{}
+	}
+	return nil
+}
+
+// serviceFile reads the file of the service that the options name, and notes the name that libpam reads it by.
+func (a *app) serviceFile(ctx context.Context, o *explainOptions) (*pamconf.File, error) {
 	a.findPrograms(ctx)
 	if !o.named {
 		o.service = a.sshdServices()[0]
 	}
 	service, note, err := a.pam.Resolve(o.service)
 	if err != nil {
-		return noService(err)
+		return nil, noService(err)
 	}
 	if note != "" {
 		a.Say("%s", note)
@@ -98,37 +122,30 @@ func (a *app) explainLogin(ctx context.Context, o explainOptions) error {
 	}
 	text, err := a.pam.Read(o.service)
 	if err != nil {
-		return noService(err)
+		return nil, noService(err)
 	}
-	closed := false
-	all := []map[string]any{}
-	for _, phase := range phases {
-		e := &explanation{app: a, options: o}
-		if err := e.run(ctx, pamconf.Parse(o.service, text), phase, who); err != nil {
-			return err
-		}
-		closed = closed || e.verdict == "refused"
-		all = append(all, map[string]any{"phase": phase, "verdict": e.verdict, "steps": e.steps})
-		if !a.JSON {
-			fmt.Fprintf(a.Out, "%s: %s\n", phase, e.verdict)
+	return pamconf.Parse(o.service, text), nil
+}
+
+func (a *app) reportExplanations(who person, o explainOptions, all []*explanation) error {
+	if !a.JSON {
+		for _, e := range all {
+			fmt.Fprintf(a.Out, "%s: %s\n", e.phase, e.verdict)
 			for _, s := range e.steps {
 				fmt.Fprintf(a.Out, "  %s\n", cli.Clean(s))
 			}
 		}
+		return nil
 	}
-	if a.JSON {
-		fields := map[string]any{"user": who.name, "service": o.service, "phases": all}
-		if o.rhost != "" {
-			fields["rhost"] = o.rhost
-		}
-		if err := a.Report(fields, ""); err != nil {
-			return err
-		}
+	rows := []map[string]any{}
+	for _, e := range all {
+		rows = append(rows, map[string]any{"phase": e.phase, "verdict": e.verdict, "steps": e.steps})
 	}
-	if closed {
-		return &closedError{}
+	fields := map[string]any{"user": who.name, "service": o.service, "phases": rows}
+	if o.rhost != "" {
+		fields["rhost"] = o.rhost
 	}
-	return nil
+	return a.Report(fields, "")
 }
 
 // unused says that no program uses a service any more.

@@ -29,31 +29,36 @@ func (e *examination) codes() {
 	place, before := [2]string{store.Dir, store.KeyFile}, len(e.findings)
 	reported := slices.Contains(e.stores, place)
 	e.stores = append(e.stores, place)
-	if errors.Is(store.Lost(), otpstore.ErrNoRecords) {
-		if !reported {
-			e.fail("codes", "restore it from a backup, or if nobody was enrolled mkdir -m 700 "+store.Dir,
-				"%s is missing, and its key is not: users who are asked for a code are refused", store.Dir)
-		}
-		return
+	usable := e.codeFiles(store)
+	var has map[string]enrolled
+	bad := 0
+	if usable {
+		has, bad = e.records(store, users)
+		e.atRest(store, users)
 	}
-	if err := securefile.CheckPrivate(store.KeyFile); err != nil && !(missing(err) && needless(store)) {
-		if reported {
-			return
-		}
-		e.fail("codes", orElse(fixOf(err), "restore it from a backup; without one, for everybody: "+e.enrolAgain()), "the key of the one-time passwords: %v", err)
-		return
-	}
-	has, bad := e.records(store, users)
-	e.atRest(store, users)
 	if reported { // another profile's users have theirs in the same place
 		e.findings = e.findings[:before]
 	}
-	if asks {
+	if usable && asks {
 		bad += e.unenrolled(modes, has)
 	}
-	if bad == 0 && !reported {
+	if usable && bad == 0 && !reported {
 		e.ok("codes", "users with one-time passwords in %s: %d", store.Dir, len(users))
 	}
+}
+
+// codeFiles looks at the directory of the records and at their key, and reports whether records can be read.
+func (e *examination) codeFiles(store otpstore.Store) bool {
+	if errors.Is(store.Lost(), otpstore.ErrNoRecords) {
+		e.fail("codes", "restore it from a backup, or if nobody was enrolled mkdir -m 700 "+store.Dir,
+			"%s is missing, and its key is not: users who are asked for a code are refused", store.Dir)
+		return false
+	}
+	if err := securefile.CheckPrivate(store.KeyFile); err != nil && !(missing(err) && needless(store)) {
+		e.fail("codes", orElse(fixOf(err), "restore it from a backup; without one, for everybody: "+e.enrolAgain()), "the key of the one-time passwords: %v", err)
+		return false
+	}
+	return true
 }
 
 // needless reports whether no record needs the key.
