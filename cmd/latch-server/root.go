@@ -108,7 +108,7 @@ The commands work while the server serves.
 	root.PersistentFlags().BoolVar(&p.JSON, "json", p.JSON, "print one JSON object")
 	root.AddCommand(
 		newInit(p), newServe(p), newApp(p), newUser(p), newCode(p), newOpen(p), newClose(p), newStatus(p), newChoose(p), newSchedule(p), newToken(p),
-		newOperation(p), newControl(p), newAPIUser(p), newHistory(p), newNotice(p), newAudit(p), newPrune(p), newRetain(p), newCheck(p), newBackup(p), newRestore(p), newVersion(p),
+		newOperation(p), newControl(p), newAPIUser(p), newHistory(p), newNotice(p), newAudit(p), newPrune(p), newRetain(p), newCheck(p), newBackup(p), newRestore(p), newImportCloud(p), newVersion(p),
 		cli.NewCompletion(&p.Printer, "latch-server"),
 	)
 	root.CompletionOptions.DisableDefaultCmd = true

@@ -20,7 +20,7 @@ type answer struct {
 func succeeded(resp *http.Response) bool { return resp.StatusCode >= 200 && resp.StatusCode <= 299 }
 
 // readAnswer takes an HTTP answer apart. The Latch API sends its errors with status 200.
-func readAnswer(resp *http.Response, body []byte) (answer, error) {
+func readAnswer(resp *http.Response, body []byte, limit int64) (answer, error) {
 	date, _ := http.ParseTime(resp.Header.Get("Date"))
 	switch status := resp.StatusCode; {
 	case resp.ProtoMajor != 1:
@@ -29,8 +29,8 @@ func readAnswer(resp *http.Response, body []byte) (answer, error) {
 		return answer{date: date}, nil
 	case !succeeded(resp):
 		return answer{}, badStatus(status, "")
-	case len(body) > maxBody:
-		return answer{}, badAnswer("an answer of more than %d bytes", maxBody)
+	case int64(len(body)) > limit:
+		return answer{}, badAnswer("an answer of more than %d bytes", limit)
 	}
 	fields, err := object(body)
 	if err != nil {

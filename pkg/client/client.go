@@ -45,6 +45,7 @@ type Options struct {
 	ReadCAFile  ReadFile          // how CAFile is read and trusted; required with CAFile
 	Proxy       *url.URL          // HTTP CONNECT; nil for none
 	Context     map[string]string // extra signed headers, see api.HeaderHost
+	MaxAnswer   int64             // bytes of an answer, 0 for 64 KiB; a history is longer than what a login reads
 	Spends      bool              // a token that an answer brings may be told of as typed: see SpendToken
 	Now         func() time.Time  // nil for time.Now
 	Local       *Local            // nil to have CAFile, or the system's CAs, and the files of name lookups read
@@ -75,6 +76,9 @@ func New(o Options) (*Client, error) {
 	}
 	if o.Now == nil {
 		o.Now = time.Now
+	}
+	if o.MaxAnswer == 0 {
+		o.MaxAnswer = maxBody
 	}
 	return &Client{options: o, local: make(chan *Local, 1)}, nil
 }
@@ -198,11 +202,11 @@ func (c *Client) send(ctx context.Context, method string, params url.Values, seg
 	c.server.Store(&server)
 	var body []byte
 	if succeeded(resp) { // else the status says it all, whether its body comes or not
-		if body, err = io.ReadAll(io.LimitReader(resp.Body, maxBody+1)); err != nil {
+		if body, err = io.ReadAll(io.LimitReader(resp.Body, c.options.MaxAnswer+1)); err != nil {
 			return answer{}, t.weigh(t.classifyBody(err))
 		}
 	}
-	a, err := readAnswer(resp, body)
+	a, err := readAnswer(resp, body, c.options.MaxAnswer)
 	return a, t.weigh(err)
 }
 

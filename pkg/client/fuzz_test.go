@@ -34,7 +34,7 @@ func FuzzStatus(f *testing.F) {
 	f.Fuzz(func(t *testing.T, body []byte, status int, wantsToken bool) {
 		resp := &http.Response{StatusCode: status, Proto: "HTTP/1.1", ProtoMajor: 1, Header: http.Header{}}
 		var s Status
-		a, err := readAnswer(resp, body)
+		a, err := readAnswer(resp, body, maxBody)
 		if err == nil {
 			s, err = readStatus(a.data, latchtest.AppID, wantsToken)
 		}

@@ -49,10 +49,7 @@ func (s *Store) AddApplication(ctx context.Context, a Application) (Application,
 			return err
 		}
 		var err error
-		a.Row, err = t.insert(`INSERT INTO applications (app_id, owner, name, image_url, contact_email, contact_phone,
-				two_factor, lock_on_request, open_by_api, pair_by_name, created) VALUES (?, nullif(?, 0), ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
-			a.ID, a.Owner, a.Name, a.ImageURL, a.ContactEmail, a.ContactPhone, a.TwoFactor, a.LockOnUse, a.OpenByAPI, a.PairByName, a.Created)
-		if err != nil {
+		if a.Row, err = insertApplication(t, a); err != nil {
 			return err
 		}
 		if err := s.insertSecret(t, a.Row, defaultSecret, secret); err != nil {
@@ -64,6 +61,12 @@ func (s *Store) AddApplication(ctx context.Context, a Application) (Application,
 		return Application{}, "", err
 	}
 	return a, secret, nil
+}
+
+func insertApplication(t *tx, a Application) (row int64, err error) {
+	return t.insert(`INSERT INTO applications (app_id, owner, name, image_url, contact_email, contact_phone,
+			two_factor, lock_on_request, open_by_api, pair_by_name, created) VALUES (?, nullif(?, 0), ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+		a.ID, a.Owner, a.Name, a.ImageURL, a.ContactEmail, a.ContactPhone, a.TwoFactor, a.LockOnUse, a.OpenByAPI, a.PairByName, a.Created)
 }
 
 func checkApplicationName(t *tx, name string, except int64) error {

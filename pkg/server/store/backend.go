@@ -155,6 +155,8 @@ type (
 		RenamePairing(ctx context.Context, user, app, name string) error
 		UnpairUser(ctx context.Context, user, app string) error
 		Import(ctx context.Context, app Application, names []string) ([]string, error)
+		AccountOwners(app int64) (map[string]string, error)
+		ImportApplication(ctx context.Context, in ApplicationImport) (Imported, error)
 
 		RequestPairing(ctx context.Context, r PairingRequest, subject string) (PairingRequest, error)
 		PairingByID(app Application, id string) (PairingRequest, error)

@@ -98,7 +98,7 @@ func happenings(q source, from, to int64) ([]happened, error) {
 		FROM history h JOIN applications a ON a.id = h.app JOIN users u ON u.id = h.user AND u.removed IS NULL
 		LEFT JOIN pairings p ON p.id = h.pairing
 		WHERE h.id > ? AND h.id <= ? AND h.what != 'token' AND NOT (h.silent AND h.action = 'get' AND h.value = 'on')
-			AND (h.user IN (SELECT user FROM notice_channels WHERE given_up IS NULL)
+			AND `+notImported+` AND (h.user IN (SELECT user FROM notice_channels WHERE given_up IS NULL)
 				OR h.app IN (SELECT app FROM notice_channels WHERE given_up IS NULL) AND h.action != 'get')
 		ORDER BY h.id`, from, to)
 	return list, err

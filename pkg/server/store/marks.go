@@ -49,7 +49,7 @@ func (s *Store) KeepLogged(ctx context.Context, p Position) error {
 // JournalAfter returns what came after a position, limit lines of each kind at most.
 func (s *Store) JournalAfter(p Position, limit int) (j Journal, err error) {
 	s.flushRefusals(false)
-	if j.Entries, err = s.entries(`WHERE h.id > ? ORDER BY h.id LIMIT ?`, p.Entry, limit); err != nil {
+	if j.Entries, err = s.entries(`WHERE h.id > ? AND `+notImported+` ORDER BY h.id LIMIT ?`, p.Entry, limit); err != nil {
 		return j, err
 	}
 	j.Acts, err = s.acts(`WHERE id > ? ORDER BY id LIMIT ?`, p.Act, limit)

@@ -30,28 +30,8 @@ const maxOperations = 1000
 func (s *Store) AddOperation(ctx context.Context, app Application, parentID string, o Operation) (Operation, error) {
 	o.ID = random(idLen)
 	err := s.write(ctx, func(t *tx) error {
-		if err := checkName("operation", o.Name); err != nil {
-			return err
-		}
-		var present int
-		if err := t.get([]any{&present}, `SELECT count(*) FROM operations WHERE app = ?`, app.Row); err != nil {
-			return err
-		}
-		if present >= maxOperations {
-			return fmt.Errorf("operations of application %q: %w", app.Name, ErrTooMany)
-		}
-		o.Parent = 0
-		if parentID != app.ID {
-			parent, err := findOperation(t, app.Row, parentID)
-			if err != nil {
-				return err
-			}
-			o.Parent = parent.Row
-		}
 		var err error
-		o.Row, err = t.insert(`INSERT INTO operations (op_id, app, parent, name, two_factor, lock_on_request)
-			VALUES (?, ?, nullif(?, 0), ?, ?, ?)`, o.ID, app.Row, o.Parent, o.Name, o.TwoFactor, o.LockOnUse)
-		if err != nil {
+		if o, err = insertOperation(t, app, parentID, o); err != nil {
 			return err
 		}
 		if err := touch(t, Everybody); err != nil {
@@ -59,6 +39,31 @@ func (s *Store) AddOperation(ctx context.Context, app Application, parentID stri
 		}
 		return s.audit(ctx, t, "operation.add", o.Name, map[string]string{"application": app.Name, "operation_id": o.ID})
 	})
+	return o, err
+}
+
+func insertOperation(t *tx, app Application, parentID string, o Operation) (Operation, error) {
+	if err := checkName("operation", o.Name); err != nil {
+		return o, err
+	}
+	var present int
+	if err := t.get([]any{&present}, `SELECT count(*) FROM operations WHERE app = ?`, app.Row); err != nil {
+		return o, err
+	}
+	if present >= maxOperations {
+		return o, fmt.Errorf("operations of application %q: %w", app.Name, ErrTooMany)
+	}
+	o.Parent = 0
+	if parentID != app.ID {
+		parent, err := findOperation(t, app.Row, parentID)
+		if err != nil {
+			return o, err
+		}
+		o.Parent = parent.Row
+	}
+	var err error
+	o.Row, err = t.insert(`INSERT INTO operations (op_id, app, parent, name, two_factor, lock_on_request)
+		VALUES (?, ?, nullif(?, 0), ?, ?, ?)`, o.ID, app.Row, o.Parent, o.Name, o.TwoFactor, o.LockOnUse)
 	return o, err
 }
 

@@ -90,7 +90,7 @@ func (s *Store) Tallies(app int64, days int) ([]DayTally, error) {
 // Refused returns the newest attempts that were refused, newest first.
 func (s *Store) Refused(limit int) ([]Entry, error) {
 	s.flushRefusals(false)
-	return s.entries(`WHERE h.action = 'get' AND h.value = 'off' ORDER BY h.id DESC LIMIT ?`, limit)
+	return s.entries(`WHERE h.action = 'get' AND h.value = 'off' AND `+notImported+` ORDER BY h.id DESC LIMIT ?`, limit)
 }
 
 // Census counts what the server keeps.

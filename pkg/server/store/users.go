@@ -33,22 +33,27 @@ func (u *User) fields() []any {
 // AddUser makes a person. The name of a removed person may be given again: the newcomer inherits
 // nothing.
 func (s *Store) AddUser(ctx context.Context, name string) (User, error) {
-	u := User{Name: name, Created: s.millis()}
-	err := s.write(ctx, func(t *tx) error {
-		if err := checkName("user", name); err != nil {
-			return err
-		}
-		if _, err := findUser(t, name); err == nil {
-			return fmt.Errorf("user %q: %w", name, ErrExists)
-		}
-		var err error
-		u.Row, err = t.insert(`INSERT INTO users (name, created) VALUES (?, ?)`, name, u.Created)
-		if err != nil {
-			return err
-		}
-		return s.audit(ctx, t, "person.add", name, nil)
+	var u User
+	err := s.write(ctx, func(t *tx) (err error) {
+		u, err = s.insertUser(ctx, t, name)
+		return err
 	})
 	return u, err
+}
+
+func (s *Store) insertUser(ctx context.Context, t *tx, name string) (User, error) {
+	u := User{Name: name, Created: s.millis()}
+	if err := checkName("user", name); err != nil {
+		return u, err
+	}
+	if _, err := findUser(t, name); err == nil {
+		return u, fmt.Errorf("user %q: %w", name, ErrExists)
+	}
+	var err error
+	if u.Row, err = t.insert(`INSERT INTO users (name, created) VALUES (?, ?)`, name, u.Created); err != nil {
+		return u, err
+	}
+	return u, s.audit(ctx, t, "person.add", name, nil)
 }
 
 // User finds a person by name.
