@@ -1,7 +1,6 @@
 package client
 
 import (
-	"context"
 	"encoding/pem"
 	"fmt"
 	"io"
@@ -60,9 +59,7 @@ func (s *tokenServer) client(t *testing.T) *Client {
 
 func askForToken(t *testing.T, c *Client) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
-	defer cancel()
-	if s, err := c.Status(ctx, Query{AccountID: latchtest.AccountID}); err != nil || s.Token != "g4K9wz" {
+	if s, err := c.Status(t.Context(), Query{AccountID: latchtest.AccountID}); err != nil || s.Token != "g4K9wz" {
 		t.Fatalf("%+v, %v", s, err)
 	}
 }
