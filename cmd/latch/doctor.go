@@ -69,7 +69,9 @@ func (a *app) machine(c *cobra.Command) (doctor.Machine, error) {
 	}
 	quiet := *a
 	quiet.Err = io.Discard // the findings say it
-	return doctor.Machine{Profiles: profiles, Only: only, PAM: a.pam, Authenticator: authenticator,
+	pam := a.pam
+	pam.Lockers, _ = config.ReadLockers(conf) // which the check of the configuration names
+	return doctor.Machine{Profiles: profiles, Only: only, PAM: pam, Authenticator: authenticator,
 		ModuleDirs: []string{moduleDir, "/usr/lib64/security", "/usr/lib/security", "/lib/security"},
 		Now:        a.now, Server: quiet.proveServer, Connect: connectTo, Expiry: expiry, Run: doctor.RunProgram,
 		Find: func(name string) (int64, bool, error) {

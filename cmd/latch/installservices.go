@@ -48,10 +48,10 @@ log in once more while this session stays open, and run "latch confirm" there.
 su and sudo get the auth line alone, because their account phase runs for root and for commands
 without a password too; --every-use adds it.
 
-A service whose program is known to run without root is refused: nginx, postgresql, squid, radiusd, screen
-lockers, and what a systemd unit or a process of its name shows. The module could not read its
-configuration there and would refuse everybody. --allow-unprivileged installs it all the same, as where
-you have made Squid's helper set-uid root.
+A service whose program is known to run without root is refused: nginx, postgresql, squid, radiusd and
+what a systemd unit or a process of its name shows. The module could not read its configuration there
+and would refuse everybody. --allow-unprivileged installs it all the same, as where you have made
+Squid's helper set-uid root. Screen lockers unlock unasked: a line of their own would do nothing.
 
 openvpn gets a service file where it has none, and the server's configuration the plugin that asks it;
 with --otp the clients' answer to a static challenge is the code. See docs/openvpn.md.
@@ -203,6 +203,9 @@ func (a *app) wanted(ctx context.Context, services []string, o installOptions) (
 	a.pam.AccountSkip = config.Defaults().AccountSkip
 	if c, err := a.load(); err == nil { // else the proof says what is wrong with it
 		a.pam.AccountSkip = c.AccountSkip
+		if a.pam.Lockers, err = config.ReadLockers(c.Path); err != nil {
+			return nil, nil, err
+		}
 	}
 	options = map[string]installer.Options{}
 	for _, service := range services {

@@ -162,8 +162,8 @@ func TestDoctorFindsWhatIsWrong(t *testing.T) {
 			_, err := bed.conf.With("latch_host", "https://nowhere.invalid").Write(confFile)
 			return err
 		}, mendConf, "fail", "DNS"},
-		{"a locker that cannot ask", write(pamDir+"/swaylock", "auth requisite pam_unix.so\nauth required pam_latch.so\n", 0o644),
-			remove(pamDir + "/swaylock"), "fail", "service swaylock"},
+		{"a line for a screen locker", write(pamDir+"/swaylock", "auth requisite pam_unix.so\nauth required pam_latch.so\n", 0o644),
+			remove(pamDir + "/swaylock"), "warn", "service swaylock"},
 		{"a service that nobody can read", write(pamDir+"/broken", "auth include nowhere\n@include nowhere\n", 0o644), remove(pamDir + "/broken"), "warn", "service broken"},
 		{"a pairing of nobody", func() error {
 			return os.WriteFile(accounts, []byte("nosuchperson: "+strings.Repeat("a", 64)+"\n"), 0o600)

@@ -402,7 +402,7 @@ func TestWarnsOfWhatTheChangeMayDo(t *testing.T) {
 	if err := os.Remove(locker); err != nil {
 		t.Fatal(err)
 	}
-	if status == 0 || !strings.Contains(errs, "swaylock") {
+	if status != 0 || !strings.Contains(errs, "swaylock includes it") {
 		t.Errorf("beside a screen locker: %d %s", status, errs)
 	}
 	if _, err := bed.conf.With("action", "close").Write(confFile); err != nil {

@@ -75,8 +75,12 @@ func (e *examination) stack(s installer.ServiceState) {
 		text, _ := p.Instead()
 		e.warn(check, "latch uninstall "+s.Service, "it has our line, and nobody uses it: %s", text)
 	}
-	if why := e.PAM.Unprivileged(s.Service); why != "" && !e.PAM.AllowedUnprivileged(s.Service) {
+	switch why := e.PAM.Unprivileged(s.Service); {
+	case why == "" || e.PAM.AllowedUnprivileged(s.Service):
+	case !e.PAM.ScreenLocker(s.Service):
 		e.fail(check, "latch uninstall "+fileOf(s.Where[0]), "it %s", why)
+	case fileOf(s.Where[0]) == s.Service:
+		e.warn(check, "latch uninstall "+s.Service, "it %s", why)
 	}
 	if s.Lines > 1 {
 		e.warn(check, fewerLines(s), "one phase has our line %d times", s.Lines)

@@ -20,6 +20,8 @@ func (s System) look(c *Change, o Options) error {
 	for _, name := range names {
 		switch {
 		case name == c.Service || !s.includes(name, c.Service) || !with.Asks(name):
+		case s.ScreenLocker(name):
+			c.Notes = append(c.Notes, name+" includes it: where it does not run as root it unlocks the screen unasked")
 		case s.refuseUnprivileged(name, o) != nil:
 			return fmt.Errorf("%s is part of %s: %w", c.Service, name, s.refuseUnprivileged(name, o))
 		case with.serviceState(name).Lines > 1:

@@ -27,8 +27,13 @@ type fallback struct{ program, service, own, remedy string }
 
 // fallbacks are those that are known. One with a service file of its own does not fall back.
 var fallbacks = []fallback{
-	{"hyprlock", "su", "hyprlock", "give it a file of its own first: cp /etc/pam.d/su /etc/pam.d/hyprlock"},
-	{"quickshell", "login", "", "unless its lock screen names another service (PamContext { config: \"quickshell\" }, and cp /etc/pam.d/login /etc/pam.d/quickshell)"},
+	{"hyprlock", "su", "hyprlock", "give it a file of its own: cp /etc/pam.d/su /etc/pam.d/hyprlock"},
+	{"quickshell", "login", "", "put locker_services = login into the configuration: latch config edit"},
+}
+
+// ScreenLocker reports whether a service is that of a screen locker, which unlocks unasked where it does not run as root.
+func (s System) ScreenLocker(service string) bool {
+	return config.ScreenLocker(service) || slices.Contains(s.Lockers, service)
 }
 
 // rooted are services of programs that call libpam as root, whatever other processes of the same name do.
@@ -37,15 +42,15 @@ var rooted = []string{"sshd", "login", "su", "su-l", "sudo", "sudo-i", "openvpn"
 // Unprivileged returns why a service is used without root, "" where it is not known to be: the module starts latch-auth with
 // the rights of its host then, and without those of root it cannot read the configuration and refuses everybody.
 func (s System) Unprivileged(service string) string {
-	if config.ScreenLocker(service) {
+	if config.ScreenLocker(service) { // one of locker_services may have another host, which runs as root
 		return "unlocks a screen without root: the line would do nothing, since it lets such a program unlock unasked"
 	}
 	if program, known := daemons[service]; known {
 		return "is the service of " + program + ", without root: everybody would be refused there"
 	}
 	for _, f := range fallbacks {
-		if f.service == service && s.hasProgram(f.program) && !s.hasService(f.own) {
-			return fmt.Sprintf("is also the service by which %s unlocks screens, without root: nobody could unlock any more; %s", f.program, f.remedy)
+		if f.service == service && !s.ScreenLocker(service) && s.hasProgram(f.program) && !s.hasService(f.own) {
+			return fmt.Sprintf("is also the service by which %s unlocks screens, without root, and nobody could unlock any more: %s", f.program, f.remedy)
 		}
 	}
 	if slices.Contains(rooted, service) {

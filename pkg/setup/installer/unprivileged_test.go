@@ -64,7 +64,8 @@ func TestHostsWithoutRootAreRefused(t *testing.T) {
 			place(t, s, "usr/bin/hyprlock", "")
 			write(t, filepath.Join(s.PamDirs[0], "hyprlock"), stack)
 		}, ""},
-		"quickshell by login": {"login", func(t *testing.T, s installer.System) { place(t, s, "usr/bin/quickshell", "") }, "quickshell unlocks screens"},
+		"quickshell by login": {"login", func(t *testing.T, s installer.System) { place(t, s, "usr/bin/quickshell", "") }, "locker_services = login"},
+		"quickshell, named":   {"login", func(t *testing.T, s installer.System) { place(t, s, "usr/bin/quickshell", "") }, ""},
 		"an include of nginx's": {"door", func(t *testing.T, s installer.System) {
 			write(t, filepath.Join(s.PamDirs[0], "nginx"), "auth include door\naccount include door\n")
 		}, "door is part of nginx"},
@@ -74,6 +75,9 @@ func TestHostsWithoutRootAreRefused(t *testing.T) {
 			write(t, filepath.Join(s.PamDirs[0], c.service), stack)
 			if c.prepare != nil {
 				c.prepare(t, s)
+			}
+			if strings.HasSuffix(name, ", named") {
+				s.Lockers = []string{c.service}
 			}
 			change, err := s.Plan(c.service, installer.Options{})
 			if c.says == "" {
