@@ -1,7 +1,6 @@
 package cgroup
 
 import (
-	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -126,7 +125,7 @@ func TestNothingToSee(t *testing.T) {
 	if got := delegatedBelow(t.TempDir()); got != membershipFile {
 		t.Errorf("%q", got)
 	}
-	for _, line := range []string{"", "x", "1 2 3 - cgroup2", fmt.Sprint("1 2 0:1 / /x rw - tmpfs tmpfs rw")} {
+	for _, line := range []string{"", "x", "1 2 3 - cgroup2", "1 2 0:1 / /x rw - tmpfs tmpfs rw"} {
 		if _, _, matches := parseMount(line, ""); matches {
 			t.Errorf("%q is taken for a mount of cgroup v2", line)
 		}
