@@ -191,7 +191,7 @@ func TestCodesByPasskey(t *testing.T) {
 	b.join()
 	b.visit("/account/passkeys/new")
 	b.press("button", "Añadir una llave de acceso")
-	b.at("/account")
+	b.keepCodes()
 	b.visit("/codes")
 	b.see("#new-passphrase")
 	b.fill("#new-passphrase", passphrase)

@@ -12,12 +12,13 @@ func secondStepAD(user int64) []byte { return []byte("second_steps:" + strconv.F
 // (its row) ends.
 func (s *Store) SetAuthenticator(ctx context.Context, user int64, secret string, step, keep int64) error {
 	return s.write(ctx, func(t *tx) error {
-		if err := resetAtFirstFactor(t, user, keep); err != nil {
+		now := s.millis()
+		if err := resetAtFirstFactor(t, user, keep, now); err != nil {
 			return err
 		}
 		err := t.exec(`INSERT INTO second_steps (user, sealed, last_step, created) VALUES (?, ?, ?, ?)
 			ON CONFLICT DO UPDATE SET sealed = excluded.sealed, last_step = excluded.last_step, created = excluded.created`,
-			user, s.box.Seal([]byte(secret), secondStepAD(user)), step, s.millis())
+			user, s.box.Seal([]byte(secret), secondStepAD(user)), step, now)
 		if err != nil {
 			return err
 		}
@@ -139,11 +140,12 @@ func (s *Store) AddPasskey(ctx context.Context, k Passkey, keep int64) error {
 		if count >= maxPasskeys {
 			return ErrTooMany
 		}
-		if err := resetAtFirstFactor(t, k.User, keep); err != nil {
+		now := s.millis()
+		if err := resetAtFirstFactor(t, k.User, keep, now); err != nil {
 			return err
 		}
 		n, err := t.change(`INSERT INTO passkeys (credential_id, user, name, credential, created) VALUES (?, ?, ?, ?, ?)
-			ON CONFLICT (credential_id) DO NOTHING`, k.CredentialID, k.User, k.Name, k.Credential, s.millis())
+			ON CONFLICT (credential_id) DO NOTHING`, k.CredentialID, k.User, k.Name, k.Credential, now)
 		if err == nil && n == 0 {
 			err = ErrExists
 		}

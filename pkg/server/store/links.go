@@ -35,7 +35,7 @@ type Link struct {
 func (s *Store) NewLink(ctx context.Context, l Link, life time.Duration) (ticket string, expires time.Time, err error) {
 	err = s.write(ctx, func(t *tx) error {
 		if l.Purpose == LinkReset && l.User != 0 {
-			if err := reset(t, l.User, 0); err != nil {
+			if err := reset(t, l.User, 0, s.millis()); err != nil {
 				return err
 			}
 		}

@@ -160,12 +160,11 @@ func (s *Store) SetPassword(ctx context.Context, user int64, phc string, keep in
 }
 
 func (s *Store) setPassword(t *tx, user int64, phc string, keep int64) error {
-	err := t.exec(`INSERT INTO passwords (user, phc, changed) VALUES (?, ?, ?)
-		ON CONFLICT DO UPDATE SET phc = excluded.phc, changed = excluded.changed`, user, phc, s.millis())
-	if err != nil {
+	if err := reset(t, user, keep, s.millis()); err != nil {
 		return err
 	}
-	return reset(t, user, keep)
+	return t.exec(`INSERT INTO passwords (user, phc, changed) VALUES (?, ?, ?)
+		ON CONFLICT DO UPDATE SET phc = excluded.phc, changed = excluded.changed`, user, phc, s.millis())
 }
 
 // Rehash replaces a password's hash by a stronger one of the same password, unless it was changed meanwhile.

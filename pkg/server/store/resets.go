@@ -11,11 +11,15 @@ var resets = []string{
 	`DELETE FROM links WHERE user = ?`,
 	`DELETE FROM steps WHERE user = ?`,
 	`DELETE FROM codes WHERE user = ?`,
-	`UPDATE users SET codes_due = 1 WHERE id = ? AND welcomed IS NOT NULL`, // the first run hands out codes by itself
+	// The first run hands out codes by itself, and the first password ends nothing.
+	`UPDATE users SET codes_due = 1 WHERE id = ? AND welcomed IS NOT NULL AND EXISTS (SELECT 1 FROM passwords WHERE user = users.id)`,
 }
 
-// reset ends what existed before, except the session keep (its row; 0 keeps none).
-func reset(t *tx, user, keep int64) error {
+// reset ends what existed before now, except the session keep (its row; 0 keeps none).
+func reset(t *tx, user, keep, now int64) error {
+	if err := t.exec(`UPDATE users SET reset_at = ? WHERE id = ?`, now, user); err != nil {
+		return err
+	}
 	for _, statement := range resets {
 		if err := t.exec(statement, user); err != nil {
 			return err
@@ -25,13 +29,13 @@ func reset(t *tx, user, keep int64) error {
 }
 
 // resetAtFirstFactor is reset for a person who has no second factor yet: the sessions of before showed less.
-func resetAtFirstFactor(t *tx, user, keep int64) error {
+func resetAtFirstFactor(t *tx, user, keep, now int64) error {
 	var second bool
 	err := t.get([]any{&second}, `SELECT EXISTS (SELECT 1 FROM second_steps WHERE user = ?1) OR EXISTS (SELECT 1 FROM passkeys WHERE user = ?1)`, user)
 	if err != nil || second {
 		return err
 	}
-	return reset(t, user, keep)
+	return reset(t, user, keep, now)
 }
 
 // resetEverybody is reset for all people, and ends what else a backup holds that works once: tokens, pairing requests and
@@ -65,9 +69,10 @@ type Added struct {
 	Created int64  // milliseconds since 1970 UTC
 }
 
-// addedSince selects a person's additions after users.reviewed. Both queries below are made of it, so that what is ended is
+// addedSince selects a person's additions after users.reviewed, except the first factor that was itself the last reset. Both queries below are made of it, so that what is ended is
 // what was shown.
-const addedSince = ` WHERE user = ?1 AND created > (SELECT reviewed FROM users WHERE id = ?1) AND created <= ?2`
+const addedSince = ` WHERE user = ?1 AND created > (SELECT reviewed FROM users WHERE id = ?1) AND created <= ?2
+	AND created <> (SELECT reset_at FROM users WHERE id = ?1)`
 
 // Added lists what was added to a person's access since they last looked through it, the oldest first.
 func (s *Store) Added(user int64) ([]Added, error) {

@@ -131,6 +131,7 @@ func TestAddedSinceTheLastLook(t *testing.T) {
 	l := newListener(t)
 	user := l.user.Row
 	l.clock.pass(time.Minute)
+	l.must(l.SetAuthenticator(l.ctx, user, "SEED", 1, 0)) // the owner's
 	l.must(l.KeepAdded(l.ctx, user, l.millis()))
 	l.clock.pass(time.Minute)
 	l.listen(user, "https://ntfy.example/thief")
@@ -191,5 +192,20 @@ func TestNoticesNameTheAdmin(t *testing.T) {
 	list := l.told()
 	if n := list[len(list)-1]; n.Kind != NoticeChange || n.By != "root" || n.Way != WayCommand {
 		t.Errorf("the notice is %+v", n)
+	}
+}
+
+// TestAFirstFactorIsNoSurprise: the factor that somebody has just added does not stand on the list of what to look through.
+func TestAFirstFactorIsNoSurprise(t *testing.T) {
+	b := newBed(t)
+	user := b.person("ana")
+	b.must(b.AddPasskey(b.ctx, Passkey{CredentialID: []byte("id"), User: user, Name: "phone", Credential: "{}"}, 0))
+	if list, err := b.Added(user); err != nil || len(list) != 0 {
+		t.Errorf("added: %+v, %v", list, err)
+	}
+	b.clock.pass(time.Minute)
+	b.must(b.SetPassword(b.ctx, user, "new", 0))
+	if list, err := b.Added(user); err != nil || len(list) != 1 {
+		t.Errorf("after the next reset: %+v, %v", list, err)
 	}
 }
