@@ -194,7 +194,12 @@ func (a *app) install(ctx context.Context, options map[string]installer.Options,
 		return err
 	}
 	a.settle(ctx, plans)
-	return a.reportInstalled(plans, p.Due, left)
+	names, until := changedServices(plans), ""
+	if !p.Due.IsZero() {
+		until = "undoes itself at " + p.Due.UTC().Format(time.RFC3339) + " unless it is confirmed"
+	}
+	a.logChange("install", names, until)
+	return a.reportInstalled(names, p.Due, left)
 }
 
 // wanted are the services to be installed, and the names of those that cannot be repaired.
@@ -267,6 +272,17 @@ func (a *app) repairable(service string, line installer.Options) bool {
 func (a *app) gone(service string) bool {
 	_, err := a.pam.Read(service)
 	return errors.Is(err, installer.ErrNoService)
+}
+
+// changedServices names the services that plans change.
+func changedServices(plans []installer.Change) []string {
+	names := []string{}
+	for _, c := range plans {
+		if !c.None() && !slices.Contains(names, c.Service) {
+			names = append(names, c.Service)
+		}
+	}
+	return names
 }
 
 func changed(plans []installer.Change) int {
@@ -368,13 +384,7 @@ func withLeft(fields map[string]any, left []string) map[string]any {
 	return fields
 }
 
-func (a *app) reportInstalled(plans []installer.Change, due time.Time, left []string) error {
-	var names []string
-	for _, c := range plans {
-		if !c.None() && !slices.Contains(names, c.Service) {
-			names = append(names, c.Service)
-		}
-	}
+func (a *app) reportInstalled(names []string, due time.Time, left []string) error {
 	fields := withLeft(map[string]any{"changed": true, "services": names}, left)
 	if due.IsZero() {
 		return a.Report(fields, "installed: %s", strings.Join(names, ", "))

@@ -14,6 +14,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/latch-linux/latch/pkg/cli"
+	"github.com/latch-linux/latch/pkg/host/authlog"
 	"github.com/latch-linux/latch/pkg/host/securefile"
 	"github.com/latch-linux/latch/pkg/setup/installer"
 )
@@ -46,6 +47,7 @@ func (a *app) confirm(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	var services []string
 	err = a.locked(ctx, func() error {
 		p, err := a.pam.Pending()
 		switch {
@@ -59,13 +61,23 @@ func (a *app) confirm(ctx context.Context) error {
 			return cli.WithHint(cli.ExitError, errors.New("this session is older than the change, so it does not show that one can log in"),
 				"log in anew, over a connection of its own, and run it there; latch rollback undoes the change now")
 		}
+		services = changedServices(undone(p))
 		return a.pam.Confirm()
 	})
 	if err != nil {
 		return err
 	}
 	a.stopClock()
+	a.logChange("confirm", services, "")
 	return a.Report(map[string]any{"confirmed": true}, "the change stays")
+}
+
+// automatic is the action of a rollback that nobody asked for.
+const automatic = "automatic-rollback"
+
+// logChange writes a change of service files to the system's log.
+func (a *app) logChange(action string, services []string, detail string) {
+	authlog.Log{}.Changed(authlog.Change{Action: action, By: a.caller(), Services: services, Detail: detail})
 }
 
 var errNothingWaits = errors.New("no change waits to be confirmed")
@@ -99,15 +111,15 @@ func (a *app) rollback(ctx context.Context) error {
 	if p == nil {
 		return errNothingWaits
 	}
-	services, err := a.undoPending(ctx, p)
+	services, err := a.undoPending(ctx, p, "rollback", "")
 	if err != nil {
 		return err
 	}
 	return a.Report(map[string]any{"changed": true, "services": services}, "as before: %s", strings.Join(services, ", "))
 }
 
-// undoPending undoes a change, unless it was confirmed meanwhile or is another one by now.
-func (a *app) undoPending(ctx context.Context, p *installer.Pending) (services []string, err error) {
+// undoPending undoes a change, unless it was confirmed meanwhile or is another one by now. action and why are for the log.
+func (a *app) undoPending(ctx context.Context, p *installer.Pending, action, why string) (services []string, err error) {
 	err = a.locked(ctx, func() error {
 		now, err := a.pam.Pending()
 		if err == nil && (now == nil || !now.At.Equal(p.At)) {
@@ -124,6 +136,7 @@ func (a *app) undoPending(ctx context.Context, p *installer.Pending) (services [
 	}
 	a.settle(ctx, undone(p))
 	a.stopClock()
+	a.logChange(action, services, why)
 	return services, nil
 }
 
@@ -140,7 +153,7 @@ func (a *app) rollbackWhenDue(ctx context.Context) error {
 	for {
 		left, err := a.left(p)
 		if err == nil && left <= 0 {
-			if _, err = a.undoPending(ctx, p); err == nil || errors.Is(err, errNothingWaits) {
+			if _, err = a.undoPending(ctx, p, automatic, "it was not confirmed in time"); err == nil || errors.Is(err, errNothingWaits) {
 				return nil
 			}
 		}
@@ -178,7 +191,7 @@ func (a *app) recover(ctx context.Context) error {
 		}
 		why = "an earlier change was not confirmed, and nothing undid it at its time"
 	}
-	services, err := a.undoPending(ctx, p)
+	services, err := a.undoPending(ctx, p, automatic, why)
 	if errors.Is(err, errNothingWaits) {
 		return nil // another run was about it
 	}

@@ -138,15 +138,14 @@ func (a *app) nobodyAsks() error {
 }
 
 func (a *app) undoChanges(plans []installer.Change) error {
-	names := []string{}
-	for _, c := range plans {
+	for i, c := range plans {
 		if err := a.pam.Undo(c); err != nil {
+			a.logUninstall(changedServices(plans[:i]))
 			return err
 		}
-		if !c.None() && !slices.Contains(names, c.Service) {
-			names = append(names, c.Service)
-		}
 	}
+	names := changedServices(plans)
+	a.logUninstall(names)
 	if len(names) == 0 {
 		a.Say("nothing to change")
 		if !a.JSON {
@@ -154,4 +153,11 @@ func (a *app) undoChanges(plans []installer.Change) error {
 		}
 	}
 	return a.Report(map[string]any{"changed": len(names) > 0, "services": names}, "uninstalled: %s", strings.Join(names, ", "))
+}
+
+// logUninstall writes to the system's log which services are not protected any more.
+func (a *app) logUninstall(names []string) {
+	if len(names) > 0 {
+		a.logChange("uninstall", names, "")
+	}
 }

@@ -33,6 +33,7 @@ var bed struct {
 	server *fixture.Server
 	conf   fixture.Conf
 	user   fixture.User
+	log    *fixture.Syslog
 }
 
 func TestMain(m *testing.M) {
@@ -58,7 +59,7 @@ func setUp() (err error) {
 	if _, err := bed.conf.Write(confFile); err != nil {
 		return err
 	}
-	if _, err := fixture.ListenSyslog(); err != nil {
+	if bed.log, err = fixture.ListenSyslog(); err != nil {
 		return err
 	}
 	if bed.user, err = fixture.AddUser(ana, 7101); err != nil {
@@ -303,6 +304,49 @@ func TestUndoesItselfOverSSH(t *testing.T) {
 	if out, _, _ := latch(t, nil, "uninstall", "--all", "--yes", "--json"); !strings.Contains(out, `"changed":false`) {
 		t.Errorf("something was left to uninstall: %s", out)
 	}
+}
+
+// TestChangesAreLogged expects one line for each change of what is protected, with who made it.
+func TestChangesAreLogged(t *testing.T) {
+	lines := func() []string { return bed.log.Lines("latch-auth[", "changed action=") }
+	seen := len(lines())
+	logged := func(action, by, more string) {
+		t.Helper()
+		want := `changed action="` + action + `" by="` + by + `" services="su"`
+		await(t, func() bool { return len(lines()) > seen })
+		got := lines()[seen:]
+		if seen += len(got); len(got) != 1 || !strings.HasPrefix(got[0], "<85>") || !strings.Contains(got[0], want) || !strings.Contains(got[0], more) {
+			t.Errorf("%q, want %s and %s", got, want, more)
+		}
+	}
+	byAna := append([]string{"SUDO_USER=" + ana}, overSSH...)
+	if _, errs, status := latch(t, []string{"SUDO_USER=" + ana}, "install", "su", "--yes"); status != 0 {
+		t.Fatal(errs)
+	}
+	logged("install", ana, `services="su"`)
+	if _, errs, status := latch(t, []string{"SUDO_USER=bob"}, "uninstall", "su", "--yes"); status != 0 {
+		t.Fatal(errs)
+	}
+	logged("uninstall", "bob", "")
+	if _, errs, status := latch(t, byAna, "install", "su", "--yes", "--rollback-after", "1s"); status != 0 {
+		t.Fatal(errs)
+	}
+	logged("install", ana, "undoes itself at")
+	logged("automatic-rollback", "root", "it was not confirmed in time")
+	if _, errs, status := latch(t, overSSH, "install", "su", "--yes", "--rollback-after", "1h"); status != 0 {
+		t.Fatal(errs)
+	}
+	logged("install", "root", "undoes itself at")
+	if _, errs, status := latch(t, []string{"SUDO_USER=eva"}, "rollback"); status != 0 {
+		t.Fatal(errs)
+	}
+	logged("rollback", "eva", "")
+	must(t, "install", "su", "--dry-run")
+	must(t, "uninstall", "su", "--yes") // nothing to change
+	must(t, "install", "su", "--yes")
+	logged("install", "root", "")
+	must(t, "uninstall", "su", "--yes")
+	logged("uninstall", "root", "")
 }
 
 // TestUninstallSaysWhoAsksStill has a line of ours in the vendor's directory, where uninstall changes nothing.

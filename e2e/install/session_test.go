@@ -111,6 +111,9 @@ func TestOnlyANewLoginConfirms(t *testing.T) {
 			t.Errorf("%s: %s", c.name, out)
 		}
 	}
+	if got := bed.log.Await(`changed action="confirm"`); len(got) != 1 || !strings.Contains(got[0], `by="root" services="su"`) {
+		t.Errorf("the log says %q", got)
+	}
 	must(t, "uninstall", "su", "--yes")
 	same(t, "uninstalling", before)
 }

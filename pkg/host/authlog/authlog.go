@@ -85,6 +85,28 @@ type Log struct {
 // Verdict writes an entry.
 func (l Log) Verdict(e Entry) { l.write(e.severity(), e.Line(), e.fields()) }
 
+// Change is a change of what PAM services do, made by an administrator or by the clock.
+type Change struct {
+	Action   string // install, uninstall, confirm, rollback, automatic-rollback
+	By       string // the person behind root
+	Services []string
+	Detail   string // may be empty
+}
+
+// Line returns the change's text: changed action= by= services= and, where there is one, detail=.
+func (c Change) Line() string {
+	line := fmt.Sprintf("changed action=%s by=%s services=%s", quote(c.Action), quote(c.By), quote(strings.Join(c.Services, ",")))
+	if c.Detail != "" {
+		line += " detail=" + quote(c.Detail)
+	}
+	return line
+}
+
+// Changed writes a change.
+func (l Log) Changed(c Change) {
+	l.write(notice, c.Line(), [][2]string{{"LATCH_ACTION", c.Action}, {"LATCH_BY", c.By}, {"LATCH_SERVICES", strings.Join(c.Services, ",")}})
+}
+
 // Warn writes a line about something that no verdict tells.
 func (l Log) Warn(text string) { l.write(warning, "warning text="+quote(text), nil) }
 

@@ -228,3 +228,14 @@ func TestFail2banJail(t *testing.T) {
 		}
 	}
 }
+
+// TestChange writes who changed which services, with values that cannot forge another line.
+func TestChange(t *testing.T) {
+	c := authlog.Change{Action: "install", By: "ana\nrefused user=\"eva\"", Services: []string{"sshd", "su"}, Detail: "until 12:00"}
+	if got, want := c.Line(), `changed action="install" by="ana?refused user=\"eva\"" services="sshd,su" detail="until 12:00"`; got != want {
+		t.Errorf("%s, want %s", got, want)
+	}
+	if got, want := (authlog.Change{Action: "confirm", By: "root"}).Line(), `changed action="confirm" by="root" services=""`; got != want {
+		t.Errorf("%s, want %s", got, want)
+	}
+}
