@@ -52,7 +52,10 @@ func (d *Dialer) lookup(ctx context.Context, host string) ([]netip.Addr, error) 
 // query asks the name servers for both kinds of addresses of one full name.
 func (d *Dialer) query(ctx context.Context, host, name string) ([]netip.Addr, error) {
 	domain, err := dnsmessage.NewName(name)
-	if err != nil {
+	if err == nil {
+		err = new(question).pack(domain)
+	}
+	if err != nil { // no name of DNS, such as one with a label of 64 bytes
 		return nil, notFound(host, "")
 	}
 	questions := []*question{{kind: dnsmessage.TypeA, fd: -1}, {kind: dnsmessage.TypeAAAA, fd: -1}}
@@ -142,20 +145,23 @@ func (q *question) close() {
 	}
 }
 
-// send sends the question in a datagram from a port of its own. Over TCP it only makes it.
-func (q *question) send(server netip.AddrPort, name dnsmessage.Name, tcp bool) error {
+// pack makes the query, with a number that nobody can guess.
+func (q *question) pack(name dnsmessage.Name) (err error) {
 	id := make([]byte, 2)
 	_, _ = rand.Read(id) // which never fails
 	message := dnsmessage.Message{
 		Header:    dnsmessage.Header{ID: binary.BigEndian.Uint16(id), RecursionDesired: true},
 		Questions: []dnsmessage.Question{{Name: name, Type: q.kind, Class: dnsmessage.ClassINET}},
 	}
-	var err error
-	if q.packet, err = message.Pack(); err != nil {
+	q.packet, err = message.Pack()
+	return err
+}
+
+// send sends the question in a datagram from a port of its own. Over TCP it only makes it.
+func (q *question) send(server netip.AddrPort, name dnsmessage.Name, tcp bool) error {
+	err := q.pack(name)
+	if err != nil || tcp {
 		return err
-	}
-	if tcp {
-		return nil
 	}
 	if q.fd, err = open(unix.SOCK_DGRAM, server); err == nil {
 		if _, err = syscall.Write(q.fd, q.packet); err == nil {

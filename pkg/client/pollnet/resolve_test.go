@@ -182,6 +182,15 @@ func TestLookup(t *testing.T) {
 	}
 }
 
+// TestNoNameOfDNS: what can be no name is not found, whatever the name servers do.
+func TestNoNameOfDNS(t *testing.T) {
+	for _, name := range []string{strings.Repeat("a", 64) + ".example", strings.Repeat("a.", 200), "a..example", ".example"} {
+		if _, err := dialer().lookup(t.Context(), name); !notExist(err) {
+			t.Errorf("%q: %v", name, err)
+		}
+	}
+}
+
 // TestSilentNameServer: at the deadline it is the name server that owes an answer.
 func TestSilentNameServer(t *testing.T) {
 	asked := make(chan struct{}, 2)
