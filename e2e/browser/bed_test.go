@@ -15,7 +15,6 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
-	"time"
 
 	"github.com/chromedp/chromedp"
 
@@ -96,9 +95,6 @@ func tearDown() {
 		}
 	}
 }
-
-// patience is how long anything may take to appear: generous, since nothing is measured by it.
-const patience = 3 * time.Minute
 
 var numbers atomic.Int64
 

@@ -83,7 +83,7 @@ func startChromium() error {
 		pins = append(pins, pin)
 	}
 	options := append(chromedp.DefaultExecAllocatorOptions[:],
-		chromedp.WSURLReadTimeout(patience),
+		chromedp.WSURLReadTimeout(fixture.Patience),
 		chromedp.ExecPath(chromium),
 		chromedp.NoSandbox,                              // it refuses to have one as root
 		chromedp.Flag("disable-component-update", true), // chromedp's own options stop the other talk with the world

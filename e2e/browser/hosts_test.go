@@ -157,14 +157,11 @@ func (s *screen) String() string {
 // find waits until a pattern stands on the screen.
 func (s *screen) find(pattern *regexp.Regexp) []string {
 	s.t.Helper()
-	for begun := time.Now(); ; time.Sleep(20 * time.Millisecond) {
-		if found := pattern.FindStringSubmatch(s.String()); found != nil {
-			return found
-		}
-		if time.Since(begun) > patience {
-			s.t.Fatalf("%v never stood on the screen:\n%s", pattern, s)
-		}
+	var found []string
+	if !fixture.Await(func() bool { found = pattern.FindStringSubmatch(s.String()); return found != nil }) {
+		s.t.Fatalf("%v never stood on the screen:\n%s", pattern, s)
 	}
+	return found
 }
 
 // ends waits for a good end of the command.
@@ -308,22 +305,28 @@ func (m *machine) ownAuthenticator(t *testing.T, b *tab) {
 	b.check()
 	b.shot("authenticator")
 	secret := strings.ReplaceAll(b.text(".secret"), " ", "")
-	code := func(steps int64) string {
-		c, err := otp.Code(secret, time.Now().Unix()/30+steps)
+	// Each code is of the half minute in which it is typed, or of the next one where that is used up.
+	last := int64(0)
+	next := func() string {
+		last = max(time.Now().Unix()/30, last+1)
+		c, err := otp.Code(secret, last)
 		must(t, err)
 		return c
 	}
-	first := code(-1)
+	first := next()
 	b.run(chromedp.SendKeys("#code", first, chromedp.ByQuery))
 	b.click(`form[action$="/prove"] button`)
 	b.read("The authenticator app is enrolled.")
 	b.check()
+	typed := first
 	for _, row := range []struct {
-		what, typed string
-		in          bool
-	}{{"the code that proved it", first, false}, {"the next code", code(0), true}, {"the same again", code(0), false}} {
+		what string
+		code func() string
+		in   bool
+	}{{"the code that proved it", func() string { return first }, false}, {"the next code", next, true}, {"the same again", func() string { return typed }, false}} {
 		l := m.su()
-		l.types(t, row.typed)
+		typed = row.code()
+		l.types(t, typed)
 		if got := l.in(); got != row.in {
 			t.Errorf("%s: in = %v: %s", row.what, got, l.output.String())
 		}
@@ -332,7 +335,7 @@ func (m *machine) ownAuthenticator(t *testing.T, b *tab) {
 	b.click(`form[action$="/remove"] button`)
 	b.read("The authenticator app was removed.")
 	l := m.su()
-	l.types(t, code(1))
+	l.types(t, next())
 	if l.in() {
 		t.Error("su lets in with a code of an authenticator that was removed")
 	}

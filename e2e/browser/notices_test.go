@@ -23,6 +23,9 @@ const (
 	waitingAccounts = "/etc/latch/waiting.accounts"
 )
 
+// waitingTap counts the questions of that service.
+var waitingTap *fixture.Tap
+
 var installWaiting = sync.OnceValue(func() error {
 	if err := installed(); err != nil {
 		return err
@@ -31,7 +34,10 @@ var installWaiting = sync.OnceValue(func() error {
 	if err != nil {
 		return err
 	}
-	conf := fixture.NewConf(server, app).With("wait", "30").With("host_context", "yes")
+	if waitingTap, err = fixture.StartTap(server, "/etc/latch/waiting.pem"); err != nil {
+		return err
+	}
+	conf := fixture.NewConf(server, app).With("latch_host", waitingTap.URL).With("ca_file", waitingTap.CA).With("wait", "58").With("host_context", "yes")
 	if _, err := conf.Write(waitingConf); err != nil {
 		return err
 	}
@@ -68,7 +74,7 @@ func ntfy(t *testing.T, u store.User) <-chan told {
 // await waits for a message whose title begins so.
 func await(t *testing.T, got <-chan told, title string) told {
 	t.Helper()
-	for over := time.After(patience); ; {
+	for over := time.After(fixture.Patience); ; {
 		select {
 		case m := <-got:
 			if strings.HasPrefix(m.Title, title) {
@@ -152,7 +158,10 @@ func TestItIsMeLetsAWaitingSuIn(t *testing.T) {
 	b.read("Refused: waiting hosts")
 	b.check()
 	b.shot("refused-phone")
-	time.Sleep(3 * time.Second) // several questions of a host that polls
+	asked := waitingTap.Questions()
+	if !fixture.Await(func() bool { return waitingTap.Questions() >= asked+3 }) {
+		t.Fatal("the host does not ask again and again")
+	}
 	select {
 	case in := <-ended:
 		t.Fatalf("su did not wait, and let in: %v", in)
@@ -183,15 +192,16 @@ func TestNoticePages(t *testing.T) {
 		Context: map[string]string{"host": "web1", "service": "sshd", "user": "ana", "rhost": "203.0.113.7"}}})
 	must(t, err)
 	var last store.Notice
-	for end := time.Now().Add(patience); last.Kind != store.NoticeRefused; time.Sleep(50 * time.Millisecond) {
+	made := fixture.Await(func() bool {
 		list, err := data.Notices(u.Row, 1)
 		must(t, err)
 		if len(list) > 0 {
 			last = list[0]
 		}
-		if time.Now().After(end) {
-			t.Fatal("no notice is made")
-		}
+		return last.Kind == store.NoticeRefused
+	})
+	if !made {
+		t.Fatal("no notice is made")
 	}
 	one := "/notice/" + strconv.FormatInt(last.Row, 10)
 	for name, l := range map[string]look{"phone": phone, "desktop-dark-es": desktop.inDark().in("es")} {

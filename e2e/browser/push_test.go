@@ -20,6 +20,7 @@ import (
 	"github.com/chromedp/cdproto/target"
 	"github.com/chromedp/chromedp"
 
+	"github.com/latch-linux/latch/e2e/fixture"
 	"github.com/latch-linux/latch/pkg/server/store"
 	"github.com/latch-linux/latch/pkg/server/webpush/webpushtest"
 )
@@ -94,7 +95,7 @@ func (p *pushing) subscribe(endpoint string) {
 // meets a worker on its way to rest, so it is carried until it is shown; of one tag there is one notification.
 func (p *pushing) carry(title string) shown {
 	p.t.Helper()
-	for over := time.After(patience); ; {
+	for over := time.After(fixture.Patience); ; {
 		select {
 		case body := <-p.messages:
 			plain, err := p.keys.Read(body)
@@ -107,7 +108,7 @@ func (p *pushing) carry(title string) shown {
 			p.mu.Lock()
 			id := p.registration
 			p.mu.Unlock()
-			for end := time.Now().Add(patience); time.Now().Before(end); {
+			for end := time.Now().Add(fixture.Patience); time.Now().Before(end); {
 				p.run(serviceworker.DeliverPushMessage(address(""), id, string(plain)))
 				if n, ok := p.notification(title, 2*time.Second); ok {
 					return n
@@ -207,7 +208,7 @@ func TestPushedNotices(t *testing.T) {
 	if open() {
 		t.Error("the notification's button closed nothing")
 	}
-	if _, ok := p.notification("It is closed", patience); !ok {
+	if _, ok := p.notification("It is closed", fixture.Patience); !ok {
 		t.Error("the notification does not say that it is closed")
 	}
 

@@ -3,7 +3,6 @@ package browser
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -12,7 +11,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/chromedp/cdproto"
 	"github.com/chromedp/cdproto/accessibility"
 	"github.com/chromedp/cdproto/cdp"
 	"github.com/chromedp/cdproto/dom"
@@ -24,6 +22,7 @@ import (
 	"github.com/chromedp/cdproto/target"
 	"github.com/chromedp/chromedp"
 
+	"github.com/latch-linux/latch/e2e/fixture"
 	"github.com/latch-linux/latch/pkg/server/store"
 )
 
@@ -149,7 +148,7 @@ next:
 	}
 }
 
-// run does things in the tab; what does not come to an end within patience fails the test, with what the page shows.
+// run does things in the tab; what does not come to an end within fixture.Patience fails the test, with what the page shows.
 func (b *tab) run(actions ...chromedp.Action) {
 	b.t.Helper()
 	if err := b.try(actions...); err != nil {
@@ -160,7 +159,7 @@ func (b *tab) run(actions ...chromedp.Action) {
 }
 
 func (b *tab) try(actions ...chromedp.Action) error {
-	ctx, cancel := context.WithTimeout(b.ctx, patience)
+	ctx, cancel := context.WithTimeout(b.ctx, fixture.Patience)
 	defer cancel()
 	return chromedp.Run(ctx, actions...)
 }
@@ -232,25 +231,21 @@ func announced(ctx context.Context, role, name string) (*runtime.RemoteObject, e
 	return dom.ResolveNode().WithBackendNodeID(found[0].BackendDOMNodeID).Do(ctx)
 }
 
-// click clicks the first element that a CSS selector finds.
+// click clicks the first element that a CSS selector finds, once it can be seen and nothing lies over it. All of that is one
+// step for the page, which may replace and move its parts at any other time.
 func (b *tab) click(selector string) {
 	b.t.Helper()
-	click := chromedp.Click(selector, chromedp.ByQuery, chromedp.NodeVisible)
-	b.run(chromedp.ActionFunc(func(ctx context.Context) error {
-		for {
-			err := click.Do(ctx)
-			var gone *cdproto.Error
-			if !errors.As(err, &gone) || !strings.Contains(gone.Message, "node") {
-				return err
-			}
-			// A live page has just replaced it: nothing was clicked.
-			select {
-			case <-ctx.Done():
-				return err
-			case <-time.After(20 * time.Millisecond):
-			}
-		}
-	}))
+	quoted, err := json.Marshal(selector)
+	must(b.t, err)
+	b.wait(`(() => {
+		const e = document.querySelector(` + string(quoted) + `);
+		if (!e || e.disabled || !e.checkVisibility({ visibilityProperty: true })) return false;
+		e.scrollIntoView({ block: "center" });
+		const box = e.getBoundingClientRect(), top = document.elementFromPoint(box.x + box.width / 2, box.y + box.height / 2);
+		if (!top || !(e.contains(top) || top.contains(e) || [...(e.labels || [])].some((l) => l.contains(top)))) return false;
+		e.click();
+		return true;
+	})()`)
 }
 
 // fill types into a field as a person does.
@@ -280,7 +275,7 @@ func (b *tab) read(text string) {
 func (b *tab) wait(expression string) {
 	b.t.Helper()
 	var last error
-	for deadline := time.Now().Add(patience); time.Now().Before(deadline) && b.ctx.Err() == nil; time.Sleep(20 * time.Millisecond) {
+	for deadline := time.Now().Add(fixture.Patience); time.Now().Before(deadline) && b.ctx.Err() == nil; time.Sleep(20 * time.Millisecond) {
 		var yes bool
 		if last = b.try(chromedp.Evaluate(`!!(`+expression+`)`, &yes)); last == nil && yes {
 			return
