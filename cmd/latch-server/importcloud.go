@@ -257,7 +257,10 @@ func (p *program) sayPlan(plan cloudimport.Plan) {
 			"every latch of a new account is closed", id, plan.App.Config, plan.Unreachable)
 	}
 	if plan.Stopped != nil {
-		p.Say("warning: application %s: %v; accounts that wait for another run: %s", id, plan.Stopped, strings.Join(plan.Missing, "; "))
+		p.Say("warning: application %s: %v", id, plan.Stopped)
+	}
+	if len(plan.Missing) > 0 {
+		p.Say("warning: application %s: accounts that wait for another run: %s", id, strings.Join(plan.Missing, "; "))
 	}
 	if len(plan.Gone) > 0 {
 		p.Say("not imported, because the server has them no longer: %s", strings.Join(plan.Gone, "; "))
@@ -346,11 +349,12 @@ func (p *program) applyImport(ctx context.Context, s store.Backend, o *importOpt
 
 // outcome is the error of what was left out, nil for nothing.
 func (o *importOptions) outcome(plans []cloudimport.Plan) error {
-	waiting := 0
+	waiting, stopped := 0, false
 	for _, plan := range plans {
 		waiting += len(plan.Missing)
+		stopped = stopped || plan.Stopped != nil
 	}
-	if err := errors.Join(o.failed...); err != nil || waiting == 0 {
+	if err := errors.Join(o.failed...); err != nil || !stopped {
 		return err
 	}
 	return cli.WithHint(cli.ExitNoAnswer, fmt.Errorf("the server stopped answering: accounts that are left: %d", waiting),

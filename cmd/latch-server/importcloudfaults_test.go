@@ -1,6 +1,7 @@
 package main
 
 import (
+	"fmt"
 	"net"
 	"net/http"
 	"path/filepath"
@@ -100,6 +101,36 @@ func TestImportStopsAndGoesOn(t *testing.T) {
 				t.Errorf("carol's latches are %s", got)
 			}
 		})
+	}
+}
+
+// TestImportOfALaterOperation: an operation that the cloud has got since is not made, and so not open, before everybody's state of it
+// is known.
+func TestImportOfALaterOperation(t *testing.T) {
+	b, c := newBed(t), newStandIn(t)
+	h := newHosts(t, c.URL, c.ca())
+	command := h.command("--map", h.usualMap())
+	c.instead["operation"] = func(w http.ResponseWriter) {
+		fmt.Fprintf(w, `{"data":{"operations":{%q:{"name":"ssh","two_factor":"DISABLED","lock_on_request":"DISABLED"}}}}`, cloudSSH)
+	}
+	b.warned(command...)
+	delete(c.instead, "operation")
+	c.instead["status/"+accountOfAna] = func(w http.ResponseWriter) { w.WriteHeader(http.StatusBadGateway) }
+	full := b.content()
+	status, _, said := b.call(command...)
+	if status != 4 || !strings.Contains(said, "new operations wait for another run") || b.content() != full {
+		t.Errorf("exit %d, %s", status, said)
+	}
+	delete(c.instead, "status/"+accountOfAna)
+	c.takeAsked()
+	b.warned(command...)
+	for _, call := range c.takeAsked() {
+		if call != "operation" && !strings.Contains(call, "/op/"+cloudSFTP) {
+			t.Errorf("asked %s about an account that is here", call)
+		}
+	}
+	if operationOpen(t, b.store(), "ana", cloudSFTP) || !operationOpen(t, b.store(), "carol", cloudSFTP) {
+		t.Error("the new operation is not as in the cloud")
 	}
 }
 

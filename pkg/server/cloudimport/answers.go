@@ -105,6 +105,7 @@ func Prepare(ctx context.Context, app App, cloud Cloud, people Mapping, have Pre
 func (p *planner) postponeOperations() {
 	if len(p.Present.Owners) > 0 {
 		p.Import.Operations = slices.DeleteFunc(slices.Clone(p.ops), func(o store.OperationImport) bool { return !p.Present.Operations[o.ID] })
+		p.warn("application %s: new operations wait for another run", p.App.Credentials.ID)
 	}
 }
 
