@@ -113,6 +113,9 @@ func (o *importOptions) readFiles(ctx context.Context) error {
 	at := map[string]*url.URL{}
 	for i := range o.configs {
 		conf, file, err := readHost(o.configs[i], o.accounts[i])
+		if err == nil {
+			err = o.connect(ctx, conf, at)
+		}
 		if err != nil {
 			faults = append(faults, err)
 			continue
@@ -123,17 +126,6 @@ func (o *importOptions) readFiles(ctx context.Context) error {
 			h.Users = append(h.Users, cloudimport.User{Name: u.User, AccountID: u.AccountID})
 		}
 		hosts = append(hosts, h)
-		if first := at[conf.AppID]; first != nil && *first != *conf.Host {
-			faults = append(faults, fmt.Errorf("%s: latch_host is %s, and %s in another file with the same app_id", o.configs[i], conf.Host, first))
-		}
-		if at[conf.AppID] == nil && !o.offline {
-			cloud, err := newCloud(ctx, conf)
-			if err != nil {
-				faults = append(faults, fmt.Errorf("%s: %w", o.configs[i], err))
-			}
-			o.clouds[conf.AppID] = cloud
-		}
-		at[conf.AppID] = conf.Host
 	}
 	if len(faults) == 0 {
 		o.apps, err = cloudimport.Group(hosts)
@@ -145,6 +137,26 @@ func (o *importOptions) readFiles(ctx context.Context) error {
 		faults = append(faults, err)
 	}
 	return errors.Join(faults...)
+}
+
+// connect makes the client of an application by the first file that names it. at holds the address in those files.
+func (o *importOptions) connect(ctx context.Context, conf *config.Config, at map[string]*url.URL) error {
+	if first := at[conf.AppID]; first != nil {
+		if *first != *conf.Host {
+			return fmt.Errorf("%s: latch_host is %s, and %s in another file with the same app_id", conf.Path, conf.Host, first)
+		}
+		return nil
+	}
+	at[conf.AppID] = conf.Host
+	if o.offline {
+		return nil
+	}
+	cloud, err := newCloud(ctx, conf)
+	if err != nil {
+		return fmt.Errorf("%s: %w", conf.Path, err)
+	}
+	o.clouds[conf.AppID] = cloud
+	return nil
 }
 
 // readHost reads the two files of a host. They may be copies, so their owner and mode say nothing.
@@ -310,7 +322,24 @@ func (p *program) reportDryRun(o *importOptions, plans []cloudimport.Plan) error
 	return o.outcome(plans)
 }
 
-// applyImport writes each application in one transaction.
+// writePlan writes one application: all of it or nothing, unless it is so large that it takes several transactions. What is
+// written then stays, and another run adds the rest.
+func (p *program) writePlan(ctx context.Context, s store.Backend, plan cloudimport.Plan) (done store.Imported, err error) {
+	batches := plan.Batches()
+	for i, batch := range batches {
+		part, err := s.ImportApplication(ctx, batch)
+		if err != nil {
+			return done, err
+		}
+		done.Add(part)
+		if len(batches) > 1 {
+			p.Say("application %s: wrote part %d of %d", plan.App.Credentials.ID, i+1, len(batches))
+		}
+	}
+	return done, nil
+}
+
+// applyImport writes what was planned, if a person agrees.
 func (p *program) applyImport(ctx context.Context, s store.Backend, o *importOptions, plans []cloudimport.Plan) error {
 	unknown := map[string]bool{}
 	for _, plan := range plans {
@@ -324,9 +353,11 @@ func (p *program) applyImport(ctx context.Context, s store.Backend, o *importOpt
 	}
 	rows := make([]cli.Row, 0, len(plans))
 	for _, plan := range plans {
-		done, err := s.ImportApplication(ctx, plan.Import)
+		done, err := p.writePlan(ctx, s, plan)
 		if err != nil {
-			o.failed = append(o.failed, fmt.Errorf("application %s: nothing was imported: %w", plan.App.Credentials.ID, err))
+			o.failed = append(o.failed, fmt.Errorf("application %s: imported accounts: %d: %w", plan.App.Credentials.ID, done.Accounts, err))
+		}
+		if err != nil && done.Accounts == 0 {
 			continue
 		}
 		if len(done.Unpaired) > 0 {

@@ -179,6 +179,9 @@ func TestImportRefusals(t *testing.T) {
 	h.args = h.args[:8]
 	h.file(filepath.Join(h.dir, "web2", "latch.accounts"), "ana: "+accountOfAna+"\nroot "+accountOfRoot+"\n")
 	b.fails(1, "web2/latch.accounts:2: ", h.command("--dry-run")...)
+	h.args = h.args[:4]
+	h.write("web2", "https://latch.example.org", c.ca(), cloudSecret, "root: "+accountOfRoot)
+	b.fails(1, "web2/latch.conf: latch_host is https://latch.example.org, and "+c.URL, h.command("--dry-run")...)
 	h = newHosts(t, c.URL, c.ca())
 	c.disabled = true
 	b.fails(1, "with the credentials of", h.command("--map", h.usualMap(), "--yes")...)

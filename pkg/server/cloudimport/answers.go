@@ -239,31 +239,14 @@ func (p *planner) findUnknown(named map[string]string) {
 
 // account finds out what is to be known of one account, if it is not here yet, or else about operations that are not.
 func (p *planner) account(ctx context.Context, a Account, person string) error {
-	_, known := p.Present.Owners[a.ID]
+	owner, known := p.Present.Owners[a.ID]
 	in := store.AccountImport{ID: a.ID, Person: person, CommonName: a.Users[0].Host + ", " + a.Users[0].User, Operations: map[string]store.StateImport{}}
-	var wanted []string
-	for _, o := range p.ops {
-		if !known || !p.Present.Operations[o.ID] {
-			wanted = append(wanted, o.ID)
-		}
-	}
-	if known {
-		in.Person = p.Present.Owners[a.ID]
-		if len(wanted) == 0 {
-			return nil
-		}
-	}
 	var past *api.History
-	if !known {
-		h, err := p.history(ctx, a.ID)
-		if err != nil {
-			return err
-		}
-		if past = h; past != nil {
-			in.Paired, in.Entries = past.Application.PairedOn, entries(past.Entries)
-			p.describe(past.Application)
-		}
-		if in.State, err = p.state(ctx, a.ID, ""); errors.Is(err, store.ErrNotPaired) {
+	if known {
+		in.Person = owner
+	} else {
+		var err error
+		if past, err = p.newAccount(ctx, &in); errors.Is(err, store.ErrNotPaired) {
 			p.Gone = append(p.Gone, a.label())
 			p.Notes[a.ID] = "no longer paired at the other server:"
 			return nil
@@ -272,22 +255,41 @@ func (p *planner) account(ctx context.Context, a Account, person string) error {
 		}
 	}
 	unknown := in.State.Unknown
-	for _, id := range wanted {
-		s, err := p.state(ctx, a.ID, id)
+	for _, o := range p.ops {
+		if known && p.Present.Operations[o.ID] {
+			continue
+		}
+		s, err := p.state(ctx, a.ID, o.ID)
 		if err != nil && !errors.Is(err, store.ErrNotPaired) {
 			return err
 		}
-		if err == nil && !s.Open && !s.Unknown && !known && !in.State.Open && past != nil {
-			s.Open = ownState(past.Application.Operations, id) == api.StatusOn
+		if closed := !in.State.Open && !in.State.Unknown; closed && past != nil && !s.Unknown {
+			s.Open = s.Open || ownState(past.Application.Operations, o.ID) == api.StatusOn
 		}
-		in.Operations[id] = s
+		in.Operations[o.ID] = s
 		unknown = unknown || s.Unknown
+	}
+	if known && len(in.Operations) == 0 {
+		return nil
 	}
 	if unknown {
 		p.Unknown = append(p.Unknown, in.Person)
 	}
 	p.Import.Accounts = append(p.Import.Accounts, in)
 	return nil
+}
+
+// newAccount asks for the history, nil for none, and for the application's latch.
+func (p *planner) newAccount(ctx context.Context, in *store.AccountImport) (past *api.History, err error) {
+	if past, err = p.history(ctx, in.ID); err != nil {
+		return nil, err
+	}
+	if past != nil {
+		in.Paired, in.Entries = past.Application.PairedOn, entries(past.Entries)
+		p.describe(past.Application)
+	}
+	in.State, err = p.state(ctx, in.ID, "")
+	return past, err
 }
 
 // ownState is what an operation is set to below a closed application, whose answer is "off" for all that is below it. A history

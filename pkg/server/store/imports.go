@@ -53,6 +53,16 @@ type Imported struct {
 // Any reports whether anything was added.
 func (d Imported) Any() bool { return d.Applications+d.Operations+d.People+d.Accounts+d.Entries > 0 }
 
+// Add sums up the parts of one import.
+func (d *Imported) Add(part Imported) {
+	d.Applications += part.Applications
+	d.Operations += part.Operations
+	d.People += part.People
+	d.Accounts += part.Accounts
+	d.Entries += part.Entries
+	d.Unpaired = append(d.Unpaired, part.Unpaired...)
+}
+
 // AccountOwners returns the accounts of an application and the names of their people, also of people who were removed.
 func (s *Store) AccountOwners(app int64) (map[string]string, error) {
 	owners := map[string]string{}
