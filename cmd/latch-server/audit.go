@@ -1,9 +1,11 @@
 package main
 
 import (
+	"context"
 	"encoding/json"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -68,51 +70,62 @@ func (p *program) actRow(a store.Act) cli.Row {
 	return append(r, cli.Row{{Name: "detail", Value: text}}...)
 }
 
+// limitsOfRetain are what retain shows and changes.
+var limitsOfRetain = []struct {
+	setting, flag string
+	most          int
+	unit          string
+}{
+	{store.SettingKeepHistory, "history-days", store.MaxKeepDays, "days"},
+	{store.SettingHistoryLines, "history-lines", store.MaxHistoryLines, "lines"},
+	{store.SettingKeepAudit, "audit-days", store.MaxKeepDays, "days"},
+}
+
 func newRetain(p *program) *cobra.Command {
-	days := map[string]*int{store.SettingKeepHistory: new(int), store.SettingKeepAudit: new(int)}
-	flags := map[string]string{store.SettingKeepHistory: "history-days", store.SettingKeepAudit: "audit-days"}
+	given := make([]int, len(limitsOfRetain))
 	c := &cobra.Command{
 		Use: "retain", Short: "say how long history and audit log are kept", Args: cobra.NoArgs,
-		Long: `retain shows after how many days attempts, changes and acts are removed by the serving server, and changes what
-its flags name. 0 keeps for ever, as it is from the beginning. Attempts per day stay counted.
+		Long: `retain shows after how many days, and beyond how many lines, attempts, changes and acts are removed by the serving
+server, and changes what its flags name. 0 means no limit. A new database keeps 400 days and 5,000,000 lines
+of history; an upgrade changes nothing. Attempts per day stay counted.
 ` + cli.ExitHelp,
-		Example: "  latch-server retain --history-days 365 --audit-days 0",
+		Example: "  latch-server retain --history-days 365 --history-lines 0 --audit-days 0",
 		RunE: func(c *cobra.Command, _ []string) error {
 			values := map[string]string{}
-			for setting, flag := range flags {
-				n := *days[setting]
-				if n < 0 || n > store.MaxKeepDays {
-					return cli.Usage("--%s takes a number of days from 0 to %d", flag, store.MaxKeepDays)
+			for i, l := range limitsOfRetain {
+				if given[i] < 0 || given[i] > l.most {
+					return cli.Usage("--%s takes a number of %s from 0 to %d", l.flag, l.unit, l.most)
 				}
-				if c.Flags().Changed(flag) {
-					values[setting] = strconv.Itoa(n)
+				if c.Flags().Changed(l.flag) {
+					values[l.setting] = strconv.Itoa(given[i])
 				}
 			}
-			return p.withStore(func(s store.Backend) error {
-				if err := s.SetSettings(c.Context(), values); err != nil {
-					return err
-				}
-				history, err := s.KeepDays(store.SettingKeepHistory)
-				if err != nil {
-					return err
-				}
-				audit, err := s.KeepDays(store.SettingKeepAudit)
-				if err != nil {
-					return err
-				}
-				return p.Report(map[string]any{"history_days": history, "audit_days": audit}, "history: %s; audit log: %s", inDays(history), inDays(audit))
-			})
+			return p.withStore(func(s store.Backend) error { return p.retain(c.Context(), s, values) })
 		},
 	}
-	for setting, flag := range flags {
-		c.Flags().IntVar(days[setting], flag, 0, "days; 0 keeps for ever")
+	for i, l := range limitsOfRetain {
+		c.Flags().IntVar(&given[i], l.flag, 0, l.unit+"; 0 means no limit")
 	}
 	return c
 }
 
-func inDays(n int) string {
-	if n == 0 {
-		return "for ever"
+func (p *program) retain(ctx context.Context, s store.Backend, values map[string]string) error {
+	if err := s.SetSettings(ctx, values); err != nil {
+		return err
 	}
-	return strconv.Itoa(n) + " days"
+	fields := map[string]any{}
+	var kept []any
+	for _, l := range limitsOfRetain {
+		n, err := s.KeepDays(l.setting)
+		if err != nil {
+			return err
+		}
+		fields[strings.ReplaceAll(l.flag, "-", "_")] = n
+		text := "no limit"
+		if n > 0 {
+			text = strconv.Itoa(n) + " " + l.unit
+		}
+		kept = append(kept, text)
+	}
+	return p.Report(fields, "history: %s, %s; audit log: %s", kept...)
 }

@@ -175,7 +175,7 @@ func TestAuditAndRetain(t *testing.T) {
 	if len(acts) != 1 || acts[0].(map[string]any)["target"] != "servers" {
 		t.Errorf("%v", acts)
 	}
-	if out := b.ok("retain"); out != "history: for ever; audit log: for ever\n" {
+	if out := b.ok("retain"); out != "history: 400 days, 5000000 lines; audit log: no limit\n" {
 		t.Errorf("%q", out)
 	}
 	if o := b.object("retain", "--history-days", "90"); o["history_days"] != 90.0 || o["audit_days"] != 0.0 {

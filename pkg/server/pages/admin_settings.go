@@ -14,14 +14,16 @@ func (s *Site) adminSettingRoutes() {
 
 // Kinds of setting, as the form shows them.
 const (
-	kindDays = "days" // empty: for ever
-	kindYes  = "yes"  // yes unless "no" is stored
-	kindText = "text"
+	kindDays  = "days"  // empty: for ever
+	kindLines = "lines" // empty: any number
+	kindYes   = "yes"   // yes unless "no" is stored
+	kindText  = "text"
 )
 
 // settingFields are the settings of the panel, in the order of the page. The texts are admin.setting.NAME and .hint.
 var settingFields = []struct{ name, kind string }{
 	{store.SettingKeepHistory, kindDays},
+	{store.SettingHistoryLines, kindLines},
 	{store.SettingKeepAudit, kindDays},
 	{store.SettingTOTPEnrol, kindYes},
 	{store.SettingTOTPRemove, kindYes},
@@ -42,7 +44,7 @@ func (s *Site) settingsPage(x *exchange) error {
 		if err != nil {
 			return err
 		}
-		if f.kind == kindDays && value == "0" {
+		if (f.kind == kindDays || f.kind == kindLines) && value == "0" {
 			value = ""
 		}
 		fields = append(fields, settingField{Name: f.name, Kind: f.kind, Value: value, On: value != "no"})
@@ -62,10 +64,11 @@ func (s *Site) changeSettings(x *exchange) error {
 	for _, f := range settingFields {
 		value := strings.TrimSpace(x.r.PostFormValue(f.name))
 		switch f.kind {
-		case kindDays:
+		case kindDays, kindLines:
+			most := map[string]int{kindDays: store.MaxKeepDays, kindLines: store.MaxHistoryLines}[f.kind]
 			n, err := strconv.Atoi(value)
-			if value != "" && (err != nil || n < 0 || n > store.MaxKeepDays) {
-				x.flashBad("admin.refused.days", strconv.Itoa(store.MaxKeepDays))
+			if value != "" && (err != nil || n < 0 || n > most) {
+				x.flashBad("admin.refused."+f.kind, strconv.Itoa(most))
 				return x.redirect("/admin/settings")
 			}
 			if n == 0 {

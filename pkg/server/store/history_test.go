@@ -154,3 +154,29 @@ func TestPrune(t *testing.T) {
 	}
 	b.reads(id, true) // the pairing stays
 }
+
+// TestHistoryHasALimit: a new database has limits, and the oldest lines beyond them go.
+func TestHistoryHasALimit(t *testing.T) {
+	b := newBed(t)
+	for setting, want := range map[string]int{SettingKeepHistory: defaultHistoryDays, SettingHistoryLines: defaultHistoryLines, SettingKeepAudit: 0} {
+		if n, err := b.KeepDays(setting); err != nil || n != want {
+			t.Errorf("%s is %d, %v; want %d", setting, n, err, want)
+		}
+	}
+	id := b.pair("ana")
+	for range 20 {
+		b.reads(id, true)
+	}
+	b.must(b.SetSetting(b.ctx, SettingHistoryLines, "5"))
+	b.must(b.Retain(b.ctx))
+	list, err := b.Log("", 100)
+	b.must(err)
+	if len(list) != 5 {
+		t.Errorf("%d lines are left, want 5", len(list))
+	}
+	days, err := b.Tallies(0, 1)
+	b.must(err)
+	if days[0].Opened != 20 {
+		t.Errorf("%d attempts are counted, want 20", days[0].Opened)
+	}
+}

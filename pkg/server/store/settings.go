@@ -10,7 +10,7 @@ import (
 const SettingURL = "url"
 
 // plainSettings are those whose value the audit log shows: nothing in them is secret.
-var plainSettings = []string{SettingURL, SettingKeepHistory, SettingKeepAudit,
+var plainSettings = []string{SettingURL, SettingKeepHistory, SettingKeepAudit, SettingHistoryLines,
 	SettingTOTPEnrol, SettingTOTPRemove, SettingTOTPDays, SettingTOTPIssuer, SettingTOTPLabel}
 
 // SetSettings keeps several settings at once, those that changed: none of them or all.

@@ -131,7 +131,10 @@ func Create(dir string) error {
 	if err != nil {
 		return err
 	}
-	return s.Close()
+	err = s.write(context.Background(), func(t *tx) error {
+		return t.exec(`INSERT INTO settings (name, value) VALUES (?, ?), (?, ?)`, SettingKeepHistory, defaultHistoryDays, SettingHistoryLines, defaultHistoryLines)
+	})
+	return errors.Join(err, s.Close())
 }
 
 // Open opens the database in dir and brings its schema up to date. A directory without one gives
