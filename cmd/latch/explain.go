@@ -225,7 +225,7 @@ func (e *explanation) run(ctx context.Context, f *pamconf.File, phase pamconf.Ph
 	return nil
 }
 
-// judge says what is wrong with the line, whoever logs in, and how to repair it.
+// judge reports what is wrong with the line for any user, and how to repair it.
 func (e *explanation) judge(service string, stack *pamconf.Stack) {
 	findings := stack.Judge()
 	for _, finding := range findings {

@@ -38,7 +38,7 @@ func (a *app) confirm(ctx context.Context) error {
 	began, err := installer.SessionStart(os.Getpid())
 	if errors.Is(err, installer.ErrNoLogin) {
 		return cli.WithHint(cli.ExitError, fmt.Errorf("%w (a tmux, a screen, a job), so it does not show that one can log in", err),
-			"log in anew and run it there; latch rollback undoes the change now")
+			"log in again and run it there; latch rollback undoes the change now")
 	}
 	if err != nil {
 		return err
@@ -59,7 +59,7 @@ func (a *app) confirm(ctx context.Context) error {
 			return cli.WithHint(cli.ExitError, errors.New("the change was interrupted half-way"), "latch rollback undoes it")
 		case p.Made.Boot == moment.Boot && began <= p.Made.Since:
 			return cli.WithHint(cli.ExitError, errors.New("this session is older than the change, so it does not show that one can log in"),
-				"log in anew, over a connection of its own, and run it there; latch rollback undoes the change now")
+				"log in again, over a connection of its own, and run it there; latch rollback undoes the change now")
 		}
 		services = changedServices(undone(p))
 		return a.pam.Confirm()

@@ -22,8 +22,11 @@ func newUninstall(a *app) *cobra.Command {
 		Aliases: []string{"disable"},
 		Short:   "make PAM services forget the latch",
 		Long: `uninstall takes our lines out of service files. A file that nobody changed since latch install comes
-back byte for byte; from any other only our lines go. --all does that for every service that asks,
-whoever made it ask, and is what package managers call before the module goes.
+back byte for byte; from any other only our lines go. --all does that for every file that has one, and
+is what package managers call before the module goes.
+
+Where nobody could log in without the line, as in files of Telefónica's plugin for CentOS and Fedora,
+nothing is changed, and the commands that repair the file are printed. See docs/migrating.md.
 
 Pairings and the configuration stay.
 ` + cli.ExitHelp,
@@ -127,7 +130,7 @@ func (a *app) forgetPending() error {
 	return nil
 }
 
-// nobodyAsks is what whoever takes the module away relies on.
+// nobodyAsks fails while a service still has a line: the module must not be removed then.
 func (a *app) nobodyAsks() error {
 	asking, err := a.pam.StillAsking()
 	if err == nil && len(asking) > 0 {

@@ -45,7 +45,7 @@ type Entry struct {
 	Rhost   string
 	Reason  string
 	Took    time.Duration
-	Detail  string // what an administrator needs besides, without secrets; may be empty
+	Detail  string // what else an administrator needs, without secrets; may be empty
 	Warn    bool   // a warning, although nobody was refused
 }
 

@@ -18,7 +18,7 @@ import (
 	"github.com/latch-linux/latch/pkg/setup/installer"
 )
 
-var update = flag.Bool("update", false, "write testdata/pam.d/golden/install anew")
+var update = flag.Bool("update", false, "rewrite testdata/pam.d/golden/install")
 
 // stored is testdata/pam.d.
 const stored = "../../../testdata/pam.d"
@@ -223,7 +223,7 @@ func compare(t *testing.T, path, got string) {
 	}
 }
 
-// TestGuessesAtCodesAreTold: behind a substack a wrong password reaches the line, and whoever types at it needs none.
+// TestGuessesAtCodesAreTold: behind a substack a wrong password reaches the line, so guessing at codes needs no password.
 func TestGuessesAtCodesAreTold(t *testing.T) {
 	for mode, told := range map[string]bool{"": false, "yes": false, "totp": true, "server-totp": true} {
 		c, err := unpack(t, machines["fedora-local"]).Plan("sshd", installer.Options{OTP: mode})

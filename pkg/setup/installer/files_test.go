@@ -188,7 +188,7 @@ func TestLockersThatIncludeAreNamed(t *testing.T) {
 	}
 }
 
-// TestOtherServicesAreNamed tells who will ask besides.
+// TestOtherServicesAreNamed names the services that include the file.
 func TestOtherServicesAreNamed(t *testing.T) {
 	s, _ := one(t, stack)
 	write(t, filepath.Join(s.PamDirs[0], "gate"), "auth include door\naccount include door\n")

@@ -26,7 +26,7 @@ type System struct {
 
 	SSHD        *sshd.State // for a plan that changes sshd
 	AccountSkip []string    // services that latch.conf does not ask about in the account phase
-	Lockers     []string    // services of screen lockers besides those that are known
+	Lockers     []string    // services of further screen lockers
 
 	programs []Program         // nil where nobody looked
 	planned  map[string][]byte // what service files will be, while several are planned

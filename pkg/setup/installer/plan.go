@@ -76,7 +76,7 @@ func (c Change) Diff() string {
 	return udiff.Unified(from, to, string(c.Before), string(c.After))
 }
 
-// generated belong to authselect(8), which writes them anew.
+// generated belong to authselect(8), which rewrites them.
 var generated = []string{"system-auth", "password-auth", "fingerprint-auth", "smartcard-auth", "postlogin"}
 
 // unasked serve no person who could be refused, or refuse the machine itself.
@@ -168,11 +168,10 @@ func (s System) Plan(service string, o Options) (Change, error) {
 	if err != nil {
 		return Change{}, err
 	}
-	if gone := lost(f, after); w.Repair && gone != "" {
-		return Change{}, refuse("%s: there is no better place for its %s line: %s", service, gone, strings.Join(c.Notes, "; "))
-	}
-	if err := s.with(service, after.Bytes()).checkAdmits(s, service); w.Repair && err != nil {
-		return Change{}, err
+	if w.Repair {
+		if err := s.checkRepair(f, after, c.Notes); err != nil {
+			return Change{}, err
+		}
 	}
 	c.Notes = append(c.Notes, w.differences(after)...)
 	c.After = after.Bytes()
@@ -181,6 +180,14 @@ func (s System) Plan(service string, o Options) (Change, error) {
 		return c, nil
 	}
 	return c, s.look(&c, o)
+}
+
+// checkRepair refuses to move lines where one would be lost, or where nobody could log in then.
+func (s System) checkRepair(before, after *pamconf.File, notes []string) error {
+	if gone := lost(before, after); gone != "" {
+		return refuse("%s: there is no better place for its %s line: %s", before.Name, gone, strings.Join(notes, "; "))
+	}
+	return s.with(before.Name, after.Bytes()).checkAdmits(s, before.Name)
 }
 
 // Arguments lists the arguments that our lines have in the service files of a plan, sorted, each set once.
@@ -234,7 +241,7 @@ func (s System) PlanAll(options map[string]Options) ([]Change, error) {
 	return plans, nil
 }
 
-// planBeside plans what the program of a service needs besides its service file, as that is planned.
+// planBeside plans what the program of a service needs in addition to its service file, as that is planned.
 func (s System) planBeside(service string, o Options) ([]Change, error) {
 	asked, configured := s.asksForCode(service)
 	switch {
@@ -291,7 +298,7 @@ func (s System) writable(service string, o Options) (path string, text []byte, e
 	case !serviceName.MatchString(service) || leftover(service):
 		return "", nil, fmt.Errorf("%q is no name of a PAM service", service)
 	case slices.Contains(generated, service):
-		return "", nil, refuse("authselect writes %s anew; install the services themselves, or make a profile of your own with authselect create-profile", service)
+		return "", nil, refuse("authselect rewrites %s; install the services themselves, or make a profile of your own with authselect create-profile", service)
 	case slices.Contains(unasked, service):
 		return "", nil, refuse("%s has nobody to ask, and must not depend on a latch", service)
 	}
@@ -371,7 +378,7 @@ func (s System) editAuth(f *pamconf.File, o wanted, c *Change) (*pamconf.File, e
 	}
 	note := "a wrong password reaches the latch here, and may show on the phone"
 	if otp != "yes" {
-		note += "; whoever has none can use up a user's guesses at a code, after which only addresses where one was right are heard"
+		note += "; people without a password can use up a user's guesses at a code; after that codes are taken only from addresses where one was right"
 	}
 	c.Notes = append(c.Notes, note)
 	return guessed, nil

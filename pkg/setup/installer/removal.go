@@ -14,7 +14,7 @@ import (
 )
 
 // Touched lists the services that were installed here or have a line of ours in their own file, sorted. A file that has
-// one and is not to be trusted is an error: whoever takes our module away must not pass over it.
+// one and is not to be trusted is an error: the module must not be removed while it is there.
 func (s System) Touched() ([]string, error) {
 	installed, err := s.Installed()
 	if err != nil {

@@ -36,7 +36,7 @@ func (p Pending) Left(now time.Time, moment Moment) time.Duration {
 	return p.Due.Sub(now)
 }
 
-// Interrupted tells of a change that was being made when its process ended. Whoever holds the lock may ask.
+// Interrupted reports whether the process that made the change ended in the middle of it. The caller holds the lock.
 func (p Pending) Interrupted() bool { return p.Due.IsZero() }
 
 // Item is one changed file and the way back.

@@ -16,7 +16,7 @@ import (
 	"github.com/latch-linux/latch/pkg/setup/pamconf"
 )
 
-var update = flag.Bool("update", false, "write testdata/pam.d/golden anew")
+var update = flag.Bool("update", false, "rewrite testdata/pam.d/golden")
 
 // stored is testdata/pam.d.
 const stored = "../../../testdata/pam.d"

@@ -86,7 +86,7 @@ func fixed(step Step) bool {
 	return step.Rule.Base() == "pam_permit.so" || step.Rule.Base() == "pam_deny.so"
 }
 
-// anything answers as the module may, whoever comes.
+// anything returns the codes that the module may return about any user.
 func anything(step Step) []Code {
 	base := step.Rule.Base()
 	switch {

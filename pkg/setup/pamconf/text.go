@@ -1,5 +1,5 @@
 // Package pamconf reads service files of Linux-PAM (pam.d(5)), works out what libpam does with them, and finds the
-// place where the latch belongs. It works on text: whoever calls it reads and writes the files.
+// place where the latch belongs. It works on text; its callers read and write the files.
 //
 // The deciding part is a simulation of libpam's dispatcher over every answer that the modules of a stack may give. So
 // a place is chosen because no answer leads past it, and not because a file looks like one that is known.
