@@ -146,7 +146,7 @@ var freezerKinds = []struct {
 }
 
 func (f freezer) under(parent string) (freezer, error) {
-	dir, err := os.MkdirTemp(parent, "latch-test-")
+	dir, err := fixture.NewCgroup(parent)
 	if err != nil {
 		return f, err
 	}

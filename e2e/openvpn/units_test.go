@@ -87,7 +87,7 @@ func cgroup(t *testing.T, tasks string) []string {
 	if err != nil {
 		t.Fatalf("no cgroup with a pids controller can be had here: %v", err)
 	}
-	dir, err := os.MkdirTemp(parent, "latch-test-")
+	dir, err := fixture.NewCgroup(parent)
 	if err != nil {
 		t.Fatalf("no cgroup with a pids controller can be had here: %v", err)
 	}
