@@ -36,7 +36,7 @@ struct decided {
 
 /*
  * How long the questions of this thread's running pam_authenticate took, in microseconds, without the time that the person
- * spent typing. libpam hands a delay function nothing of ours, and calls it in the thread, and before the return, of the
+ * spent typing. libpam passes no data of the module to a delay function, and calls it in the thread, and before the return, of the
  * pam_authenticate that we were part of. initial-exec needs no call into the dynamic loader, and eight bytes fit into what
  * it sets aside for that.
  */

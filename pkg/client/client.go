@@ -130,7 +130,7 @@ func (c *Client) meterFor(ctx context.Context) *pollnet.Meter {
 	return m
 }
 
-// grace is for what is on its way when the deadline passes: then package pollnet says whose turn it was. Whoever has not come
+// grace is for what is on its way when the deadline passes: then package pollnet says whose turn it was. What has not come
 // back by its end was kept from running.
 var grace = 250 * time.Millisecond
 

@@ -18,7 +18,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// maxDatagram is more than a name server sends in a datagram to whoever has not asked for larger ones.
+// maxDatagram is more than a name server sends in a datagram to a client that has not asked for larger ones.
 const maxDatagram = 4096
 
 // question is one question for the name servers, of type A or AAAA.

@@ -50,7 +50,7 @@ func policyOf(p config.Policy) policy.Policy {
 	return policy.Close
 }
 
-// code is what a way in asks for besides, by the key otp.
+// code is the further code that a login asks for, by the key otp.
 func codeOf(otp string) policy.Code {
 	switch otp {
 	case "no":

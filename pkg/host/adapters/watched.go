@@ -18,7 +18,7 @@ type Watch struct {
 }
 
 // Shares of a query's time. An answering server is waited for only as long as its answer takes, so a query that waited for less
-// than the first share was not silence, whoever kept this process from running.
+// than the first share was not silence, whatever kept this process from running.
 const (
 	leastWaited = 10 // one in so many
 	mostLost    = 4

@@ -86,7 +86,7 @@ type Config struct {
 	ExemptGroups     []string
 	ExemptServices   []string
 	AccountSkip      []string          // services not asked about in the account phase
-	LockerServices   []string          // services of screen lockers, besides those that are built in
+	LockerServices   []string          // services of screen lockers, in addition to the built-in ones
 	StateDir         string            // what survives a reboot
 	RunDir           string            // what does not
 	Operations       map[string]string // name to operation id

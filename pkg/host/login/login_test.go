@@ -244,7 +244,7 @@ func TestUnseenHushesNobody(t *testing.T) {
 	}
 }
 
-// TestSilenceIsThePersons: a directory takes many spellings for one name, and each must not ring the phone anew.
+// TestSilenceIsThePersons: a directory takes many spellings for one name, and each must not ring the phone again.
 func TestSilenceIsThePersons(t *testing.T) {
 	w, l := scene()
 	w.answers[0].Kind, l.Request.NSS = policy.Off, login.NSSUnknown

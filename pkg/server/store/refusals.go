@@ -9,7 +9,7 @@ import (
 	"time"
 )
 
-// Limits of what is kept of refused attempts until it is on disk.
+// Limits of the refused attempts that wait in memory for the disk.
 const (
 	refusalSpan   = 10 * time.Second // equal attempts within it are summed up
 	refusalFlush  = time.Second      // how often the memory is looked through

@@ -30,7 +30,7 @@ func (e *examination) addressByNSS(name string) string {
 	return ""
 }
 
-// hostsModules returns what nsswitch.conf names for hosts besides files and DNS, such as mdns4_minimal, resolve and myhostname.
+// hostsModules returns what nsswitch.conf names for hosts in addition to files and DNS, such as mdns4_minimal, resolve and myhostname.
 func (e *examination) hostsModules() (modules []string) {
 	text, err := os.ReadFile(e.Root + "/etc/nsswitch.conf")
 	if err != nil {

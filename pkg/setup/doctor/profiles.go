@@ -124,7 +124,7 @@ func (e *examination) lineOf(service string) (line, bool) {
 	return e.ours[i], true
 }
 
-// about makes the rows that follow rows of a service's profile; of the whole machine where it has no line of ours.
+// about makes the rows that follow rows of a service's profile; of the whole machine where it has none of our lines.
 func (e *examination) about(service string) {
 	l, _ := e.lineOf(service)
 	e.profile = l.profile

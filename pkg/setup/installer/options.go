@@ -138,7 +138,7 @@ func value(args []string, name string) string {
 	return ""
 }
 
-// differences says what of the arguments changes, and what is kept without being named.
+// differences says what of the arguments changes, and which ones stay without being named.
 func (w wanted) differences(after *pamconf.File) (notes []string) {
 	now := ownArgs(after)
 	for _, phase := range []pamconf.Phase{pamconf.Auth, pamconf.Account} {

@@ -86,7 +86,7 @@ var unasked = []string{"cron", "crond", "atd", "systemd-user", "runuser", "runus
 // errEmpty means that ours would be the only module of a phase, which then refuses everybody whom it steps aside for.
 var errEmpty = fmt.Errorf("%w: there is no other rule", ErrRefused)
 
-// errPresentLine means that the phase has a line of ours already, and that it does not do what it should.
+// errPresentLine means that the phase already has one of our lines, and that it does not do what it should.
 var errPresentLine = fmt.Errorf("%w: it has a line of pam_latch.so that does not work", ErrRefused)
 
 func refuse(format string, args ...any) error {
@@ -105,7 +105,7 @@ func (s System) prepare(f *pamconf.File, w wanted) *pamconf.File {
 	})
 }
 
-// lost is a phase in which a file had a line of ours and has none any more, "" for none.
+// lost is a phase in which a file had one of our lines and has none any more, "" for none.
 func lost(before, after *pamconf.File) pamconf.Phase {
 	now := ownArgs(after)
 	for phase := range ownArgs(before) {

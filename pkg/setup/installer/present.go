@@ -206,7 +206,7 @@ func (s System) CheckRemoval(plans []Change) error {
 	return nil
 }
 
-// checkAdmits refuses a change after which nobody could log in by a service, where a line of ours had let people in.
+// checkAdmits refuses a change after which nobody could log in by a service, where one of our lines had let people in.
 func (s System) checkAdmits(before System, service string) error {
 	for _, phase := range []pamconf.Phase{pamconf.Auth, pamconf.Account} {
 		now, err := before.stack(service, phase)

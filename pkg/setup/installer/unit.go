@@ -223,7 +223,7 @@ func tight(u *units.Unit, limit string) string {
 	return fmt.Sprintf("%s has %s=%s, which is too little for a few people who log in at the same moment", v.Path, limit, v.Text)
 }
 
-// unitsLeft lists the drop-ins of ours for a service of which no record may tell any more.
+// unitsLeft lists our drop-ins for a service of which no record may tell any more.
 func (s System) unitsLeft(service string) (all []Change) {
 	names := s.unitsOf(service)
 	if service == openvpn.Service {

@@ -75,7 +75,7 @@ func (s *Stack) latchLeads() bool {
 }
 
 // Admits reports whether anybody who is not root gets in by way of our line where our module answers latch; by any way where
-// the stack has no line of ours.
+// the stack has none of our lines.
 func (s *Stack) Admits(latch Code) bool {
 	all := s.run(func(step Step) []Code {
 		if step.ours() {
