@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/latch-linux/latch/pkg/server/store"
+	"github.com/latch-linux/latch/pkg/server/store/storetest"
 )
 
 // log collects lines; it may be told to fail.
@@ -65,10 +66,12 @@ type bed struct {
 	account string
 }
 
+var createStore = storetest.Once(store.Create)
+
 func newBed(t *testing.T) *bed {
 	t.Helper()
 	b := &bed{t: t, dir: t.TempDir()}
-	b.must(store.Create(b.dir))
+	b.must(createStore(b.dir))
 	b.open()
 	t.Cleanup(func() { b.Close() })
 	ctx := t.Context()

@@ -17,6 +17,7 @@ import (
 
 	"github.com/latch-linux/latch/pkg/api"
 	"github.com/latch-linux/latch/pkg/server/store"
+	"github.com/latch-linux/latch/pkg/server/store/storetest"
 )
 
 // bed is a server on a fresh database with one application, asked over plain HTTP.
@@ -52,12 +53,14 @@ func (b *buffer) String() string {
 	return b.text.String()
 }
 
+var createStore = storetest.Once(store.Create)
+
 func newBed(t testing.TB) *bed {
 	t.Helper()
 	b := &bed{t: t, ctx: context.Background(), start: time.Now(), log: &buffer{}, version: "1.3",
 		client: &http.Client{CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}}
 	dir := t.TempDir()
-	b.must(store.Create(dir))
+	b.must(createStore(dir))
 	var err error
 	b.store, err = store.Open(dir, store.Options{Now: b.now})
 	b.must(err)

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/latch-linux/latch/pkg/server/store"
+	"github.com/latch-linux/latch/pkg/server/store/storetest"
 )
 
 // plainWords shows keys and arguments.
@@ -57,12 +58,14 @@ type clock struct {
 func (c *clock) now() time.Time       { return c.start.Add(time.Duration(c.offset.Load())) }
 func (c *clock) pass(d time.Duration) { c.offset.Add(int64(d)) }
 
+var createStore = storetest.Once(store.Create)
+
 func newBed(t *testing.T) *bed {
 	t.Helper()
 	b := &bed{t: t, ctx: t.Context(), roots: x509.NewCertPool(), clock: &clock{start: time.Now()}}
 	dir := t.TempDir()
 	b.dir = dir
-	b.must(store.Create(dir))
+	b.must(createStore(dir))
 	var err error
 	b.store, err = store.Open(dir, store.Options{Now: b.clock.now})
 	b.must(err)

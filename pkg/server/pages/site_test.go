@@ -14,6 +14,7 @@ import (
 
 	"github.com/latch-linux/latch/pkg/server/password"
 	"github.com/latch-linux/latch/pkg/server/store"
+	"github.com/latch-linux/latch/pkg/server/store/storetest"
 )
 
 const testURL = "https://latch.example.org:8443"
@@ -31,11 +32,13 @@ type bed struct {
 // quick hashes the passwords of tests: what a hash costs is pkg/server/password's to test, and the race detector makes it ten times as dear.
 var quick = password.NewHasher(password.Cost{Memory: 64, Passes: 1, Lanes: 1})
 
+var createStore = storetest.Once(store.Create)
+
 func newBed(t testing.TB) *bed {
 	t.Helper()
 	b := &bed{t: t, ctx: context.Background(), start: time.Now()}
 	dir := t.TempDir()
-	b.must(store.Create(dir))
+	b.must(createStore(dir))
 	var err error
 	b.store, err = store.Open(dir, store.Options{Now: b.now})
 	b.must(err)

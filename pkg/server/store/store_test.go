@@ -13,6 +13,8 @@ import (
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"github.com/latch-linux/latch/pkg/server/store/storetest"
 )
 
 // clock is a clock that tests set.
@@ -32,7 +34,7 @@ type opener struct {
 }
 
 var openers = []opener{
-	{"SQLite", Create, func(dir string, o Options) (Backend, error) { return Open(dir, o) }},
+	{"SQLite", storetest.Once(Create), func(dir string, o Options) (Backend, error) { return Open(dir, o) }},
 }
 
 // over is what the suite runs over.
