@@ -37,7 +37,6 @@ const name = "latch.example.org"
 const (
 	directory  = "https://127.0.0.1:14000/dir"
 	management = "https://127.0.0.1:15000"
-	patience   = 30 * time.Second
 )
 
 var bed struct {
@@ -116,7 +115,7 @@ func begin(t *testing.T, cmd *exec.Cmd) (stop func()) {
 	stop = func() {
 		once.Do(func() {
 			cmd.Process.Signal(syscall.SIGTERM)
-			kill := time.AfterFunc(patience, func() { cmd.Process.Kill() })
+			kill := time.AfterFunc(fixture.Patience, func() { cmd.Process.Kill() })
 			cmd.Wait()
 			kill.Stop()
 		})
@@ -204,7 +203,7 @@ func roots(t *testing.T, caFile string) *x509.CertPool {
 		t.Fatal(err)
 	}
 	pool.AppendCertsFromPEM(text)
-	client := &http.Client{Transport: &http.Transport{TLSClientConfig: &tls.Config{RootCAs: pool}}, Timeout: patience}
+	client := &http.Client{Transport: &http.Transport{TLSClientConfig: &tls.Config{RootCAs: pool}}, Timeout: fixture.Patience}
 	resp, err := client.Get(management + "/roots/0")
 	if err != nil {
 		t.Fatal(err)
@@ -266,17 +265,15 @@ func serve(t *testing.T, before []string, args ...string) *server {
 // until waits for something that has to happen.
 func until(t *testing.T, what string, state func() string, happened func() bool) {
 	t.Helper()
-	for end := time.Now().Add(patience); !happened(); time.Sleep(20 * time.Millisecond) {
-		if time.Now().After(end) {
-			t.Fatalf("not within %v: %s\n%s", patience, what, state())
-		}
+	if !fixture.Await(happened) {
+		t.Fatalf("not within %v: %s\n%s", fixture.Patience, what, state())
 	}
 }
 
 // certificate is what the server shows at a port to who asks for its name and trusts pool.
 func (s *server) certificate(port string, pool *x509.CertPool) *x509.Certificate {
 	s.t.Helper()
-	conn, err := tls.DialWithDialer(&net.Dialer{Timeout: patience}, "tcp", "127.0.0.1:"+port, &tls.Config{RootCAs: pool, ServerName: name})
+	conn, err := tls.DialWithDialer(&net.Dialer{Timeout: fixture.Patience}, "tcp", "127.0.0.1:"+port, &tls.Config{RootCAs: pool, ServerName: name})
 	if err != nil {
 		s.t.Fatalf("%v\n%s", err, s.log)
 	}

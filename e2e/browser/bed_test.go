@@ -1,7 +1,8 @@
 // Package browser drives real Chromium against the real latch-server: every page, as a person with a phone or a desk sees it.
 //
 // The package has one server and one browser process; each test has people of its own and a browser context of its own
-// (cookies, storage, service workers), so that tests run at the same time. LATCH_SHOTS=DIR keeps pictures of the pages.
+// (cookies, storage, service workers), so that tests run at the same time. LATCH_SHOTS=DIR keeps pictures of the pages,
+// those of every page with LATCH_TEST_ALL=1.
 package browser
 
 import (

@@ -3,8 +3,10 @@ package browser
 import (
 	"encoding/json"
 	"io"
+	"maps"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -178,7 +180,7 @@ func TestItIsMeLetsAWaitingSuIn(t *testing.T) {
 	}
 }
 
-// TestNoticePages shows every page about notices in every look, with and without scripts.
+// TestNoticePages shows every page about notices in every look, with and without scripts. For a sample see someOf.
 func TestNoticePages(t *testing.T) {
 	t.Parallel()
 	u := newPerson(t, store.RolePerson)
@@ -204,13 +206,14 @@ func TestNoticePages(t *testing.T) {
 		t.Fatal("no notice is made")
 	}
 	one := "/notice/" + strconv.FormatInt(last.Row, 10)
-	for name, l := range map[string]look{"phone": phone, "desktop-dark-es": desktop.inDark().in("es")} {
+	pages := map[string]string{"notices": "/notices", "channels": "/notices/channels", "rules": "/notices/rules", "notice": one}
+	for i, name := range slices.Sorted(maps.Keys(looks)) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			b := open(t, l)
+			b := open(t, looks[name])
 			b.signIn(u)
-			for place, path := range map[string]string{"notices": "/notices", "channels": "/notices/channels", "rules": "/notices/rules", "notice": one} {
-				b.visit(path)
+			for _, place := range someOf(pages, i) {
+				b.visit(pages[place])
 				b.see("main h1")
 				b.check()
 				b.shot(place + "-" + name)

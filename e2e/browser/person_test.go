@@ -1,19 +1,30 @@
 package browser
 
 import (
+	"maps"
+	"slices"
 	"strings"
 	"testing"
 
+	"github.com/latch-linux/latch/e2e/fixture"
 	"github.com/latch-linux/latch/pkg/server/store"
 )
 
 // looks are those that the pages of a person are checked in.
 var looks = map[string]look{"phone": phone, "desktop-dark-es": desktop.inDark().in("es")}
 
-// TestPersonsPages holds each page that a person can reach to what every page has to be.
+// someOf returns the names of the pages that the i-th look is checked with. A sample has each page in one look or two, and each
+// look with half of the pages.
+func someOf(pages map[string]string, i int) []string {
+	return fixture.Sample(fixture.Rotated(slices.Sorted(maps.Keys(pages)), i), 2)
+}
+
+// TestPersonsPages holds each page that a person can reach to what every page has to be. For a sample see someOf.
 func TestPersonsPages(t *testing.T) {
 	t.Parallel()
-	for name, l := range looks {
+	pages := map[string]string{"history": "/history", "history-filter": "/history?kind=refused", "settings": "/settings", "install": "/install",
+		"welcome-1": "/welcome", "welcome-2": "/welcome/try?latch=closed", "welcome-3": "/welcome/phone", "offline": "/offline"}
+	for i, name := range slices.Sorted(maps.Keys(looks)) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			u := newPerson(t, store.RolePerson)
@@ -25,11 +36,10 @@ func TestPersonsPages(t *testing.T) {
 				_, err = data.Switch(t.Context(), store.Switch{User: u.Row, App: app.ID})
 				must(t, err)
 			}
-			b := open(t, l)
+			b := open(t, looks[name])
 			b.signIn(u)
-			for page, path := range map[string]string{"history": "/history", "history-filter": "/history?kind=refused", "settings": "/settings", "install": "/install",
-				"welcome-1": "/welcome", "welcome-2": "/welcome/try?latch=closed", "welcome-3": "/welcome/phone", "offline": "/offline"} {
-				b.visit(path)
+			for _, page := range someOf(pages, i) {
+				b.visit(pages[page])
 				b.see("h1")
 				b.check()
 				b.shot(page + "-" + name)

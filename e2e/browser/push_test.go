@@ -92,7 +92,8 @@ func (p *pushing) subscribe(endpoint string) {
 }
 
 // carry takes the next message whose title begins so to the service worker and returns the notification. DevTools loses a message that
-// meets a worker on its way to rest, so it is carried until it is shown; of one tag there is one notification.
+// meets a worker on its way to rest, so it is carried until it is shown. One that was not lost but late replaces nothing, because
+// each has a tag of its own.
 func (p *pushing) carry(title string) shown {
 	p.t.Helper()
 	for over := time.After(fixture.Patience); ; {
@@ -100,15 +101,19 @@ func (p *pushing) carry(title string) shown {
 		case body := <-p.messages:
 			plain, err := p.keys.Read(body)
 			must(p.t, err)
-			var m struct{ Title string }
+			var m map[string]any
 			must(p.t, json.Unmarshal(plain, &m))
-			if !strings.HasPrefix(m.Title, title) {
+			if !strings.HasPrefix(fmt.Sprint(m["title"]), title) {
 				continue
 			}
+			tag := m["tag"]
 			p.mu.Lock()
 			id := p.registration
 			p.mu.Unlock()
 			for end := time.Now().Add(fixture.Patience); time.Now().Before(end); {
+				m["tag"] = unique(fmt.Sprint(tag, "/"))
+				plain, err = json.Marshal(m)
+				must(p.t, err)
 				p.run(serviceworker.DeliverPushMessage(address(""), id, string(plain)))
 				if n, ok := p.notification(title, 2*time.Second); ok {
 					return n
